@@ -1,0 +1,200 @@
+"""What the floors above see of a store: Protocols over plain data.
+
+Everything here blocks, and only ``mailbox/threads.py`` may call it.  One
+``MailboxStore`` serves all sessions of a process on one mailbox; its caller
+serialises ``sync`` and every method that changes something.  ``read``, ``meta``
+and the ``derived`` pair may run beside them, from other threads.
+
+Errors are those of ``imapd.errors``; an ``OSError`` that is not the answer to a
+question (disk full, no permission, I/O error) becomes ``OverQuota``,
+``NoPermission`` or ``Unavailable`` at this boundary, with the cause chained.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from imapd.ids import MailboxPath, Uid
+from imapd.model.flags import StoreMode
+from imapd.model.mailbox import (
+    Appended,
+    Changes,
+    Copied,
+    Derived,
+    Folder,
+    MessageMeta,
+    NamespaceStyle,
+)
+
+
+class Delivery(Protocol):
+    """Messages on their way into one mailbox: all of them or none.
+
+    Their octets may be written from any thread, before and beside other work on
+    the mailbox; ``MailboxStore.commit`` publishes them.
+    """
+
+    def begin(self, flags: Iterable[bytes], internal_date_seconds: int | None) -> None:
+        """Start the next message; None: the time of delivery."""
+
+    def write(self, octets: bytes) -> None:
+        """Add octets, as the client sent them, to the message begun last."""
+
+    def end(self) -> None:
+        """Finish the message begun last: its contents are synced to disk."""
+
+    def abort(self) -> None:
+        """Remove what was written.  Never raises; may be called twice."""
+
+
+class MailboxStore(Protocol):
+    """One mailbox.  The numbers are right after the first ``sync``."""
+
+    path: MailboxPath
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the mailbox cannot be written: an archive, a foreign mount."""
+
+    @property
+    def uid_validity(self) -> int:
+        """1 to 2**32 - 1; never changes while one UID mapping survives."""
+
+    @property
+    def uid_next(self) -> int:
+        """Larger than every UID ever given out here."""
+
+    @property
+    def guid(self) -> str:
+        """32 hex digits that stay with the mailbox when it is renamed."""
+
+    @property
+    def keywords(self) -> Sequence[bytes]:
+        """The keywords known in this mailbox, as first spelled."""
+
+    def changed(self) -> bool:
+        """Whether a ``sync`` might find something.  Cheap: a few ``stat``."""
+
+    def sync(self, claim_recent: bool) -> Changes:
+        r"""Bring what we know in line with the disk; give new messages their UIDs.
+
+        Args:
+            claim_recent: a session that was SELECTed wants to see them: messages
+                move from ``new/`` to ``cur/`` and come back as ``recent``.
+                Without it they stay where they are, and come back with
+                ``recent`` too, as nobody has seen them yet.
+
+        A message that one listing of the directory did not show is not gone:
+        see ``hardening.md`` D09.
+        """
+
+    def store_flags(
+        self, uids: Iterable[Uid], mode: StoreMode, flags: Iterable[bytes]
+    ) -> Changes:
+        """Change flags, starting from what is on disk now; unknown letters stay.
+
+        Returns every flag change found, also those other programs made.  UIDs
+        that are gone come back in ``expunged``, not as an error.
+
+        Raises:
+            LimitReached: a keyword too many, or too long.
+            ReadOnly: the mailbox cannot be written.
+        """
+
+    def expunge(self, uids: Iterable[Uid]) -> Changes:
+        r"""Remove those of the messages that are ``\Deleted`` on disk now."""
+
+    def begin_delivery(self) -> Delivery:
+        """Open a place for new messages; nothing is visible before ``commit``."""
+
+    def commit(self, delivery: Delivery) -> Appended:
+        """Publish the messages of a delivery under new UIDs, durably.
+
+        When this returns they survive power loss (``hardening.md`` 3, class A).
+        """
+
+    def copy_from(
+        self, source: "MailboxStore", uids: Iterable[Uid], move: bool
+    ) -> Copied:
+        """Copy or move messages here, with flags, keywords and INTERNALDATE.
+
+        All or nothing for COPY.  MOVE removes a message from the source only
+        after its copy is durable.  UIDs that are gone are left out of ``pairs``.
+        The caller holds the serialisation of both mailboxes.
+        """
+
+    def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
+        """Size and date; messages that are gone are left out."""
+
+    def read(self, uid: Uid) -> bytes:
+        """Return the octets of the file, line ends as they are on disk.
+
+        Raises:
+            MessageGone: another session or program expunged it.
+            Unavailable: it cannot be read.
+        """
+
+    def load_derived(self, uids: Iterable[Uid]) -> dict[Uid, Derived]:
+        """Return what the cache has; never raises for a lost or broken cache."""
+
+    def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
+        """Offer results to the cache; never raises for a lost or broken cache."""
+
+    def close(self) -> None:
+        """Give back what is held; the mailbox may be opened again."""
+
+
+class AccountStore(Protocol):
+    """One user's mailboxes."""
+
+    @property
+    def namespace_style(self) -> NamespaceStyle:
+        """How this account's names look on the wire; written down at first open."""
+
+    def folders(self) -> list[Folder]:
+        """Every mailbox that is there, INBOX first, then sorted by path.
+
+        Names on disk that cannot be decoded are left out and logged once.
+        """
+
+    def mailbox(self, path: MailboxPath) -> MailboxStore:
+        """A mailbox, not yet synced.
+
+        Raises:
+            NoSuchMailbox: it is not there.
+            Unavailable: it is there and may not be opened; the log says why.
+        """
+
+    def create(self, path: MailboxPath, special_use: bytes | None = None) -> None:
+        """Make a mailbox durably, as RFC 3501 §6.3.3 wants it.
+
+        Raises:
+            AlreadyExists, Cannot (the name cannot be stored), LimitReached.
+        """
+
+    def delete(self, path: MailboxPath) -> None:
+        """Remove a mailbox and its messages; mailboxes below it stay.
+
+        Raises:
+            NoSuchMailbox, Cannot (INBOX), HasChildren (only a parent).
+        """
+
+    def rename(self, old: MailboxPath, new: MailboxPath) -> None:
+        """Rename a mailbox and all below it; INBOX: move its messages instead.
+
+        RFC 3501 §6.3.5.
+
+        Raises:
+            NoSuchMailbox, AlreadyExists, Cannot.
+        """
+
+    def subscriptions(self) -> list[MailboxPath]:
+        """The subscribed names, whether or not they are there, sorted."""
+
+    def subscribe(self, path: MailboxPath) -> None:
+        """Add a name durably; one that is in it already is no error."""
+
+    def unsubscribe(self, path: MailboxPath) -> None:
+        """Remove a name durably; one that is not in it is no error."""
+
+    def close(self) -> None:
+        """Give back what is held."""
