@@ -1,0 +1,293 @@
+"""Every operation of the store on the file system, as one thin function each.
+
+Callers write ``fsops.rename(...)`` and never import the functions by name: the
+crash tests replace them here, one by one, to stop the process or to fail with an
+errno at the k-th operation.  Paths are bytes, as names of mail files are bytes.
+
+Nothing here follows a symbolic link in the last component, blocks on a FIFO, or
+creates anything that others than the owner can read.
+"""
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from os import close, fdatasync, fsync, ftruncate, link, rmdir, unlink
+from typing import Final
+
+from twisted.logger import Logger
+
+from imapd.errors import NoPermission, OverQuota, ReadOnly, Unavailable
+
+_log = Logger()
+
+FILE_MODE: Final = 0o600
+DIRECTORY_MODE: Final = 0o700
+
+#: Names of the functions that change or may fail to read the disk: what a crash
+#: test replaces.  ``replace_file`` and its like are made of these.
+OPERATIONS: Final = (
+    "open_read",
+    "open_exclusive",
+    "open_append",
+    "read_at",
+    "write",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "close",
+    "link",
+    "rename",
+    "rename_new",
+    "unlink",
+    "mkdir",
+    "rmdir",
+    "set_times",
+    "names",
+    "status",
+    "fsync_directory",
+)
+
+__all__ = [
+    "DIRECTORY_MODE",
+    "FILE_MODE",
+    "OPERATIONS",
+    "close",
+    "exists",
+    "fdatasync",
+    "fsync",
+    "fsync_directory",
+    "ftruncate",
+    "link",
+    "mkdir",
+    "names",
+    "open_append",
+    "open_exclusive",
+    "open_read",
+    "read_at",
+    "read_file",
+    "remove_if_there",
+    "rename",
+    "rename_new",
+    "replace_file",
+    "rmdir",
+    "set_times",
+    "status",
+    "status_or_none",
+    "translate_errors",
+    "unlink",
+    "write",
+]
+
+_CAREFUL = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_AT_CURRENT_DIRECTORY = -100
+_RENAME_NOREPLACE = 1
+_READ_STEP_OCTETS = 1 << 20
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_RENAMEAT2 = getattr(_LIBC, "renameat2", None)
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+_FORBIDDEN = frozenset((errno.EACCES, errno.EPERM))
+
+
+# -- one system call each -----------------------------------------------------
+
+
+def open_read(path: bytes) -> int:
+    """Open a regular file for reading; anything else is an ``OSError``.
+
+    A symbolic link gives ``ELOOP``; a FIFO, directory or device ``EINVAL``,
+    without blocking.
+    """
+    return _regular(os.open(path, os.O_RDONLY | _CAREFUL), path)
+
+
+def open_exclusive(path: bytes, mode: int = FILE_MODE) -> int:
+    """Create a file for writing and reading; ``FileExistsError`` if it is there."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CAREFUL, mode)
+
+
+def open_append(path: bytes) -> int:
+    """Open an existing regular file for reading, and for writing at its end."""
+    return _regular(os.open(path, os.O_RDWR | os.O_APPEND | _CAREFUL), path)
+
+
+def read_at(descriptor: int, count: int, offset: int) -> bytes:
+    """Read up to ``count`` octets; ``b""`` at the end of the file."""
+    return os.pread(descriptor, count, offset)
+
+
+def write(descriptor: int, octets: bytes) -> None:
+    """Write all of the octets, in as many calls as it takes."""
+    written = os.write(descriptor, octets)
+    if written < len(octets):
+        rest = memoryview(octets)[written:]
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+
+def rename(old: bytes, new: bytes) -> None:
+    """Rename, replacing what has the new name: for control files."""
+    os.rename(old, new)
+
+
+def rename_new(old: bytes, new: bytes) -> None:
+    """Rename without ever replacing a file: for mail.
+
+    Raises:
+        FileExistsError: the new name is taken; nothing was changed.
+    """
+    if _RENAMEAT2 is not None:
+        here = _AT_CURRENT_DIRECTORY
+        if _RENAMEAT2(here, old, here, new, _RENAME_NOREPLACE) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.ENOSYS, errno.EINVAL):
+            raise OSError(number, os.strerror(number), old, None, new)
+    # This file system cannot refuse in one step (NFS): look first, which leaves a
+    # moment in which another program may take the name.
+    if exists(new):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+    os.rename(old, new)
+
+
+def mkdir(path: bytes, mode: int = DIRECTORY_MODE) -> None:
+    """Make one directory."""
+    os.mkdir(path, mode)
+
+
+def set_times(path: bytes, mtime_ns: int) -> None:
+    """Set both times of a file, in nanoseconds since 1970."""
+    os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+
+
+def names(directory: bytes) -> list[bytes]:
+    """Return the names in a directory, in the order the file system gives them."""
+    return os.listdir(directory)
+
+
+def status(path: bytes) -> os.stat_result:
+    """Look at what the name itself is: links are not followed."""
+    return os.lstat(path)
+
+
+def fsync_directory(directory: bytes) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# -- made of the above --------------------------------------------------------
+
+
+def status_or_none(path: bytes) -> os.stat_result | None:
+    """Like ``status``; None if there is nothing of that name."""
+    try:
+        return status(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def exists(path: bytes) -> bool:
+    """Whether anything has this name, be it a dangling link."""
+    return status_or_none(path) is not None
+
+
+def remove_if_there(path: bytes) -> None:
+    """Unlink; a file that is gone already is no error."""
+    with suppress(FileNotFoundError):
+        unlink(path)
+
+
+def read_file(path: bytes, limit_octets: int | None = None) -> bytes:
+    """Return the contents of a regular file.
+
+    Raises:
+        OSError: it cannot be read; ``EFBIG`` if it is larger than the limit.
+    """
+    descriptor = open_read(path)
+    try:
+        size = os.fstat(descriptor).st_size
+        if limit_octets is not None and size > limit_octets:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+        first = read_at(descriptor, size + 1, 0)
+        if len(first) == size:  # the usual case: one read, no joining
+            return first
+        return _read_rest(descriptor, first)
+    finally:
+        close(descriptor)
+
+
+def replace_file(path: bytes, octets: bytes, mode: int = FILE_MODE) -> None:
+    """Give a file new contents, durably: readers see the old or the new, whole.
+
+    The caller holds the lock of the file: the temporary name is ``<path>.tmp``,
+    and what a crashed writer left under it is removed first.
+    """
+    draft = path + b".tmp"
+    remove_if_there(draft)
+    descriptor = open_exclusive(draft, mode)
+    # A crash from here to rename() leaves the old file and a draft, which the next
+    # writer removes.
+    try:
+        try:
+            write(descriptor, octets)
+            fsync(descriptor)  # contents before the name: never a torn file
+        finally:
+            close(descriptor)
+        rename(draft, path)
+    except OSError:
+        with suppress(OSError):
+            unlink(draft)
+        raise
+    # A crash before the next line may bring back the old file, whole.
+    fsync_directory(os.path.dirname(path) or b".")
+
+
+@contextmanager
+def translate_errors(doing: str) -> Iterator[None]:
+    """Turn an ``OSError`` into what the client may be told, with the cause chained.
+
+    Args:
+        doing: what was being done, for the log: ``"storing flags"``.
+
+    Raises:
+        OverQuota: ENOSPC, EDQUOT.
+        NoPermission: EACCES, EPERM.
+        ReadOnly: EROFS.
+        Unavailable: any other.
+    """
+    try:
+        yield
+    except OSError as error:
+        _log.warn("store: {doing} failed: {error!r}", doing=doing, error=error)
+        if error.errno in _FULL:
+            raise OverQuota("The disk or the quota is full") from error
+        if error.errno in _FORBIDDEN:
+            raise NoPermission("The file system does not permit this") from error
+        if error.errno == errno.EROFS:
+            raise ReadOnly("The file system is read-only") from error
+        raise Unavailable("The mail store does not work just now") from error
+
+
+def _regular(descriptor: int, path: bytes) -> int:
+    """Give the descriptor back if it is one of a regular file, else close it."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor
+
+
+def _read_rest(descriptor: int, first: bytes) -> bytes:
+    """Read to the end of a file that grew, or whose reads come short."""
+    parts, offset = [first], len(first)
+    while part := read_at(descriptor, _READ_STEP_OCTETS, offset):
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts)
