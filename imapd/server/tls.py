@@ -1,0 +1,217 @@
+"""The TLS that implicit TLS and STARTTLS share: one certificate, reloadable.
+
+A connection is made from the context that is current when it begins, so that a
+reload reaches new connections and leaves those that run alone.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from twisted.internet.interfaces import (
+    IOpenSSLContextFactory,
+    IOpenSSLServerConnectionCreator,
+    IProtocolFactory,
+)
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+_log = Logger(namespace="imapd.tls")
+
+#: As registered with IANA under RFC 7301.
+ALPN_NAME = b"imap"
+
+LEAST_RSA_BITS = 2048
+
+# AEAD with an ephemeral key exchange only (RFC 9325 §4.2).  TLS 1.3 has nothing else.
+_CIPHERS = b":".join(
+    b"ECDHE-%b-%b" % (key, cipher)
+    for cipher in (b"AES128-GCM-SHA256", b"AES256-GCM-SHA384", b"CHACHA20-POLY1305")
+    for key in (b"ECDSA", b"RSA")
+)
+
+_OPTIONS = (
+    SSL.OP_ALL
+    | SSL.OP_CIPHER_SERVER_PREFERENCE
+    | SSL.OP_NO_COMPRESSION
+    | SSL.OP_NO_RENEGOTIATION
+    | SSL.OP_NO_TICKET
+)
+
+_PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+class OtherProtocolOffered(SSL.Error):
+    """The client offered ALPN names, and ``imap`` is not one of them.
+
+    It is an ``SSL.Error`` because Twisted ends the connection with an alert only
+    for those; OpenSSL has chosen ``no_application_protocol``.  RFC 7301 §3.2.
+    """
+
+
+@implementer(IOpenSSLServerConnectionCreator, IOpenSSLContextFactory)
+class TlsContext:
+    """One certificate with its key, for every connection we serve.
+
+    It may be given to ``startTLS`` and to ``TLSMemoryBIOFactory``, and, as a
+    context factory of the old kind, to the stock ``IMAP4Server``.
+    """
+
+    def __init__(self, certificate: Path, key: Path | None = None) -> None:
+        """Remember where the PEM files are; ``load`` reads them.
+
+        Args:
+            certificate: the server's certificate first, then its chain.
+            key: not encrypted; None: it is in the file of the certificate.
+        """
+        self.certificate = certificate
+        self.key = certificate if key is None else key
+        self._context: SSL.Context | None = None
+        #: Of the certificate in use, in hexadecimal; "" before ``load``.
+        self.serial = ""
+
+    def load(self) -> None:
+        """Read both files and use them from the next connection on.
+
+        Raises:
+            ValueError: with the file and what is wrong with it.  What was in use
+                before stays in use.
+        """
+        chain = _read_chain(self.certificate)
+        key = _read_key(self.key)
+        if not _belongs(key, chain[0]):
+            other = any(_belongs(key, each) for each in chain[1:])
+            why = (
+                f"the certificate of this key is not the first one in {self.key}"
+                if other
+                else f"the key in {self.key} does not belong to it"
+            )
+            raise ValueError(f"{self.certificate}: {why}")
+        self._context = _make_context(chain, key)
+        self.serial = f"{chain[0].serial_number:x}"
+        self._warn_of_dates(chain[0])
+
+    def reload(self) -> bool:
+        """Read the files again; keep what is in use if they are no good.
+
+        Returns whether the new files are in use.  The log says why not.
+        """
+        try:
+            self.load()
+        except ValueError as error:
+            _log.error(
+                "certificate not reloaded, the old one stays in use: {reason}",
+                reason=str(error),
+            )
+            return False
+        return True
+
+    def getContext(self) -> SSL.Context:  # noqa: N802 - Twisted's name
+        """The context to make the next connection from.
+
+        Raises:
+            ValueError: as ``load`` does, if nothing was loaded yet.
+        """
+        if self._context is None:
+            self.load()
+        assert self._context is not None
+        return self._context
+
+    def serverConnectionForTLS(  # noqa: N802 - Twisted's name
+        self,
+        tlsProtocol: TLSMemoryBIOProtocol,  # noqa: N803
+    ) -> SSL.Connection:
+        """Make one connection of the server's side, on memory buffers."""
+        return SSL.Connection(self.getContext(), None)
+
+    def wrap(self, factory: IProtocolFactory) -> TLSMemoryBIOFactory:
+        """A factory for implicit TLS over ``factory``.  RFC 8314 §3.2."""
+        return TLSMemoryBIOFactory(self, False, factory)
+
+    def _warn_of_dates(self, leaf: x509.Certificate) -> None:
+        """An expired certificate is served: a client may still want to see it."""
+        now = datetime.now(UTC)
+        if leaf.not_valid_after_utc < now:
+            _log.warn(
+                "the certificate in {path} expired on {date}",
+                path=str(self.certificate),
+                date=leaf.not_valid_after_utc.isoformat(),
+            )
+        elif leaf.not_valid_before_utc > now:
+            _log.warn(
+                "the certificate in {path} is not valid before {date}",
+                path=str(self.certificate),
+                date=leaf.not_valid_before_utc.isoformat(),
+            )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _read_chain(path: Path) -> Sequence[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(_read(path))
+    except ValueError as error:
+        if "cannot be read" in str(error):
+            raise
+        raise ValueError(f"{path}: no PEM certificate can be read from it") from error
+
+
+def _read_key(path: Path) -> _PrivateKey:
+    pem = _read(path)
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except TypeError as error:
+        raise ValueError(
+            f"{path}: the key is encrypted; store it without a passphrase, mode 0600"
+        ) from error
+    except Exception as error:  # whatever the parser makes of a file that is no key
+        raise ValueError(f"{path}: no PEM private key can be read from it") from error
+    if not isinstance(key, _PrivateKey):
+        raise ValueError(f"{path}: the key is neither RSA, ECDSA nor Ed25519")
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size < LEAST_RSA_BITS:
+        raise ValueError(
+            f"{path}: the RSA key has {key.key_size} bits; "
+            f"at least {LEAST_RSA_BITS} are needed"
+        )
+    return key
+
+
+def _belongs(key: _PrivateKey, certificate: x509.Certificate) -> bool:
+    return certificate.public_key() == key.public_key()
+
+
+def _make_context(chain: Sequence[x509.Certificate], key: _PrivateKey) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_options(_OPTIONS)
+    context.set_cipher_list(_CIPHERS)
+    # An idle connection gives its 34 KB of buffers back; nothing is kept for
+    # sessions that may be resumed, so that memory follows open connections only.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_alpn_select_callback(_select_alpn)
+    context.use_certificate(chain[0])
+    for each in chain[1:]:
+        context.add_extra_chain_cert(each)
+    context.use_privatekey(key)
+    return context
+
+
+def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    """Accept ``imap`` and refuse anything else, so that no browser is answered.
+
+    Not called for a client that offers nothing, which is accepted.
+    """
+    if ALPN_NAME in offered:
+        return ALPN_NAME
+    raise OtherProtocolOffered([("imapd", "ALPN", "no imap in what was offered")])
