@@ -48,6 +48,11 @@ OPERATIONS: Final = (
     "names",
     "status",
     "fsync_directory",
+    "open_directory",
+    "names_in",
+    "status_in",
+    "unlink_in",
+    "rmdir_in",
 )
 
 __all__ = [
@@ -63,7 +68,9 @@ __all__ = [
     "link",
     "mkdir",
     "names",
+    "names_in",
     "open_append",
+    "open_directory",
     "open_exclusive",
     "open_read",
     "read_at",
@@ -73,11 +80,14 @@ __all__ = [
     "rename_new",
     "replace_file",
     "rmdir",
+    "rmdir_in",
     "set_times",
     "status",
+    "status_in",
     "status_or_none",
     "translate_errors",
     "unlink",
+    "unlink_in",
     "write",
 ]
 
@@ -181,6 +191,38 @@ def fsync_directory(directory: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+# -- below an open directory, where no name can lead elsewhere ----------------
+
+
+def open_directory(path: bytes, parent: int | None = None) -> int:
+    """Open a directory itself, not what a link of that name leads to.
+
+    With ``parent``, the descriptor of a directory, the path is looked up there.
+    """
+    careful = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, careful, dir_fd=parent)
+
+
+def names_in(directory: int) -> list[bytes]:
+    """Return the names in an open directory."""
+    return [os.fsencode(name) for name in os.listdir(directory)]
+
+
+def status_in(directory: int, name: bytes) -> os.stat_result:
+    """Look at what a name in an open directory is: links are not followed."""
+    return os.stat(name, dir_fd=directory, follow_symlinks=False)
+
+
+def unlink_in(directory: int, name: bytes) -> None:
+    """Unlink a name in an open directory."""
+    os.unlink(name, dir_fd=directory)
+
+
+def rmdir_in(directory: int, name: bytes) -> None:
+    """Remove an empty directory in an open directory."""
+    os.rmdir(name, dir_fd=directory)
 
 
 # -- made of the above --------------------------------------------------------

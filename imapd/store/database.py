@@ -1,0 +1,314 @@
+"""SQLite files of ours that may be damaged, deleted or unwritable at any moment.
+
+The state and the cache of an account are two such files; what they hold is said in
+``state.py`` and ``cache/derived.py``.  Both keep a rollback journal and no
+write-ahead log: at rest each is one file, which a backup can copy, ``rm`` can
+remove, and no ``-wal`` of an older file can be mistaken for a part of.
+
+A connection is opened when it is needed, and a process keeps only so many of them:
+ten thousand idle accounts hold no descriptor.
+"""
+
+import os
+import sqlite3
+import stat
+import threading
+import time
+import urllib.parse
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from twisted.logger import Logger
+
+from imapd.store import fsops
+
+_log = Logger()
+
+BUSY_SECONDS: Final = 10.0
+CHECKED_OCTETS: Final = 4 << 20  # a larger file is checked only as it is read
+_OPEN_CONNECTIONS: Final = 128
+
+#: What SQLite says of a file that is not, or no longer, a database of ours.
+_DAMAGED = ("malformed", "not a database", "no such table", "no such column")
+
+
+class Unusable(Exception):
+    """The file is there, but is no database that we may read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What makes a file one of ours.  ``version`` counts up with every change."""
+
+    application_id: int
+    version: int
+    statements: Sequence[str]
+    durable: bool  # whether a commit is synced to the disk
+
+
+class Database:
+    """One SQLite file, for any number of threads and processes.
+
+    ``damaged`` is called with the path of a file that cannot be used, and must
+    take it out of the way.
+    """
+
+    def __init__(
+        self, path: bytes, schema: Schema, damaged: Callable[[bytes], None]
+    ) -> None:
+        self.path = path
+        self.in_memory = False  # the place cannot be written: nothing will be kept
+        self._schema = schema
+        self._damaged = damaged
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    @contextmanager
+    def transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
+        """Read, or read and write, what no other transaction sees half of.
+
+        A damaged file is taken away; the caller's next transaction finds it new.
+
+        Raises:
+            sqlite3.Error: it did not work; nothing was changed.
+        """
+        with self._lock:
+            connection = self._connected()
+            try:
+                # IMMEDIATE: two writers wait for each other here, where SQLite
+                # lets them, and not when one of them has read already.
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException as error:
+                self._roll_back(connection, error)
+                raise
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        with self._lock:
+            _POOL.forget(self)
+            self._disconnect()
+
+    def try_close(self) -> bool:
+        """Close the connection unless a thread is using it."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if not self.in_memory:  # it would forget everything
+                self._disconnect()
+            return True
+        finally:
+            self._lock.release()
+
+    def _roll_back(self, connection: sqlite3.Connection, error: BaseException) -> None:
+        with suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error) and is_damage(error):
+            self._disconnect()
+            self._take_away(error)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            if self.in_memory or self._identity == _identity(self.path):
+                _POOL.used(self)
+                return self._connection
+            self._disconnect()  # deleted or replaced under us
+        try:
+            connection = self._open()
+        except (Unusable, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.OperationalError) and not is_damage(error):
+                raise
+            self._take_away(error)
+            connection = self._open()
+        self._connection = connection
+        _POOL.used(self)
+        return connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = None
+        self._identity = None
+
+    def _take_away(self, error: Exception) -> None:
+        _log.error(
+            "store: {path!r} is damaged and will be made anew: {error!r}",
+            path=self.path,
+            error=error,
+        )
+        try:
+            self._damaged(self.path)
+        except OSError as second:
+            _log.error(
+                "store: {path!r} cannot be moved: {error!r}",
+                path=self.path,
+                error=second,
+            )
+            raise sqlite3.OperationalError("unusable") from second
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            writable = self._make_file()
+        except OSError as error:
+            return self._open_in_memory(error)
+        identity = _identity(self.path)
+        mode = "rw" if writable else "ro"
+        connection = _connect(_uri(self.path, mode))
+        try:
+            self._prepare(connection, writable)
+            if not writable:
+                return self._copy_to_memory(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._identity = identity
+        return connection
+
+    def _make_file(self) -> bool:
+        """Make the file if it is not there; tell whether it may be written."""
+        status = fsops.status_or_none(self.path)
+        if status is None:
+            with suppress(FileExistsError):  # another process was faster
+                fsops.close(fsops.open_exclusive(self.path))
+                fsops.fsync_directory(os.path.dirname(self.path))
+            return True
+        if not stat.S_ISREG(status.st_mode):
+            raise Unusable("not a regular file")
+        directory = os.path.dirname(self.path)
+        return os.access(self.path, os.W_OK) and os.access(directory, os.W_OK)
+
+    def _prepare(self, connection: sqlite3.Connection, writable: bool) -> None:
+        schema = self._schema
+        if writable:
+            synchronous = "FULL" if schema.durable else "OFF"
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+            connection.execute("PRAGMA journal_mode=DELETE")
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables and writable:
+            _create(connection, schema)
+        elif (application, version) != (schema.application_id, schema.version):
+            raise Unusable(f"application {application}, version {version}")
+        elif os.path.getsize(self.path) <= CHECKED_OCTETS:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if answer != "ok":
+                raise Unusable(answer)
+
+    def _open_in_memory(self, error: OSError) -> sqlite3.Connection:
+        _log.warn(
+            "store: {path!r} cannot be made, nothing of it will be kept: {error!r}",
+            path=self.path,
+            error=error,
+        )
+        connection = _connect(":memory:")
+        _create(connection, self._schema)
+        self.in_memory = True
+        return connection
+
+    def _copy_to_memory(self, source: sqlite3.Connection) -> sqlite3.Connection:
+        """An account we may only read: go on with a copy of what it has."""
+        connection = _connect(":memory:")
+        source.backup(connection)
+        source.close()
+        self.in_memory = True
+        return connection
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is at fault, rather than the moment (busy, full, I/O)."""
+    return any(word in str(error) for word in _DAMAGED)
+
+
+def remove(path: bytes) -> None:
+    """Take a damaged database away for good."""
+    fsops.remove_if_there(path + b"-journal")
+    status = fsops.status_or_none(path)
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        move_aside(path)
+    else:
+        fsops.remove_if_there(path)
+
+
+def move_aside(path: bytes) -> None:
+    """Keep a damaged database under another name, for whoever can mend it."""
+    aside = b"%b.damaged-%d" % (path, time.time_ns())
+    with suppress(FileNotFoundError):
+        fsops.rename(path, aside)
+    with suppress(FileNotFoundError):
+        fsops.rename(path + b"-journal", aside + b"-journal")
+    fsops.fsync_directory(os.path.dirname(path))
+
+
+class _Pool:
+    """The databases of this process that have a connection, the latest used last."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._lock = threading.Lock()
+        self._open: OrderedDict[Database, None] = OrderedDict()
+
+    def used(self, database: Database) -> None:
+        """Note a use, and close what was not used for longest if there are too many."""
+        with self._lock:
+            self._open[database] = None
+            self._open.move_to_end(database)
+            if len(self._open) <= self._count:
+                return
+            oldest = list(self._open)[: len(self._open) - self._count]
+            # try_close never waits, so holding our lock here cannot deadlock.
+            for other in oldest:
+                if other is not database and other.try_close():
+                    del self._open[other]
+
+    def forget(self, database: Database) -> None:
+        """The database has no connection any more."""
+        with self._lock:
+            self._open.pop(database, None)
+
+
+_POOL: Final = _Pool(_OPEN_CONNECTIONS)
+
+
+def _connect(where: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        where,
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,  # transactions are ours to begin
+        check_same_thread=False,  # each database has a lock
+        cached_statements=32,
+    )
+    # Views and triggers are code, and none of ours: a file that somebody else
+    # prepared cannot make us run any.
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("PRAGMA cell_size_check=ON")
+    return connection
+
+
+def _create(connection: sqlite3.Connection, schema: Schema) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not tables:  # else another process has just made them
+        for statement in schema.statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={schema.application_id}")
+        connection.execute(f"PRAGMA user_version={schema.version}")
+    connection.execute("COMMIT")
+
+
+def _uri(path: bytes, mode: str) -> str:
+    quoted = urllib.parse.quote_from_bytes(os.path.abspath(path))
+    return f"file:{quoted}?mode={mode}"
+
+
+def _identity(path: bytes) -> tuple[int, int] | None:
+    status = fsops.status_or_none(path)
+    return None if status is None else (status.st_dev, status.st_ino)
