@@ -266,11 +266,14 @@ def read_file(path: bytes, limit_octets: int | None = None) -> bytes:
         close(descriptor)
 
 
-def replace_file(path: bytes, octets: bytes, mode: int = FILE_MODE) -> None:
+def replace_file(
+    path: bytes, octets: bytes, mode: int = FILE_MODE, mtime_ns: int | None = None
+) -> None:
     """Give a file new contents, durably: readers see the old or the new, whole.
 
     The caller holds the lock of the file: the temporary name is ``<path>.tmp``,
-    and what a crashed writer left under it is removed first.
+    and what a crashed writer left under it is removed first.  ``mtime_ns`` is for
+    files whose readers compare times; None is now.
     """
     draft = path + b".tmp"
     remove_if_there(draft)
@@ -280,6 +283,8 @@ def replace_file(path: bytes, octets: bytes, mode: int = FILE_MODE) -> None:
     try:
         try:
             write(descriptor, octets)
+            if mtime_ns is not None:
+                set_times(draft, mtime_ns)
             fsync(descriptor)  # contents before the name: never a torn file
         finally:
             close(descriptor)

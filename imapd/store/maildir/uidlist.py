@@ -1,0 +1,316 @@
+"""``dovecot-uidlist`` on disk: read what others appended, append, rewrite, repair.
+
+Reading needs no lock, every write needs both (``MailboxLock``).  The file is only
+ever appended to or replaced, never changed in place, and never removed.
+"""
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twisted.logger import Logger
+
+from imapd.errors import Unavailable
+from imapd.ids import Uid
+from imapd.store import fsops
+from imapd.store.locks import MailboxLock
+from imapd.store.maildir.uidformat import (
+    LARGEST_UID,
+    BrokenUidList,
+    UidTable,
+    header_line,
+    parse,
+    parse_records,
+    record_lines,
+    salvage,
+    serialise,
+)
+
+_log = Logger()
+
+FILE_NAME: Final = b"dovecot-uidlist"
+#: Skipped after a broken file: UIDs that were in the part we could not read.
+SALVAGE_MARGIN: Final = 10_000
+_MOST_OCTETS: Final = 1 << 30
+_REWRITE_AT_LEAST_LINES: Final = 64
+
+
+class UidList:
+    """The UIDs of one folder, as last read or written.
+
+    ``table`` is empty (``uid_validity`` 0) until ``refresh`` found a file or
+    ``create`` made one.
+    """
+
+    def __init__(self, directory: bytes) -> None:
+        self.path = directory + b"/" + FILE_NAME
+        self.table = UidTable()
+        self._key: tuple[int, int] | None = None  # device and inode last read
+        self._size = 0  # of the file when last read
+        self._offset = 0  # where its last whole line ended
+        self._header = b""
+        self._tail = b""  # the last whole line, to know the file again
+        self._mtime_ns = 0
+        self._rewrite = False
+
+    # -- reading --
+
+    def changed(self) -> bool:
+        """Whether the file is another one, or longer, than what was read."""
+        status = fsops.status_or_none(self.path)
+        if status is None:
+            return self._key is not None
+        return (status.st_dev, status.st_ino) != self._key or (
+            status.st_size,
+            status.st_mtime_ns,
+        ) != (self._size, self._mtime_ns)
+
+    def refresh(self) -> bool:
+        """Read what is new; return whether there is a file.
+
+        Without a file, what was read before stays in memory: it still tells which
+        message has which UID.
+
+        Raises:
+            BrokenUidList: Dovecot would throw it away; see ``repair``.
+            OSError: it cannot be read.
+        """
+        try:
+            descriptor = fsops.open_read(self.path)
+        except FileNotFoundError:
+            self._key = None
+            return False
+        try:
+            self._refresh_from(descriptor)
+        finally:
+            fsops.close(descriptor)
+        return True
+
+    def _refresh_from(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        if status.st_size > _MOST_OCTETS:
+            raise BrokenUidList("the file is larger than any mailbox")
+        key = (status.st_dev, status.st_ino)
+        if key == self._key and self._read_appended(descriptor, status):
+            return
+        octets = fsops.read_at(descriptor, status.st_size, 0)
+        table = parse(octets)
+        self._accept(table, octets, status)
+
+    def _read_appended(self, descriptor: int, status: os.stat_result) -> bool:
+        """Read from where we stopped, if this is still the file we read."""
+        if status.st_size == self._size and status.st_mtime_ns == self._mtime_ns:
+            return True
+        if status.st_size < self._offset:
+            return False
+        start = self._offset - len(self._tail)
+        octets = fsops.read_at(descriptor, status.st_size - start, start)
+        header = fsops.read_at(descriptor, len(self._header), 0)
+        # Inode numbers are used again: the header and the last line must be the same.
+        if header != self._header or not octets.startswith(self._tail):
+            return False
+        try:
+            end = parse_records(self.table, octets, len(self._tail))
+        except BrokenUidList:
+            return False  # read it whole, and let that tell
+        self._remember(status, start + end, octets[:end])
+        return True
+
+    def _accept(self, table: UidTable, octets: bytes, status: os.stat_result) -> None:
+        """Make a table that was read, or written, ours."""
+        # A next UID that we gave away already is not given again.
+        if table.uid_validity == self.table.uid_validity:
+            if table.uid_next < self.table.uid_next:
+                table.uid_next = self.table.uid_next
+                self._rewrite = True
+            table.guid = table.guid or self.table.guid
+        if not table.guid:
+            table.guid = secrets.token_hex(16)
+            self._rewrite = True
+        self.table = table
+        self._header = octets[: octets.find(b"\n") + 1]
+        self._remember(status, octets.rfind(b"\n") + 1, octets)
+
+    def _remember(self, status: os.stat_result, offset: int, octets: bytes) -> None:
+        end = octets.rfind(b"\n") + 1
+        self._tail = octets[octets.rfind(b"\n", 0, max(end - 1, 0)) + 1 : end]
+        self._offset = offset
+        self._key = (status.st_dev, status.st_ino)
+        self._size = status.st_size
+        self._mtime_ns = status.st_mtime_ns
+
+    # -- writing, under the lock --
+
+    def record(
+        self,
+        lock: MailboxLock,
+        bases: Sequence[bytes],
+        gone: Callable[[Uid], bool],
+    ) -> list[Uid]:
+        """Give each base the next UID, durably.
+
+        ``lock`` is held, and ``refresh`` was called since it was taken.  ``gone``
+        tells whether the message of a UID is known to be expunged; such lines are
+        dropped when three quarters of the file are waste.
+
+        Raises:
+            OSError: the file was not written, or not all of it; the UIDs are
+                not used again.
+        """
+        first = self.table.uid_next
+        if first + len(bases) > LARGEST_UID:
+            raise Unavailable("The mailbox has run out of UIDs")
+        uids = [Uid(first + index) for index in range(len(bases))]
+        records = list(zip(uids, bases, strict=True))
+        lock.check()
+        if self._must_rewrite(gone):
+            self._replace(records, gone)
+        else:
+            self._append(records)
+        return uids
+
+    def _must_rewrite(self, gone: Callable[[Uid], bool]) -> bool:
+        table = self.table
+        if self._rewrite or self._key is None or table.version != 3 or table.torn:
+            return True
+        if table.line_count < _REWRITE_AT_LEAST_LINES:
+            return False
+        waste = table.line_count - sum(not gone(uid) for uid in table.uids.values())
+        return waste * 4 >= table.line_count * 3
+
+    def _append(self, records: Sequence[tuple[Uid, bytes]]) -> None:
+        lines = b"".join(record_lines(records, {}, self.table.last_uid))
+        # From here on these UIDs are burnt: a reader may see the lines even if the
+        # write fails half way, and a torn line makes us rewrite the file next time.
+        self.table.uid_next = records[-1][0] + 1 if records else self.table.uid_next
+        rewrite, self._rewrite = self._rewrite, True
+        descriptor = fsops.open_append(self.path)
+        try:
+            before = os.fstat(descriptor)
+            if (
+                before.st_size != self._size
+                or before.st_ino != (self._key or (0, 0))[1]
+            ):
+                raise Unavailable("The UID list changed under its lock")
+            # A crash in write() leaves a torn last line, which readers ignore.
+            fsops.write(descriptor, lines)
+            # A crash here may lose the lines: nobody was told the UIDs.
+            fsops.fdatasync(descriptor)
+            after = os.fstat(descriptor)
+        finally:
+            fsops.close(descriptor)
+        if after.st_size != before.st_size + len(lines):
+            raise Unavailable("The UID list was written to by two at once")
+        self._rewrite = rewrite
+        for uid, base in records:
+            self.table.add(uid, base)
+        self._remember(after, after.st_size, lines or self._tail)
+
+    def _replace(
+        self, records: Sequence[tuple[Uid, bytes]], gone: Callable[[Uid], bool]
+    ) -> None:
+        """Write the file anew: without waste, with the new records."""
+        old = self.table
+        table = UidTable(old.uid_validity, old.uid_next, old.guid, old.header_extras)
+        for base, uid in sorted(old.uids.items(), key=lambda item: item[1]):
+            if not gone(uid):
+                table.add(uid, base, old.extras.get(uid, b""))
+        for uid, base in records:
+            table.add(uid, base)
+        # Burnt as in _append: the rename may be on disk though fsync failed.
+        old.uid_next = table.uid_next
+        self._rewrite = True
+        octets = serialise(table, ((uid, base) for base, uid in table.uids.items()))
+        # A crash in here leaves the old file, or the new one, whole.
+        fsops.replace_file(self.path, octets)
+        status = fsops.status(self.path)
+        self._rewrite = False
+        self.table = table
+        self._header = header_line(table)
+        self._remember(status, len(octets), octets)
+
+    def create(self, lock: MailboxLock, table: UidTable) -> None:
+        """Write the first file of a folder."""
+        table.guid = table.guid or secrets.token_hex(16)
+        self.table = table
+        lock.check()
+        self._replace((), lambda uid: False)
+
+    def rewrite(self, lock: MailboxLock, gone: Callable[[Uid], bool]) -> None:
+        """Write the file anew from memory: it was removed, or is of version 1."""
+        lock.check()
+        self._replace((), gone)
+
+    def needs_rewrite(self) -> bool:
+        """Whether the file lacks what a version 3 file must have."""
+        return self._rewrite or self.table.version != 3 or self.table.torn
+
+    def repair(self, lock: MailboxLock, new_uid_validity: Callable[[], int]) -> bool:
+        """Put a good file in the place of a broken one, which is kept aside.
+
+        Every mapping that can be read survives, from the file and from memory;
+        with any of them UIDVALIDITY does too.  Returns whether it did.
+        """
+        octets = _read_anyhow(self.path)
+        table = salvage(octets)
+        known = self.table
+        if known.uid_validity and table.uid_validity in (0, known.uid_validity):
+            table = _merge(table, known)
+        kept = bool(table.uids) and table.uid_validity != 0
+        if not kept:
+            table.uid_validity = new_uid_validity()
+        table.uid_next = min(table.uid_next + SALVAGE_MARGIN, LARGEST_UID)
+        table.guid = table.guid or known.guid or secrets.token_hex(16)
+        _log.warn(
+            "store: {path!r} was broken; {count} UIDs saved, UIDVALIDITY {kept}",
+            path=self.path,
+            count=len(table.uids),
+            kept="kept" if kept else "new",
+        )
+        lock.check()
+        self._keep_aside()
+        self.table = table
+        self._replace((), lambda uid: False)
+        return kept
+
+    def _keep_aside(self) -> None:
+        """Keep a copy of the broken file; a crash leaves it with both names."""
+        aside = b"%b.broken-%d" % (self.path, time.time())
+        try:
+            status = fsops.status(self.path)
+            if not stat.S_ISREG(status.st_mode):
+                fsops.rename(self.path, aside)
+            else:
+                fsops.link(self.path, aside)
+        except (FileExistsError, FileNotFoundError) as error:
+            _log.warn(
+                "store: no copy of {path!r}: {error!r}", path=self.path, error=error
+            )
+
+
+def _read_anyhow(path: bytes) -> bytes:
+    """Read a broken file; nothing if it is not even a file of sensible size."""
+    try:
+        return fsops.read_file(path, _MOST_OCTETS)
+    except OSError as error:
+        _log.warn("store: {path!r} cannot be read: {error!r}", path=path, error=error)
+        return b""
+
+
+def _merge(found: UidTable, known: UidTable) -> UidTable:
+    """Join what a broken file still says with what we had read from it before."""
+    merged = UidTable(
+        known.uid_validity,
+        max(found.uid_next, known.uid_next),
+        known.guid or found.guid,
+        known.header_extras,
+    )
+    by_uid = {uid: base for base, uid in found.uids.items()}
+    by_uid.update((uid, base) for base, uid in known.uids.items())
+    for uid in sorted(by_uid):
+        more = known.extras.get(uid) or found.extras.get(uid, b"")
+        merged.add(uid, by_uid[uid], more)
+    return merged
