@@ -1,0 +1,406 @@
+"""Octets from the client to whole commands.  RFC 3501 §2.2, §4.3, RFC 7888.
+
+Sans-IO: ``receive`` takes what arrives, ``next_event`` says what it amounts to.
+All counting of octets happens here, in front of the grammar, so that no rule can
+forget it.  No octet is looked at twice, and nothing recurses.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from imapd.errors import ImapError, LimitReached, SyntaxRejected, TooBig
+from imapd.ids import LARGEST_NUMBER
+from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.wire.strings import leading_tag
+
+_LITERAL = re.compile(rb"([0-9]{1,10})(\+?)")
+
+# Longer than any literal announcement with its CRLF: what must be kept of a line
+# that is thrown away, to see whether a literal follows it.
+_TAIL_OCTETS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A whole command: text, literal, text, ..., text, without CRLF.
+
+    A literal that was streamed stands as b"".
+    """
+
+    parts: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralPrompt:
+    """The text so far ended in ``{size}`` or, not ``sync``, in ``{size+}``.
+
+    ``parts`` ends with that text, without the announcement.  ``problem`` says why
+    the literal cannot be collected in memory; it may still be streamed.  Answer
+    with ``accept``, ``stream`` or ``refuse`` before the next ``next_event``.
+    """
+
+    size: int
+    sync: bool
+    parts: tuple[bytes, ...]
+    problem: ImapError | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralChunk:
+    """Some octets of a streamed literal; an empty literal is one empty chunk."""
+
+    octets: bytes
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A command that was dropped here.
+
+    ``tag`` is None if it could not be read, or if the command was answered
+    before.  ``fatal``: the place in the stream is lost, nothing more is delivered,
+    and the connection must be closed.
+    """
+
+    tag: bytes | None
+    error: ImapError
+    fatal: bool
+
+
+Event = Frame | LiteralPrompt | LiteralChunk | Rejected
+
+
+class _Mode(Enum):
+    TEXT = auto()  # reading a line
+    PROMPT = auto()  # waiting for the caller's answer
+    COLLECT = auto()  # reading a literal into memory
+    STREAM = auto()  # handing a literal on
+    DROP = auto()  # throwing away up to the end of a command
+    SKIP = auto()  # throwing away a literal of such a command
+    LOST = auto()
+
+
+class CommandFramer:
+    """Splits a client's octets into commands, within limits.
+
+    What one unfinished command holds in memory is bounded by ``command_octets``
+    and ``literals_octets`` (before login ``preauth_...``); what the caller feeds
+    beyond that it can see in ``buffered``.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Start before the first command of a client that has not logged in."""
+        self._limits = limits
+        self._preauth = True
+        self._buffer = bytearray()
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget the command being read."""
+        self._mode = _Mode.TEXT
+        self._parts: list[bytes] = []
+        self._scanned = 0  # octets of the buffer known to hold no LF
+        self._text_octets = 0  # of this command, in the lines that are complete
+        self._literals_octets = 0  # of this command, collected
+        self._literal_count = 0
+        self._size = 0  # of the literal at hand, or what is left of it
+        self._prompt: LiteralPrompt | None = None
+        self._budget = 0  # octets we are ready to throw away
+        self._raw_line = False  # the line thrown away cannot announce a literal
+        self._pending: Rejected | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Octets received and not yet read."""
+        return len(self._buffer)
+
+    def receive(self, octets: bytes) -> None:
+        """Take octets from the client."""
+        if self._mode is not _Mode.LOST:
+            self._buffer += octets
+
+    def authenticated(self) -> None:
+        """Use the limits of a client that has logged in, from now on."""
+        self._preauth = False
+
+    def discard(self) -> int:
+        """Drop all that was received and not delivered; return how many octets.
+
+        For STARTTLS: what came before TLS must not run inside it.  RFC 3501
+        §6.2.1, hardening P01.
+        """
+        dropped = len(self._buffer)
+        self._buffer.clear()
+        self._clear()
+        return dropped
+
+    def next_event(self) -> Event | None:
+        """What the octets received so far amount to; None: more are needed.
+
+        Raises:
+            RuntimeError: the caller has not answered a ``LiteralPrompt``.
+        """
+        if self._mode is _Mode.PROMPT:
+            raise RuntimeError("LiteralPrompt not answered")
+        if self._mode in (_Mode.DROP, _Mode.SKIP):
+            self._drop()
+        if self._pending is not None:
+            event, self._pending = self._pending, None
+            return event
+        if self._mode is _Mode.STREAM:
+            return self._chunk()
+        if self._mode is _Mode.COLLECT:
+            self._collect()
+        return self._text() if self._mode is _Mode.TEXT else None
+
+    def next_line(self) -> bytes | None:
+        """One line without its CRLF, whatever it holds; None: more is needed.
+
+        For what a client sends inside AUTHENTICATE and IDLE.
+
+        Raises:
+            TooBig: it is longer than ``sasl_line_octets``; the line is thrown away
+                and commands may follow.
+            RuntimeError: a command was begun and not finished.
+        """
+        if self._mode in (_Mode.DROP, _Mode.SKIP):
+            self._drop()
+        if self._mode in (_Mode.DROP, _Mode.SKIP, _Mode.LOST):
+            return None
+        if self._mode is not _Mode.TEXT or self._parts:
+            raise RuntimeError("next_line inside a command")
+        try:
+            return self._take_line(self._limits.sasl_line_octets)
+        except TooBig:
+            self._start_drop(self._limits.literals_octets, raw_line=True)
+            raise
+
+    def accept(self) -> None:
+        """Collect the literal just announced; with ``sync``, "+ " has been sent."""
+        prompt = self._answered()
+        if prompt.problem is not None:
+            raise RuntimeError("literal over the limits accepted")
+        self._literal_count += 1
+        self._literals_octets += prompt.size
+        self._parts = list(prompt.parts)
+        self._mode = _Mode.COLLECT
+
+    def stream(self) -> None:
+        """Hand the literal just announced on in chunks, whatever its size."""
+        self._parts = [*self._answered().parts, b""]
+        self._mode = _Mode.STREAM
+
+    def refuse(self) -> None:
+        """Drop the command whose literal was just announced; the caller answers it.
+
+        A client that was to wait for "+ " sends nothing more of it.  One that was
+        not has sent literal and rest already, or will: they are read and thrown
+        away.  If that is more than anybody may append, ``Rejected`` follows.
+        """
+        prompt = self._answered()
+        self._clear()
+        if prompt.sync:
+            return
+        limit = self._limits.literals_octets
+        if not self._preauth:
+            limit += self._limits.append_octets
+        self._start_drop(limit)
+        self._start_skip(prompt.size)
+
+    def _answered(self) -> LiteralPrompt:
+        """The prompt that the caller answers now."""
+        if self._prompt is None:
+            raise RuntimeError("no LiteralPrompt to answer")
+        prompt, self._prompt = self._prompt, None
+        self._size = prompt.size
+        return prompt
+
+    def _take(self, count: int) -> bytes:
+        """Remove octets from the front of the buffer."""
+        with memoryview(self._buffer) as view:
+            octets = bytes(view[:count])
+        del self._buffer[:count]
+        self._scanned = 0
+        return octets
+
+    def _take_line(self, limit_octets: int) -> bytes | None:
+        """Remove one line; None: it is not complete.
+
+        LF alone ends it too; a CR elsewhere is left for the grammar to reject.
+
+        Raises:
+            TooBig: it has more than ``limit_octets``; nothing was removed.
+        """
+        end = self._buffer.find(b"\n", self._scanned, limit_octets + 2)
+        if end < 0:
+            self._scanned = min(len(self._buffer), limit_octets + 2)
+            if len(self._buffer) >= limit_octets + 2:
+                raise TooBig("line too long")
+            return None
+        line = self._take(end + 1)
+        line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
+        if len(line) > limit_octets:  # LF alone, one octet late
+            self._buffer[:0] = line + b"\n"
+            raise TooBig("line too long")
+        return line
+
+    def _text(self) -> Event | None:
+        """Read on to the end of a line."""
+        limits = self._limits
+        limit = limits.preauth_line_octets if self._preauth else limits.command_octets
+        try:
+            line = self._take_line(limit - self._text_octets)
+        except TooBig:
+            return self._too_long()
+        if line is None:
+            return None
+        self._text_octets += len(line)
+        if line.endswith(b"}"):
+            start = line.rfind(b"{")
+            # In "{" x} the brace belongs to a quoted string, x} is an atom.
+            if start >= 0 and b'"' not in line[start:]:
+                return self._announced(line[:start], line[start + 1 : -1])
+        frame = Frame((*self._parts, line))
+        self._clear()
+        return frame
+
+    def _announced(self, text: bytes, announcement: bytes) -> Event:
+        """A literal was announced, well or badly."""
+        parts = (*self._parts, text)
+        size, sync = _literal_size(announcement)
+        if size is None:
+            rejected = Rejected(
+                leading_tag(parts[0], self._limits),
+                SyntaxRejected("malformed literal"),
+                # Octets follow unasked, and how many cannot be known.
+                fatal=not sync,
+            )
+            self._clear()
+            if not sync:
+                self._lose()
+            return rejected
+        self._prompt = LiteralPrompt(size, sync, parts, self._problem(size))
+        self._mode = _Mode.PROMPT
+        return self._prompt
+
+    def _problem(self, size: int) -> ImapError | None:
+        """Why a literal of that size cannot be collected beside the others."""
+        limits = self._limits
+        count, each, total = (
+            (
+                limits.preauth_literal_count,
+                limits.preauth_literal_octets,
+                limits.preauth_literal_count * limits.preauth_literal_octets,
+            )
+            if self._preauth
+            else (limits.literal_count, limits.literal_octets, limits.literals_octets)
+        )
+        if self._literal_count >= count:
+            return LimitReached("too many literals")
+        if size > each or self._literals_octets + size > total:
+            return TooBig("literal too big")
+        return None
+
+    def _too_long(self) -> Rejected:
+        """The text of a command is longer than we take."""
+        start = self._parts[0] if self._parts else bytes(self._buffer[:128])
+        rejected = Rejected(
+            leading_tag(start, self._limits),
+            TooBig("command line too long"),
+            fatal=self._preauth,
+        )
+        self._clear()
+        if self._preauth:
+            self._lose()
+        else:
+            self._start_drop(self._limits.literals_octets)
+        return rejected
+
+    def _collect(self) -> None:
+        """Take the literal into memory once all of it is here."""
+        if len(self._buffer) >= self._size:
+            self._parts.append(self._take(self._size))
+            self._mode = _Mode.TEXT
+
+    def _chunk(self) -> LiteralChunk | None:
+        """Hand on what is here of the literal."""
+        count = min(self._size, len(self._buffer))
+        if not count and self._size:
+            return None
+        self._size -= count
+        if not self._size:
+            self._mode = _Mode.TEXT
+        return LiteralChunk(self._take(count), last=not self._size)
+
+    def _start_drop(self, budget_octets: int, *, raw_line: bool = False) -> None:
+        self._clear()
+        self._mode = _Mode.DROP
+        self._budget = budget_octets
+        self._raw_line = raw_line
+
+    def _start_skip(self, size: int) -> None:
+        if size > min(self._budget, self._limits.append_octets):
+            self._lose_answered()
+            return
+        self._budget -= size
+        self._size = size
+        self._mode = _Mode.SKIP
+
+    def _drop(self) -> None:
+        """Throw away what is here of a dropped command."""
+        while self._mode in (_Mode.DROP, _Mode.SKIP):
+            if self._mode is _Mode.SKIP:
+                count = min(self._size, len(self._buffer))
+                self._take(count)
+                self._size -= count
+                if self._size:
+                    return
+                self._mode = _Mode.DROP
+            elif not self._drop_line():
+                return
+
+    def _drop_line(self) -> bool:
+        """Throw away one line; False: its end is not here yet."""
+        end = self._buffer.find(b"\n", self._scanned)
+        taken = end + 1 if end >= 0 else max(0, len(self._buffer) - _TAIL_OCTETS)
+        if taken > self._budget:
+            self._lose_answered()
+            return True
+        self._budget -= taken
+        if end < 0:
+            del self._buffer[:taken]
+            self._scanned = len(self._buffer)
+            return False
+        line = self._take(taken).rstrip(b"\r\n")
+        size, sync = None, True
+        if line.endswith(b"}") and not self._raw_line:
+            start = line.rfind(b"{", -_TAIL_OCTETS)
+            size, sync = (
+                _literal_size(line[start + 1 : -1]) if start >= 0 else (None, True)
+            )
+        # A client that waits for "+ " has its answer already, and sends no more.
+        if sync:
+            self._clear()
+        elif size is None:
+            self._lose_answered()
+        else:
+            self._start_skip(size)
+        return True
+
+    def _lose(self) -> None:
+        self.discard()
+        self._mode = _Mode.LOST
+
+    def _lose_answered(self) -> None:
+        """Give up on a command that the client has been answered already."""
+        self._lose()
+        self._pending = Rejected(None, TooBig("too much to throw away"), fatal=True)
+
+
+def _literal_size(announcement: bytes) -> tuple[int | None, bool]:
+    """Octets and synchronising, from between the braces; None: malformed."""
+    sync = not announcement.endswith(b"+")
+    found = _LITERAL.fullmatch(announcement)
+    size = int(found.group(1)) if found else None
+    return (None if size is None or size > LARGEST_NUMBER else size), sync
