@@ -120,7 +120,7 @@ def _split_scheme(stored: str) -> tuple[str, str]:
 
 
 def _decode(scheme: Scheme, suffix: str, text: str) -> bytes:
-    octets = text.encode(errors="surrogateescape")
+    octets = text.encode(errors="surrogatepass")
     encoding = {"HEX": "hex", "B64": "b64", "BASE64": "b64", "": scheme.encoding}.get(
         suffix
     )
