@@ -1,0 +1,301 @@
+"""From the command line and the TOML file to one checked ``Config``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from twisted.cred.strcred import findCheckerFactories
+
+from imapd.ids import MailboxPath
+from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
+from imapd.service import listening
+from imapd.service.table import BY_KEY, Kind
+from imapd.service.templates import MailTemplate
+from imapd.service.tomlfile import Setting, Settings, read_toml, unknown
+
+_USES = {use[1:].decode(): use for use in SPECIAL_USES}
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; ``problems`` says all that is wrong."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Keep the lines, each with its place first."""
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What was configured, checked as far as is possible before serving."""
+
+    mail: MailTemplate
+    auth: tuple[str, ...]
+    imap: tuple[str, ...] = ()
+    imaps: tuple[str, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None  # None: in the file of the certificate
+    cleartext_login: str = "loopback"
+    namespace: NamespaceStyle | None = None  # None: auto
+    cache: MailTemplate | None = None
+    create_missing_maildir: bool = True
+    special_use: Mapping[bytes, MailboxPath] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    limits: Limits = DEFAULT_LIMITS
+    allow_root: bool = False
+
+
+def load(
+    given: Mapping[str, Sequence[str]],
+    file: Path | None = None,
+    *,
+    serving: bool = True,
+) -> Config:
+    """Read the file, let the command line win, and check everything.
+
+    Args:
+        given: values of the command line by key, as typed.
+        file: of ``--config``.
+        serving: False where nothing listens and nobody logs in: only ``mail`` must
+            be there then.
+
+    Raises:
+        ConfigError: with every problem found, not only the first.
+    """
+    settings = read_toml(file) if file else Settings()
+    unreadable = bool(settings.problems) and not settings.values
+    for key, values in given.items():
+        _take_given(settings, key, values)
+    reader = _Reader(settings, file.parent if file else Path())
+    config = reader.config()
+    # What is missing is not known as long as the file cannot be read.
+    if not unreadable:
+        reader.check_presence(serving)
+    if settings.problems:
+        raise ConfigError(sorted(settings.problems, key=_by_line))
+    return config
+
+
+def _by_line(problem: str) -> tuple[str, int]:
+    """Sort by file and line; the command line, which has none, comes first."""
+    place, _, _ = problem.partition(": ")
+    name, _, line = place.rpartition(":")
+    return (name, int(line)) if line.isdecimal() else ("", 0)
+
+
+def _take_given(settings: Settings, key: str, values: Sequence[str]) -> None:
+    where = f"--{key}"
+    match BY_KEY[key].kind:
+        case Kind.TEXT:
+            settings.values[key] = Setting(where, values[-1])
+        case Kind.TEXTS:
+            settings.values[key] = Setting(where, list(values))
+        case Kind.BOOLEAN:
+            words = {"yes": True, "true": True, "no": False, "false": False}
+            value = words.get(values[-1].lower())
+            if value is None:
+                settings.problems.append(f"{where}: must be yes or no")
+            else:
+                settings.values[key] = Setting(where, value)
+        case Kind.TABLE:
+            # A row of the command line wins over the same row of the file.
+            old = settings.values.get(key, Setting(where, {}))
+            rows = dict(old.value)
+            for each in values:
+                name, equals, value_text = each.partition("=")
+                if not equals:
+                    settings.problems.append(
+                        f"{where}: write {where} {BY_KEY[key].argument}"
+                    )
+                rows[name] = Setting(where, value_text)
+            settings.values[key] = Setting(old.where, rows)
+
+
+class _Reader:
+    """Turns settings into a ``Config``, collecting problems on the way."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.folder = folder  # where relative paths of the file begin
+
+    def problem(self, where: str, words: str) -> None:
+        self.settings.problems.append(f"{where}: {words}")
+
+    def config(self) -> Config:
+        """What was set; where a value was no good, a stand-in and a problem."""
+        return Config(
+            mail=self.template("mail") or MailTemplate("~"),
+            auth=self.texts("auth", check_auth),
+            imap=self.texts("imap", listening.check),
+            imaps=self.imaps(),
+            certificate=self.path("certificate"),
+            key=self.path("key"),
+            cleartext_login=self.choice("cleartext-login", "loopback"),
+            namespace=self.namespace(),
+            cache=self.template("cache"),
+            create_missing_maildir=self.boolean("create-missing-maildir", True),
+            special_use=MappingProxyType(self.special_use()),
+            limits=self.limits(),
+            allow_root=self.boolean("allow-root", False),
+        )
+
+    def check_presence(self, serving: bool) -> None:
+        """What must be there, and what must not be without something else."""
+        values = self.settings.values
+        here = "configuration"
+        for key in ("mail", "auth") if serving else ("mail",):
+            if not (key in values and values[key].value) and not self._named(key):
+                self.problem(here, f"{key} is missing: {key} = {BY_KEY[key].example}")
+        if serving:
+            self._check_listening(here)
+        if "key" in values and "certificate" not in values:
+            self.problem(values["key"].where, "key is of no use without certificate")
+
+    def _named(self, key: str) -> bool:
+        """Whether a problem was already found with this setting."""
+        return any(f": {key} must be" in each for each in self.settings.problems)
+
+    def _check_listening(self, here: str) -> None:
+        values = self.settings.values
+        imap = values["imap"].value if "imap" in values else []
+        if "certificate" in values:
+            return
+        if "imaps" in values:
+            self.problem(values["imaps"].where, "imaps needs certificate and key")
+        elif not imap:
+            self.problem(
+                here,
+                "nothing to listen on: give certificate and key, and tcp:993 is "
+                'served; or, to try it out, imap = "tcp:1143:interface=127.0.0.1"',
+            )
+        elif self.choice("cleartext-login", "loopback") != "always":
+            for each in imap:
+                if not listening.stays_local(each):
+                    self.problem(
+                        values["imap"].where,
+                        f"nobody could log in at {each} from elsewhere: there is no "
+                        "TLS without certificate and key; give them, or add "
+                        ":interface=127.0.0.1",
+                    )
+
+    def texts(self, key: str, check: Callable[[str], None]) -> tuple[str, ...]:
+        setting = self.settings.values.get(key)
+        if setting is None:
+            return ()
+        for each in setting.value:
+            try:
+                check(each)
+            except ValueError as error:
+                self.problem(setting.where, f"{key} {each!r}: {error}")
+        return tuple(setting.value)
+
+    def imaps(self) -> tuple[str, ...]:
+        values = self.settings.values
+        if "certificate" in values and not {"imap", "imaps"} & set(values):
+            return ("tcp:993",)
+        return self.texts("imaps", listening.check)
+
+    def template(self, key: str) -> MailTemplate | None:
+        setting = self.settings.values.get(key)
+        if setting is None:
+            return None
+        try:
+            return MailTemplate(setting.value)
+        except ValueError as error:
+            self.problem(setting.where, f"{key} {setting.value!r}: {error}")
+            return None
+
+    def path(self, key: str) -> Path | None:
+        setting = self.settings.values.get(key)
+        if setting is None:
+            return None
+        path = Path(setting.value)
+        if not setting.where.startswith("--"):
+            path = self.folder / path
+        if not path.is_file():
+            what = "no such file" if not path.exists() else "not a file"
+            self.problem(setting.where, f"{key} {str(path)!r}: {what}")
+        return path.absolute()
+
+    def choice(self, key: str, default: str) -> str:
+        setting = self.settings.values.get(key)
+        if setting is None:
+            return default
+        choices = BY_KEY[key].choices
+        if setting.value not in choices:
+            words = f"{key} must be one of {', '.join(choices)}, not {setting.value!r}"
+            line = f"{setting.where}: {words}"
+            if line not in self.settings.problems:
+                self.settings.problems.append(line)
+            return default
+        return str(setting.value)
+
+    def boolean(self, key: str, default: bool) -> bool:
+        setting = self.settings.values.get(key)
+        return default if setting is None else bool(setting.value)
+
+    def namespace(self) -> NamespaceStyle | None:
+        style = self.choice("namespace", "auto")
+        return None if style == "auto" else NamespaceStyle(style)
+
+    def rows(self, key: str) -> Mapping[str, Setting]:
+        setting = self.settings.values.get(key)
+        return {} if setting is None else setting.value
+
+    def special_use(self) -> dict[bytes, MailboxPath]:
+        uses: dict[bytes, MailboxPath] = {}
+        for name, setting in self.rows("special-use").items():
+            if name not in _USES:
+                self.problem(setting.where, unknown(name, _USES, "special use"))
+            elif not isinstance(setting.value, str):
+                self.problem(
+                    setting.where, f'{name} must be a string: {name} = "{name}"'
+                )
+            else:
+                path = tuple(setting.value.split("/"))
+                if "" in path or (path[0].upper() == "INBOX" and len(path) == 1):
+                    self.problem(
+                        setting.where, f"{setting.value!r} is no name for a mailbox"
+                    )
+                elif path in uses.values():
+                    self.problem(setting.where, f"{setting.value!r} is used twice")
+                uses[_USES[name]] = path
+        return uses
+
+    def limits(self) -> Limits:
+        known = Limits.__dataclass_fields__
+        good: dict[str, int] = {}
+        for name, setting in self.rows("limits").items():
+            if name not in known:
+                self.problem(setting.where, unknown(name, known, "limit"))
+                continue
+            number = _number(setting.value)
+            least = known[name].metadata["least"]
+            if number is None or number < least:
+                self.problem(
+                    setting.where, f"{name} must be a number of at least {least}"
+                )
+            else:
+                good[name] = number
+        return Limits(**good)
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value[:19])
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def check_auth(description: str) -> None:
+    """Check the type of an ``--auth``; its arguments are checked when it is made.
+
+    Raises:
+        ValueError: no plugin has this type; the message lists those there are.
+    """
+    name = description.partition(":")[0]
+    names = {factory.authType for factory in findCheckerFactories()}
+    if name not in names:
+        raise ValueError(unknown(name, names, "type"))

@@ -1,0 +1,92 @@
+"""What the log says.  The wording is an interface: ``packaging/fail2ban`` reads it.
+
+One line an event, one function for each.  What an attacker chose goes through
+``!r``, so that it can neither end a line nor format one, and is cut.
+"""
+
+from twisted.logger import Logger
+
+_log = Logger(namespace="imapd")
+
+#: As long as a name may be in the log; hardening A13.
+USER_CHARACTERS = 64
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= USER_CHARACTERS else text[:USER_CHARACTERS] + "..."
+
+
+def listening(*, endpoint: str, tls: bool) -> None:
+    """A port is open."""
+    _log.info(
+        "listening on {endpoint} tls={tls}",
+        endpoint=endpoint,
+        tls="implicit" if tls else "no",
+    )
+
+
+def cannot_start(*, reason: str) -> None:
+    """The service gives up; the reason is also told on the terminal."""
+    _log.critical("cannot start: {reason}", reason=reason)
+
+
+def stopping() -> None:
+    """No more connections are taken; sessions are told BYE."""
+    _log.info("stopping")
+
+
+def login_ok(*, peer: str, user: str, mechanism: str, tls: bool) -> None:
+    """Someone logged in."""
+    _log.info(
+        "login ok user={user!r} mechanism={mechanism} peer={peer} tls={tls}",
+        user=_cut(user),
+        mechanism=mechanism,
+        peer=peer,
+        tls="yes" if tls else "no",
+    )
+
+
+def login_refused(*, peer: str, user: str, mechanism: str, reason: str) -> None:
+    """Someone failed to log in.  Feed for fail2ban: the wording is an interface.
+
+    Never carries the password or the SASL response.
+    """
+    _log.warn(
+        "login refused peer={peer} mechanism={mechanism!r} reason={reason!r} "
+        "user={user!r}",
+        user=_cut(user),
+        mechanism=_cut(mechanism),
+        peer=peer,
+        reason=reason,
+    )
+
+
+def connection_refused(*, peer: str, reason: str) -> None:
+    """A connection was ended for what its client did.  Feed for fail2ban."""
+    _log.warn(
+        "connection refused peer={peer} reason={reason!r}", peer=peer, reason=reason
+    )
+
+
+def session_ended(*, peer: str, user: str, reason: str) -> None:
+    """A session that had logged in is over."""
+    _log.info(
+        "session ended user={user!r} peer={peer} reason={reason!r}",
+        user=_cut(user),
+        peer=peer,
+        reason=reason,
+    )
+
+
+def mail_refused(*, user: str, reason: str) -> None:
+    """A user who logged in cannot be served: where the mail should be, and why not."""
+    _log.error(
+        "mail refused user={user!r} reason={reason!r}", user=_cut(user), reason=reason
+    )
+
+
+def certificate_reloaded(*, path: str, serial: str) -> None:
+    """New connections see another certificate now."""
+    _log.info(
+        "certificate reloaded path={path} serial={serial}", path=path, serial=serial
+    )

@@ -1,0 +1,153 @@
+"""Every setting there is: one row each, for the command line and the TOML file."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """How a setting is written, and what the file may hold for it."""
+
+    TEXT = "a string"
+    TEXTS = "a string or a list of strings"
+    BOOLEAN = "true or false"
+    TABLE = "a table"
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the option may be given more than once."""
+        return self in (Kind.TEXTS, Kind.TABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting; the option on the command line is ``--`` and the key."""
+
+    key: str
+    kind: Kind
+    argument: str  # what stands for the value in --help
+    example: str  # the right-hand side of a TOML line that is right
+    default: str  # in words, for people
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+OPTIONS = (
+    Option(
+        key="mail",
+        kind=Kind.TEXT,
+        argument="TEMPLATE",
+        example='"/srv/mail/{domain}/{local}/Maildir"',
+        default="none; it must be given",
+        help="Where a user's Maildir is.  {user} is the login name, {local} and "
+        "{domain} what is before and after its last @; a leading ~ is the home of "
+        "the user record.",
+    ),
+    Option(
+        key="auth",
+        kind=Kind.TEXTS,
+        argument="TYPE:ARGUMENTS",
+        example='"passwdfile:/etc/imapd/users"',
+        default="none; it must be given",
+        help="Who may log in; asked in the order given.  --help-auth lists the types.",
+    ),
+    Option(
+        key="imap",
+        kind=Kind.TEXTS,
+        argument="ENDPOINT",
+        example='"tcp:143:interface=127.0.0.1"',
+        default="none",
+        help="Listen here for IMAP in the clear, with STARTTLS if there is a "
+        "certificate.",
+    ),
+    Option(
+        key="imaps",
+        kind=Kind.TEXTS,
+        argument="ENDPOINT",
+        example='"tcp:993"',
+        default='"tcp:993" if there is a certificate and no imap or imaps is given',
+        help="Listen here for IMAP in implicit TLS.",
+    ),
+    Option(
+        key="certificate",
+        kind=Kind.TEXT,
+        argument="FILE",
+        example='"/etc/ssl/imapd/fullchain.pem"',
+        default="none",
+        help="PEM file: the certificate of the server, then its chain.  Read again "
+        "on SIGHUP.",
+    ),
+    Option(
+        key="key",
+        kind=Kind.TEXT,
+        argument="FILE",
+        example='"/etc/ssl/imapd/privkey.pem"',
+        default="the file of the certificate",
+        help="PEM file: the private key, not encrypted.  Read again on SIGHUP.",
+    ),
+    Option(
+        key="cleartext-login",
+        kind=Kind.TEXT,
+        argument="WHERE",
+        example='"never"',
+        default="loopback",
+        help="Where a password may be sent without TLS: never, from loopback, or "
+        "always.  Elsewhere LOGINDISABLED is said and a try is refused unseen.",
+        choices=("never", "loopback", "always"),
+    ),
+    Option(
+        key="namespace",
+        kind=Kind.TEXT,
+        argument="STYLE",
+        example='"auto"',
+        default="auto",
+        help='How names of mailboxes look: courier ("INBOX.a.b"), dovecot ("a.b"), '
+        'slash ("a/b"), or auto: what the clients of the account know, and slash for '
+        "a new one.",
+        choices=("auto", "courier", "dovecot", "slash"),
+    ),
+    Option(
+        key="cache",
+        kind=Kind.TEXT,
+        argument="TEMPLATE",
+        example='"/var/cache/imapd/{domain}/{local}"',
+        default="in the Maildir",
+        help="The folder for what can be derived again, if not in the Maildir; "
+        "written like --mail.",
+    ),
+    Option(
+        key="create-missing-maildir",
+        kind=Kind.BOOLEAN,
+        argument="yes|no",
+        example="false",
+        default="yes",
+        help="Make the Maildir of a user who logs in for the first time.",
+    ),
+    Option(
+        key="special-use",
+        kind=Kind.TABLE,
+        argument="USE=MAILBOX",
+        example='{ Sent = "Sent", Trash = "Trash" }',
+        default="none",
+        help="Mailboxes to make at the first login: Sent, Drafts, Trash, Junk or "
+        'Archive, and the name, with "/" between parent and child.',
+    ),
+    Option(
+        key="limits",
+        kind=Kind.TABLE,
+        argument="NAME=NUMBER",
+        example="{ append_octets = 104857600 }",
+        default="see the list of limits",
+        help="What one connection, command or message may cost.",
+    ),
+    Option(
+        key="allow-root",
+        kind=Kind.BOOLEAN,
+        argument="yes|no",
+        example="false",
+        default="no",
+        help="Serve as uid 0, where every bug is everybody's.  Better: --uid and "
+        "--gid of twistd, which take effect when ports are open and keys read.",
+    ),
+)
+
+BY_KEY = {option.key: option for option in OPTIONS}
