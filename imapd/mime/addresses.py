@@ -1,0 +1,258 @@
+"""Address lists, as mail really has them.  RFC 5322 §3.4 and §4.4, RFC 3501 §7.4.2.
+
+RFC 3501 lets a host be NIL only in the marks of a group, and says nothing of a
+mailbox without one.  We send Dovecot's words for what is missing, which clients
+know and hide.  Empty list elements (RFC 5322 §4.4) are no addresses.
+"""
+
+import re
+from collections.abc import Iterable
+
+from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.mime.lexical import comment_end, unescape
+from imapd.model.structure import Address
+
+MISSING_MAILBOX = b"MISSING_MAILBOX"
+MISSING_DOMAIN = b"MISSING_DOMAIN"
+
+_GROUP_END = Address(None, None, None, None)
+
+_ATOM = rb'[^\x00-\x20"(),.:;<>@\[\\\]\x7f]++'
+_DOT_ATOM = rb"(?:" + _ATOM + rb"|\.)++"
+_PHRASE = rb'"([^"\\]*+)"|(' + _ATOM + rb"(?:\x20" + _ATOM + rb")*+)"
+#: ``Name <user@host>`` and ``user@host``, up to the comma: nearly all there is.
+_USUAL = re.compile(
+    rb"[ \t]*+(?:(?:(?:%b)?+[ \t]*+<(%b)@(%b)>)|(%b)@(%b))[ \t]*+(?:,|\Z)"
+    % (_PHRASE, _DOT_ATOM, _DOT_ATOM, _DOT_ATOM, _DOT_ATOM)
+)
+_TOKEN = re.compile(
+    rb"(?P<blank>[\x00-\x20\x7f]++)"
+    rb'|(?P<quoted>"(?:[^"\\]++|\\.)*+"?+)'
+    rb"|(?P<literal>\[(?:[^\]\\]++|\\.)*+\]?+)"
+    rb"|(?P<mark>[<>@,;:.])"
+    rb"|(?P<comment>\()"
+    rb"|(?P<word>" + _ATOM + rb"|[)\]\\])",
+    re.DOTALL,
+)
+_AT = [("mark", b"@")]  # begins a route
+_BLANK = b" "  # between two tokens; never the text of a word
+
+
+#   address-list = (address *("," address)) / obs-addr-list
+#   address = mailbox / group
+def addresses(
+    values: Iterable[bytes], limits: Limits = DEFAULT_LIMITS
+) -> tuple[Address, ...]:
+    """Return the addresses of all the values, at most ``limits.address_count``.
+
+    The values are unfolded; those of a repeated field follow each other.
+    """
+    found: list[Address] = []
+    for value in values:
+        if len(found) >= limits.address_count:
+            break
+        _Reader(value, found, limits.address_count).read()
+    return tuple(found)
+
+
+class _Reader:
+    """Reads one value, token by token; each octet is looked at a few times."""
+
+    __slots__ = (
+        "comment",
+        "count_limit",
+        "found",
+        "in_group",
+        "pending",
+        "position",
+        "spoiled",
+        "value",
+    )
+
+    def __init__(self, value: bytes, found: list[Address], count_limit: int) -> None:
+        self.value = value
+        self.found = found
+        self.count_limit = count_limit
+        self.position = 0
+        self.in_group = False
+        #: (kind, text) of the element so far; kind is a group name of ``_TOKEN``.
+        self.pending: list[tuple[str, bytes]] = []
+        self.comment: bytes | None = None
+        self.spoiled = False  # an address ended and no comma followed
+
+    def read(self) -> None:
+        size = len(self.value)
+        while self.position < size:
+            # A group may need the last place for its end.
+            if len(self.found) + self.in_group >= self.count_limit:
+                break
+            if self.pending or self.spoiled or not self._usual():
+                self._token()
+        self._finish_element()
+        self._finish_group()
+
+    def _usual(self) -> bool:
+        match = _USUAL.match(self.value, self.position)
+        if match is None:
+            return False
+        quoted, phrase, local, domain, bare_local, bare_domain = match.groups()
+        self.found.append(
+            Address(quoted or phrase or None, None, local, domain)
+            if local
+            else Address(None, None, bare_local, bare_domain)
+        )
+        self.position = match.end()
+        return True
+
+    def _token(self) -> None:
+        match = _TOKEN.match(self.value, self.position)
+        if match is None or match.lastgroup is None:  # no octet is left out
+            self.position += 1
+            return
+        kind, text = match.lastgroup, match[0]
+        self.position = match.end()
+        if kind == "comment":
+            self._take_comment(match.start())
+        elif kind == "blank":
+            self.pending.append((kind, _BLANK))
+        elif text == b"<":
+            self._route_address()
+        elif text == b":":
+            self._start_group()
+        elif text in (b",", b";"):
+            self._finish_element()
+            self.spoiled = False
+            if text == b";":
+                self._finish_group()
+        elif text != b">":
+            self.pending.append((kind, text))
+
+    def _take_comment(self, start: int) -> None:
+        self.position = comment_end(self.value, start)
+        inside = self.value[start + 1 : self.position]
+        self.comment = unescape(inside.removesuffix(b")")).strip(b" \t") or None
+        self.pending.append(("blank", _BLANK))
+
+    #   group = display-name ":" [group-list] ";" [CFWS]
+    def _start_group(self) -> None:
+        name = _phrase(self.pending)
+        self._reset()
+        if len(self.found) + self.in_group + 2 > self.count_limit:
+            self.position = len(self.value)  # no room for its start and its end
+            return
+        self._finish_group()  # a group within a group is not in the grammar
+        self.found.append(Address(None, None, name, None))
+        self.in_group = True
+
+    def _finish_group(self) -> None:
+        if self.in_group:
+            self.found.append(_GROUP_END)
+            self.in_group = False
+
+    #   name-addr  = [display-name] angle-addr
+    #   obs-route  = obs-domain-list ":"
+    #   obs-domain-list = "@" domain *("," ["@" domain])
+    def _route_address(self) -> None:
+        name = _phrase(self.pending)
+        self._reset()
+        inside, route = self._angle_tokens()
+        local, domain = _addr_spec(inside)
+        self._add(name or None, route, local, domain)
+        self.spoiled = True
+
+    def _angle_tokens(self) -> tuple[list[tuple[str, bytes]], bytes | None]:
+        inside: list[tuple[str, bytes]] = []
+        route: bytes | None = None
+        while match := _TOKEN.match(self.value, self.position):
+            kind, text = match.lastgroup or "word", match[0]
+            if text in (b"<", b";") or (text == b"," and inside[:1] != _AT):
+                break  # the bracket was forgotten
+            self.position = match.end()
+            if text == b">":
+                break
+            if kind == "comment":
+                self.position = comment_end(self.value, match.start())
+            elif text == b":" and route is None:
+                route = b"".join(_words(inside)) or None
+                inside = []
+            elif kind != "blank":
+                inside.append((kind, text))
+            elif inside:
+                inside.append((kind, _BLANK))
+        return inside, route
+
+    def _finish_element(self) -> None:
+        """End an element that has no angle brackets: ``user@host``, or rubbish."""
+        pending, comment = self.pending, self.comment
+        words = _words(pending)
+        spoiled = self.spoiled and b"@" not in words
+        self._reset()
+        if not words or spoiled:
+            return
+        if b"@" in words or len(words) == 1:
+            local, domain = _addr_spec(pending)
+            self._add(comment, None, local, domain)
+        else:
+            self._add(_phrase(pending), None, b"", b"")
+
+    def _add(
+        self, name: bytes | None, route: bytes | None, local: bytes, domain: bytes
+    ) -> None:
+        self.found.append(
+            Address(name, route, local or MISSING_MAILBOX, domain or MISSING_DOMAIN)
+        )
+
+    def _reset(self) -> None:
+        self.pending = []
+        self.comment = None
+
+
+def _words(tokens: list[tuple[str, bytes]]) -> list[bytes]:
+    return [text for kind, text in tokens if kind != "blank"]
+
+
+def _text(kind: str, text: bytes) -> bytes:
+    """Return a token without its quoting."""
+    if kind != "quoted":
+        return text
+    closed = len(text) > 1 and text.endswith(b'"')
+    return unescape(text[1:-1] if closed else text[1:])
+
+
+#   phrase = 1*word / obs-phrase       ; obs-phrase = word *(word / "." / CFWS)
+def _phrase(tokens: list[tuple[str, bytes]]) -> bytes:
+    """Join the words of a name; any blanks and comments between are one space."""
+    pieces: list[bytes] = []
+    for kind, text in tokens:
+        if kind != "blank":
+            pieces.append(_text(kind, text))
+        elif pieces and pieces[-1] is not _BLANK:
+            pieces.append(_BLANK)
+    return b"".join(pieces).strip(b" ")
+
+
+#   addr-spec = local-part "@" domain
+#   obs-local-part = word *("." word) ; obs-domain = atom *("." atom)
+def _addr_spec(tokens: list[tuple[str, bytes]]) -> tuple[bytes, bytes]:
+    """Return local part, unquoted (RFC 3501 §9 ``addr-mailbox``), and domain.
+
+    What follows a complete address (``a@b c``, ``a@b@c``) is left out.
+    """
+    sides: list[list[bytes]] = [[], []]
+    side = 0
+    last = b"."  # a word may follow
+    for kind, text in tokens:
+        if kind == "blank":
+            continue
+        if text == b"@":
+            if side:
+                break
+            side, last = 1, b"."
+            continue
+        if last != b"." and text != b"." and kind != "mark":
+            if side:
+                break
+            sides[0].append(b" ")
+        sides[side].append(_text(kind, text))
+        last = text
+    return b"".join(sides[0]), b"".join(sides[1])

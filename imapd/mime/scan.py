@@ -1,0 +1,23 @@
+"""The CRLF form of a message: what every offset and size on the wire counts."""
+
+
+def to_wire(octets: bytes) -> bytes:
+    """Return the message as it is sent: every line ends in CRLF, no NUL.
+
+    A bare LF becomes CRLF; CRLF and a bare CR stay.  NUL becomes 0x80, because a
+    literal cannot hold it (``CHAR8``, RFC 3501 §9).  The argument itself comes
+    back if nothing has to change.
+    """
+    if b"\0" in octets:
+        octets = octets.replace(b"\0", b"\x80")
+    pairs = octets.count(b"\r\n")
+    if octets.count(b"\n") == pairs:
+        return octets
+    if pairs:  # mixed: down to LF first, so that no CRLF gets a second CR
+        octets = octets.replace(b"\r\n", b"\n")
+    return octets.replace(b"\n", b"\r\n")
+
+
+def wire_size(octets: bytes) -> int:
+    """Return ``len(to_wire(octets))`` without building it."""
+    return len(octets) + octets.count(b"\n") - octets.count(b"\r\n")
