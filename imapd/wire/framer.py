@@ -6,69 +6,28 @@ forget it.  No octet is looked at twice, and nothing recurses.
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from imapd.errors import ImapError, LimitReached, SyntaxRejected, TooBig
 from imapd.ids import LARGEST_NUMBER
 from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.wire.frames import Event, Frame, LiteralChunk, LiteralPrompt, Rejected
 from imapd.wire.strings import leading_tag
+
+__all__ = [
+    "CommandFramer",
+    "Event",
+    "Frame",
+    "LiteralChunk",
+    "LiteralPrompt",
+    "Rejected",
+]
 
 _LITERAL = re.compile(rb"([0-9]{1,10})(\+?)")
 
 # Longer than any literal announcement with its CRLF: what must be kept of a line
 # that is thrown away, to see whether a literal follows it.
 _TAIL_OCTETS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A whole command: text, literal, text, ..., text, without CRLF.
-
-    A literal that was streamed stands as b"".
-    """
-
-    parts: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LiteralPrompt:
-    """The text so far ended in ``{size}`` or, not ``sync``, in ``{size+}``.
-
-    ``parts`` ends with that text, without the announcement.  ``problem`` says why
-    the literal cannot be collected in memory; it may still be streamed.  Answer
-    with ``accept``, ``stream`` or ``refuse`` before the next ``next_event``.
-    """
-
-    size: int
-    sync: bool
-    parts: tuple[bytes, ...]
-    problem: ImapError | None
-
-
-@dataclass(frozen=True, slots=True)
-class LiteralChunk:
-    """Some octets of a streamed literal; an empty literal is one empty chunk."""
-
-    octets: bytes
-    last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A command that was dropped here.
-
-    ``tag`` is None if it could not be read, or if the command was answered
-    before.  ``fatal``: the place in the stream is lost, nothing more is delivered,
-    and the connection must be closed.
-    """
-
-    tag: bytes | None
-    error: ImapError
-    fatal: bool
-
-
-Event = Frame | LiteralPrompt | LiteralChunk | Rejected
 
 
 class _Mode(Enum):
@@ -173,7 +132,10 @@ class CommandFramer:
         try:
             return self._take_line(self._limits.sasl_line_octets)
         except TooBig:
-            self._start_drop(self._limits.literals_octets, raw_line=True)
+            limits = self._limits
+            self._start_drop(
+                limits.sasl_line_octets + limits.literals_octets, raw_line=True
+            )
             raise
 
     def accept(self) -> None:
@@ -199,14 +161,17 @@ class CommandFramer:
         away.  If that is more than anybody may append, ``Rejected`` follows.
         """
         prompt = self._answered()
+        self._refuse(prompt.size, prompt.sync)
+
+    def _refuse(self, size: int, sync: bool) -> None:
         self._clear()
-        if prompt.sync:
+        if sync:
             return
         limit = self._limits.literals_octets
         if not self._preauth:
             limit += self._limits.append_octets
         self._start_drop(limit)
-        self._start_skip(prompt.size)
+        self._start_skip(size)
 
     def _answered(self) -> LiteralPrompt:
         """The prompt that the caller answers now."""
@@ -280,6 +245,12 @@ class CommandFramer:
             if not sync:
                 self._lose()
             return rejected
+        # Streamed ones too: however small, each makes the next prompt longer.
+        most = self._limits.literal_count + self._limits.append_message_count
+        if len(self._parts) // 2 >= most:
+            tag = leading_tag(parts[0], self._limits)
+            self._refuse(size, sync)
+            return Rejected(tag, LimitReached("too many literals"), fatal=False)
         self._prompt = LiteralPrompt(size, sync, parts, self._problem(size))
         self._mode = _Mode.PROMPT
         return self._prompt
@@ -314,7 +285,9 @@ class CommandFramer:
         if self._preauth:
             self._lose()
         else:
-            self._start_drop(self._limits.literals_octets)
+            # Nothing of the line was taken yet: as much again as a command may be.
+            limits = self._limits
+            self._start_drop(limits.command_octets + limits.literals_octets)
         return rejected
 
     def _collect(self) -> None:
