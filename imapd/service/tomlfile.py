@@ -111,10 +111,15 @@ def _read_document(
 def unknown(key: str, known: Iterable[str], what: str = "setting") -> str:
     """``unknown setting "imapss"; did you mean imaps?``."""
     names = sorted(known)
-    close = difflib.get_close_matches(key.lower().replace("_", "-"), names, 1)
-    close = close or difflib.get_close_matches(key.lower().replace("-", "_"), names, 1)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
+    plain = {_plain(name): name for name in names}
+    close = difflib.get_close_matches(_plain(key), plain, 1)
+    listed = f"known are {', '.join(names)}"
+    hint = f"did you mean {plain[close[0]]}?" if close else listed
     return f'unknown {what} "{key}"; {hint}'
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def _fits(kind: Kind, value: object) -> bool:
