@@ -64,7 +64,7 @@ def error(tag: bytes | None, failure: ImapError) -> bytes:
 #   continue-req = "+" SP (resp-text / base64) CRLF          ; RFC 3501 §9
 def continuation(text: bytes = b"") -> bytes:
     """``+ Ready for 42 octets`` and CRLF; base64 of any length stays one line."""
-    return b"+ %b\r\n" % _UNPRINTABLE.sub(b"?", text)
+    return b"+ %b\r\n" % _no_code(_UNPRINTABLE.sub(b"?", text))
 
 
 #   resp-text = ["[" resp-text-code "]" SP] text             ; RFC 3501 §9
@@ -74,9 +74,12 @@ def _resp_text(text: bytes | str, code: bytes | None) -> bytes:
     octets = _UNPRINTABLE.sub(b"?", octets).strip()[:TEXT_OCTETS] or b"-"
     if code is not None and _CODE.fullmatch(code):
         return b"[%b] %b" % (code, octets)
-    if octets.startswith(b"["):  # would read as a code
-        return b"(" + octets[1:]
-    return octets
+    return _no_code(octets)
+
+
+def _no_code(octets: bytes) -> bytes:
+    """``(x] text`` for ``[x] text``: a text of ours is never read as a code."""
+    return b"(" + octets[1:] if octets.startswith(b"[") else octets
 
 
 #   resp-cond-state = ("OK" / "NO" / "BAD") SP resp-text     ; RFC 3501 §9
