@@ -71,6 +71,12 @@ class Cannot(ImapError):
     code = b"CANNOT"
 
 
+class UnsupportedUse(ImapError):
+    """CREATE asks for a special use that the mailbox cannot have.  RFC 6154 §3."""
+
+    code = b"USEATTR"
+
+
 class HasChildren(ImapError):
     """DELETE of a name that is only a parent.  RFC 9051 §7.1."""
 

@@ -9,17 +9,21 @@ Lines that we cannot read are nobody's to drop: they stay, octet by octet.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from imapd.errors import StoreDamaged
+from imapd.errors import LimitReached, StoreDamaged
 from imapd.ids import INBOX, MailboxPath
+from imapd.limits import Limits
+from imapd.store import fsops
 from imapd.store.maildir import layout
+from imapd.store.maildir.accountlock import dot_lock
 from imapd.store.maildir.layout import NameEncoding
 
 FILE_NAME: Final = b"subscriptions"
 LOCK_NAME: Final = b"subscriptions.lock"
-LARGEST_OCTETS: Final = 16 << 20
+LARGEST_OCTETS: Final = 64 << 20
 
 _HEADER: Final = b"V\t2\n\n"
 _ESCAPES: Final = {b"1": b"\x01", b"t": b"\t", b"n": b"\n", b"r": b"\r", b"0": b"\0"}
@@ -98,3 +102,73 @@ def parse(octets: bytes) -> SubscriptionFile:
 def unescape(octets: bytes) -> bytes:
     r"""Undo Dovecot's escaping: ``\001t`` is a tab."""
     return _ESCAPED.sub(lambda match: _ESCAPES.get(match[1], match[1]), octets)
+
+
+class Subscriptions:
+    """The subscriptions of one account; who changes them holds its lock."""
+
+    def __init__(self, root: bytes, limits: Limits) -> None:
+        self.path = root + b"/" + FILE_NAME
+        self._lock_path = root + b"/" + LOCK_NAME
+        self._limits = limits
+
+    def paths(self) -> list[MailboxPath]:
+        """Return the names, sorted.  Nothing is locked: the file is replaced whole.
+
+        Raises:
+            StoreDamaged, OSError
+        """
+        return self.read().paths()
+
+    def read(self) -> SubscriptionFile:
+        """Return what the file says; one that is not there says nothing.
+
+        Raises:
+            StoreDamaged, OSError
+        """
+        try:
+            return parse(fsops.read_file(self.path, LARGEST_OCTETS))
+        except FileNotFoundError:
+            return SubscriptionFile(version=2, lines=[])
+
+    def add(self, path: MailboxPath, encoding: NameEncoding) -> None:
+        """Add a name durably.
+
+        Raises:
+            LimitReached: there are too many.
+            InUse, StoreDamaged, OSError
+        """
+        with dot_lock(self._lock_path, self._limits.lock_seconds):
+            file = self.read()
+            if not file.add(path, encoding):
+                return
+            if len(file.lines) > self._limits.subscription_count:
+                raise LimitReached("There are too many subscriptions")
+            fsops.replace_file(self.path, file.octets())
+
+    def remove(self, path: MailboxPath) -> None:
+        """Remove a name durably.
+
+        Raises:
+            InUse, StoreDamaged, OSError
+        """
+        with dot_lock(self._lock_path, self._limits.lock_seconds):
+            file = self.read()
+            if file.remove(path):
+                fsops.replace_file(self.path, file.octets())
+
+    def replace(self, paths: Iterable[MailboxPath], encoding: NameEncoding) -> None:
+        """Set the names that can be read; lines that cannot be read stay.
+
+        Raises:
+            InUse, StoreDamaged, OSError
+        """
+        wanted = set(paths)
+        with dot_lock(self._lock_path, self._limits.lock_seconds):
+            file = self.read()
+            for path in file.paths():
+                if path not in wanted:
+                    file.remove(path)
+            for path in sorted(wanted):
+                file.add(path, encoding)
+            fsops.replace_file(self.path, file.octets())

@@ -31,6 +31,7 @@ _COUNTER = re.compile(rb"dovecot-uidvalidity\.([0-9a-f]{8})")
 _HEX = re.compile(rb"[0-9a-fA-F]{8}")
 _UIDLIST_HEADER = re.compile(rb"3 (?:[^\n]* )?V([0-9]{1,10})(?: [^\n]*)?\n")
 _OLD_HEADER = re.compile(rb"1 ([0-9]{1,10}) [0-9]{1,10}\n")
+_GUID = re.compile(rb" G([0-9a-fA-F]{32})(?= |\Z)")
 _HEADER_OCTETS: Final = 4096
 _COUNTER_MODE: Final = 0o444
 
@@ -85,6 +86,16 @@ def of_directory(directory: bytes) -> int:
             if match and 0 < int(match[1]) <= LARGEST_PLAUSIBLE:
                 values.append(int(match[1]))
     return max(values, default=0)
+
+
+def guid_of_directory(directory: bytes) -> str:
+    """Return the GUID in a folder's ``dovecot-uidlist``; ``""``: none."""
+    with suppress(OSError):
+        line = _head(directory + b"/dovecot-uidlist").partition(b"\n")[0]
+        match = _GUID.search(line)
+        if match:
+            return match[1].decode("ascii").lower()
+    return ""
 
 
 def _head(path: bytes) -> bytes:

@@ -1,0 +1,124 @@
+"""Look at what is where an account should be: a Maildir, nothing yet, or not ours.
+
+A Maildir is a directory with a directory ``cur``.  Nothing at all, an empty
+directory, or one with nothing but a part of ``cur``, ``new`` and ``tmp``, as a crash
+leaves it, is made into one.  Everything else is refused: the log has path and
+reason, the client only hears that it does not work.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from twisted.logger import Logger
+
+from imapd.errors import Unavailable
+from imapd.model.mailbox import NamespaceStyle
+from imapd.store import fsops
+from imapd.store.maildir.folders import MESSAGE_DIRECTORIES
+
+_log = Logger()
+
+NAMESPACE_FILE: Final = b"imapd-namespace"
+_NAMESPACE_OCTETS: Final = 64
+_DOVECOT: Final = (b"dovecot", b"subscriptions")
+_COURIER: Final = b"courierimap"
+
+
+def open_root(root: bytes, *, create_missing: bool, follow_links: bool) -> bool:
+    """Make sure that there is a Maildir we may use; tell whether we may write it.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    try:
+        if not _is_maildir(root, follow_links):
+            if not create_missing:
+                refuse(root, "there is no Maildir, and none is to be made")
+            _make(root)
+    except OSError as error:
+        refuse(root, repr(error))
+    for directory in (root, root + b"/cur"):
+        if not os.access(directory, os.R_OK | os.X_OK, effective_ids=True):
+            refuse(root, "we may not read it")
+    writable = os.access(root, os.W_OK | os.X_OK, effective_ids=True)
+    if not writable:
+        _log.info("store: account {root!r} is served read-only", root=root)
+    return writable
+
+
+def refuse(root: bytes, reason: str) -> NoReturn:
+    """Say why in the log, and only in the log.
+
+    Raises:
+        Unavailable: always.
+    """
+    _log.error("store: account {root!r} refused: {reason}", root=root, reason=reason)
+    raise Unavailable("The mail store does not work just now")
+
+
+def detect_namespace(root: bytes) -> NamespaceStyle:
+    """Return how the clients of this account know its names.
+
+    Dovecot's files decide, then Courier's; where both are, Courier's are what was
+    there before.  A Maildir with neither's, be it full of a delivery agent's
+    folders, has no client that knows any names: it gets the style of a new one.
+    """
+    names = fsops.names(root)
+    if NAMESPACE_FILE in names:  # what the state said that was lost
+        with suppress(OSError, ValueError):
+            text = fsops.read_file(root + b"/" + NAMESPACE_FILE, _NAMESPACE_OCTETS)
+            return NamespaceStyle(text.decode("ascii").strip())
+    if any(name.startswith(_DOVECOT) for name in names):
+        return NamespaceStyle.DOVECOT
+    if any(name.startswith(_COURIER) for name in names):
+        return NamespaceStyle.COURIER
+    return NamespaceStyle.SLASH
+
+
+def write_namespace(root: bytes, style: NamespaceStyle) -> None:
+    """Keep the style beside the state as well.
+
+    Were the state lost, the UID lists that we write ourselves would look like
+    Dovecot's, and every name would change.
+    """
+    octets = style.value.encode("ascii") + b"\n"
+    fsops.replace_file(root + b"/" + NAMESPACE_FILE, octets)
+
+
+def _is_maildir(root: bytes, follow_links: bool) -> bool:
+    status = fsops.status_or_none(root + b"/." if follow_links else root)
+    if status is None:
+        return False
+    if not stat.S_ISDIR(status.st_mode):
+        refuse(root, "it is not a directory")
+    cur = fsops.status_or_none(root + b"/cur")
+    if cur is not None:
+        if not stat.S_ISDIR(cur.st_mode):
+            refuse(root, "its cur is not a directory")
+        return True
+    if set(fsops.names(root)) - set(MESSAGE_DIRECTORIES):
+        refuse(root, "it is a directory, but no Maildir")
+    return False
+
+
+def _make(root: bytes) -> None:
+    """Make the Maildir and what leads to it, durably, ``cur`` last."""
+    missing = []
+    directory = root
+    while not fsops.exists(directory):
+        missing.append(directory)
+        directory = os.path.dirname(directory)
+    for directory in reversed(missing):
+        _make_directory(directory)
+    # A crash in between leaves a directory that the next open completes.
+    for part in reversed(MESSAGE_DIRECTORIES):
+        _make_directory(root + b"/" + part)
+    _log.info("store: made the account {root!r}", root=root)
+
+
+def _make_directory(directory: bytes) -> None:
+    with suppress(FileExistsError):  # by another session of the same user
+        fsops.mkdir(directory)
+        fsops.fsync_directory(os.path.dirname(directory))

@@ -1,0 +1,242 @@
+"""What of an account no open format can hold: ``imapd-state.sqlite3`` in its root.
+
+If it is lost, mail, UIDs, flags and subscriptions are not.  A damaged file is kept
+under another name beside it; an account that cannot be written goes on without,
+for as long as the process runs.
+
+Every row has a check sum: SQLite itself does not notice a flipped bit in a value.
+A row that fails it is as good as not there.
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from twisted.logger import Logger
+
+from imapd.errors import OverQuota, Unavailable
+from imapd.ids import LARGEST_NUMBER, MailboxPath
+from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
+from imapd.store import database
+from imapd.store.database import Database, Schema
+
+_log = Logger()
+
+FILE_NAME: Final = b"imapd-state.sqlite3"
+
+_SCHEMA: Final = Schema(
+    application_id=0x696D7374,  # "imst"
+    version=1,
+    durable=True,
+    statements=(
+        "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL, "
+        "crc INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE keyword (mailbox TEXT NOT NULL, uid INTEGER NOT NULL, "
+        "keywords BLOB NOT NULL, crc INTEGER NOT NULL, "
+        "PRIMARY KEY (mailbox, uid)) WITHOUT ROWID",
+    ),
+)
+_NAMESPACE: Final = "namespace"
+_UID_VALIDITY: Final = "uid-validity"
+_SPECIAL_USE: Final = "special-use:"
+
+
+class AccountState:
+    """The state of one account.  For any thread."""
+
+    def __init__(self, root: bytes) -> None:
+        self._database = Database(
+            root + b"/" + FILE_NAME, _SCHEMA, damaged=database.move_aside
+        )
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._database.close()
+
+    # -- settings of the account --
+
+    @property
+    def namespace_style(self) -> NamespaceStyle | None:
+        """What was written down at the first open; None: nothing was."""
+        value = self._setting(_NAMESPACE)
+        styles = {style.value: style for style in NamespaceStyle}
+        return None if value is None else styles.get(value)
+
+    def set_namespace_style(self, style: NamespaceStyle) -> None:
+        """Write it down.
+
+        Raises:
+            Unavailable, OverQuota
+        """
+        with self._writing("the namespace") as connection:
+            _put(connection, _NAMESPACE, style.value)
+
+    @property
+    def uid_validity(self) -> int:
+        """The greatest UIDVALIDITY that any mailbox here had; 0: not known."""
+        return _number(self._setting(_UID_VALIDITY))
+
+    def note_uid_validity(self, value: int) -> None:
+        """Remember a UIDVALIDITY, if it is the greatest so far.
+
+        Raises:
+            Unavailable, OverQuota
+        """
+        if value <= self.uid_validity:
+            return
+        with self._writing("a UIDVALIDITY") as connection:
+            if value > _number(_get(connection, _UID_VALIDITY)):
+                _put(connection, _UID_VALIDITY, str(value))
+
+    def special_uses(self) -> dict[bytes, MailboxPath]:
+        """What CREATE ... USE said, by use; the mailboxes may be gone."""
+        found = {}
+        for use in SPECIAL_USES:
+            text = self._setting(_SPECIAL_USE + use.decode("ascii"))
+            path = None if text is None else _path(text)
+            if path is not None:
+                found[use] = path
+        return found
+
+    def set_special_uses(self, uses: dict[bytes, MailboxPath]) -> None:
+        """Replace all of what ``special_uses`` returns.
+
+        Raises:
+            Unavailable, OverQuota
+        """
+        with self._writing("special uses") as connection:
+            for use in SPECIAL_USES:
+                name = _SPECIAL_USE + use.decode("ascii")
+                if use in uses:
+                    _put(connection, name, json.dumps(uses[use]))
+                else:
+                    connection.execute("DELETE FROM setting WHERE name = ?", (name,))
+
+    def setting(self, name: str) -> str | None:
+        """Return a small value that another module of the store keeps here."""
+        return self._setting("other:" + name)
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Keep a small value.
+
+        Raises:
+            Unavailable, OverQuota
+        """
+        with self._writing(name) as connection:
+            _put(connection, "other:" + name, value)
+
+    # -- keywords that found no letter: ``maildir.keywords.KeywordOverflow`` --
+
+    def keywords(self, guid: str) -> dict[int, frozenset[bytes]]:
+        """Return those of all messages of a mailbox, by UID."""
+        query = "SELECT uid, keywords, crc FROM keyword WHERE mailbox = ?"
+        try:
+            with self._database.transaction(write=False) as connection:
+                rows = connection.execute(query, (guid,)).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            _log.error("store: state cannot be read: {error!r}", error=error)
+            return {}
+        return {
+            uid: frozenset(words.split(b" "))
+            for uid, words, crc in rows
+            if isinstance(words, bytes) and crc == _keyword_crc(guid, uid, words)
+        }
+
+    def set(self, guid: str, changes: Mapping[int, frozenset[bytes]]) -> None:
+        """Replace those of some messages, durably; an empty set removes.
+
+        Raises:
+            Unavailable, OverQuota
+        """
+        with self._writing("keywords") as connection:
+            for uid, names in changes.items():
+                words = b" ".join(sorted(names))
+                if words:
+                    row = (guid, uid, words, _keyword_crc(guid, uid, words))
+                    connection.execute(
+                        "INSERT OR REPLACE INTO keyword VALUES (?, ?, ?, ?)", row
+                    )
+                else:
+                    connection.execute(
+                        "DELETE FROM keyword WHERE mailbox = ? AND uid = ?", (guid, uid)
+                    )
+
+    def forget_mailbox(self, guid: str) -> None:
+        """Drop what is kept for a mailbox that is deleted.
+
+        Raises:
+            Unavailable, OverQuota
+        """
+        with self._writing("a deletion") as connection:
+            connection.execute("DELETE FROM keyword WHERE mailbox = ?", (guid,))
+
+    # -- common --
+
+    def _setting(self, name: str) -> str | None:
+        try:
+            with self._database.transaction(write=False) as connection:
+                return _get(connection, name)
+        except (sqlite3.Error, OSError) as error:
+            _log.error("store: state cannot be read: {error!r}", error=error)
+            return None
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._database.transaction() as connection:
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            _log.error(
+                "store: {what} cannot be written to the state: {error!r}",
+                what=what,
+                error=error,
+            )
+            if "full" in str(error):
+                raise OverQuota("The disk or the quota is full") from error
+            raise Unavailable("The mail store does not work just now") from error
+
+
+def _get(connection: sqlite3.Connection, name: str) -> str | None:
+    query = "SELECT value, crc FROM setting WHERE name = ?"
+    row = connection.execute(query, (name,)).fetchone()
+    if row is None:
+        return None
+    value, crc = row
+    if not isinstance(value, str) or crc != _crc(name, value):
+        _log.error("store: the state has a damaged {name!r}", name=name)
+        return None
+    return value
+
+
+def _put(connection: sqlite3.Connection, name: str, value: str) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO setting VALUES (?, ?, ?)",
+        (name, value, _crc(name, value)),
+    )
+
+
+def _crc(name: str, value: str) -> int:
+    return zlib.crc32(f"{name}\0{value}".encode())
+
+
+def _keyword_crc(guid: str, uid: int, words: bytes) -> int:
+    return zlib.crc32(f"{guid} {uid} ".encode() + words)
+
+
+def _number(text: str | None) -> int:
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 10:
+        return 0
+    return min(int(text), LARGEST_NUMBER)
+
+
+def _path(text: str) -> MailboxPath | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    return None
