@@ -1,0 +1,118 @@
+"""The servers that live tests run: ours, and the peers it must get on with."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.live.base import PASSWORD, USERS, LiveServer, PortServer
+from tests.live.courier import CourierServer
+from tests.live.dovecot import DovecotServer
+from tests.live.process import REPOSITORY, Child, needs, temporary_folder
+
+__all__ = [
+    "PASSWORD",
+    "PEER_UNDER_TEST",
+    "USERS",
+    "CourierServer",
+    "DovecotServer",
+    "ImapdServer",
+    "LiveServer",
+    "PortServer",
+    "needs",
+    "temporary_folder",
+]
+
+#: With ``IMAPD_LIVE_SERVER=peer`` a peer plays our part: the tests test themselves.
+PEER_UNDER_TEST = os.environ.get("IMAPD_LIVE_SERVER") == "peer"
+
+
+class ImapdServer(PortServer):
+    """Our ``twistd -n imapd`` as administrators run it, in a process of its own."""
+
+    kind = "imapd"
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        label: str | None = None,
+        namespace: str = "auto",
+        options: Sequence[str] = (),
+    ) -> None:
+        """``options`` are further options of ``twistd imapd``."""
+        super().__init__(root, label=label)
+        self._options = ["--namespace", namespace, *options]
+        self._environment = {
+            **os.environ,
+            # Found without being installed too: the plugin by way of the path.
+            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONUNBUFFERED": "1",
+            "HOME": str(self.folder),
+        }
+
+    def _mail_options(self) -> list[str]:
+        return [
+            "--mail",
+            f"{self.root}/mail/{{user}}/Maildir",
+            "--auth",
+            f"passwdfile:{self.users}",
+        ]
+
+    def launch(self, plain: int, implicit: int) -> Child:
+        loopback = "interface=127.0.0.1"
+        command = [
+            *_script("twistd"),
+            *("--nodaemon", "--pidfile", str(self.folder / "pid")),
+            "imapd",
+            *("--imap", f"tcp:{plain}:{loopback}"),
+            *("--imaps", f"tcp:{implicit}:{loopback}"),
+            *("--certificate", str(self.authority.certificate)),
+            *("--key", str(self.authority.key)),
+            *self._mail_options(),
+            *self._options,
+        ]
+        if os.getuid() == 0:
+            command.append("--allow-root")
+        return Child(
+            command,
+            log=self.log_file,
+            environment=self._environment,
+            folder=self.folder,
+        )
+
+    def hand_back(self, user: str) -> None:
+        """``imapd-admin hand-back --to courier USER``, as README tells it.
+
+        Raises:
+            AssertionError: it failed; with what it said.
+        """
+        command = [
+            *_script("imapd-admin"),
+            *self._mail_options(),
+            *("hand-back", "--to", "courier", user),
+        ]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            cwd=self.folder,
+            env=self._environment,
+        )
+        if done.returncode:
+            raise AssertionError(f"{command} failed:\n{done.stdout}\n{done.stderr}")
+
+    def complaints(self, *, races: bool = True) -> list[str]:
+        """Lines of its log that tell of a fault of ours; no race is an excuse."""
+        words = ("Traceback", "Unhandled", "SERVERBUG", "[critical]")
+        return [
+            line for line in self.log().splitlines() if any(w in line for w in words)
+        ]
+
+
+def _script(name: str) -> list[str]:
+    """A console script of the environment that runs the tests."""
+    return [sys.executable, str(Path(sys.executable).with_name(name))]

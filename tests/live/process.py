@@ -1,0 +1,249 @@
+"""What every live test needs: children that end with it, ports, a throw-away CA."""
+
+import atexit
+import contextlib
+import datetime
+import functools
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+START_SECONDS = 20
+STOP_SECONDS = 5
+_SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+
+_T = TypeVar("_T")
+
+
+def program(name: str) -> str | None:
+    """The path of a program, also where only root has it in PATH."""
+    return shutil.which(name, path=_SEARCH_PATH)
+
+
+@functools.cache
+def peers_folder() -> Path:
+    """Where ``.ci/peers`` unpacks what cannot be installed."""
+    script = REPOSITORY / ".ci" / "peers"
+    words = subprocess.run(
+        ["bash", str(script), "--folder"], capture_output=True, text=True, check=True
+    )
+    return Path(words.stdout.strip())
+
+
+@functools.cache
+def missing(peer: str) -> str | None:
+    """Why a peer or a client cannot run here, or None when it can."""
+    if peer == "courier":
+        if (peers_folder() / "usr/bin/imapd").is_file():
+            return None
+        return f"no courier-imap in {peers_folder()} (.ci/peers unpacks it)"
+    if program(peer) is None:
+        return f"{peer} is not installed (.ci/peers installs it)"
+    if peer == "dovecot" and os.getuid() == 0 and not other_user():
+        return "dovecot serves no mail of uid 0, and there are no user namespaces here"
+    return None
+
+
+def needs(*peers: str) -> Callable[[type[_T]], type[_T]]:
+    """Skip a test class where one of these programs is missing, and say which."""
+    reasons = [reason for peer in peers if (reason := missing(peer))]
+    return unittest.skipIf(bool(reasons), "; ".join(reasons))
+
+
+@functools.cache
+def other_user() -> tuple[str, ...]:
+    """The command prefix under which root's files belong to nobody, or ().
+
+    Dovecot refuses mail that belongs to uid 0.  In a user namespace that maps our
+    uid to nobody's it is an ordinary user for Dovecot, while on disk every file
+    stays ours: nothing is handed over and nothing is chowned.
+    """
+    prefix = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
+    if program("unshare") is None:
+        return ()
+    tried = subprocess.run([*prefix, "true"], capture_output=True, check=False)
+    return prefix if tried.returncode == 0 else ()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nothing listens on right now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards, with a path short enough for sockets in it."""
+    with tempfile.TemporaryDirectory(
+        prefix="live-", ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name).resolve()
+
+
+class Child:
+    """A server process in a session of its own; stopping it stops all it started."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        stdio: socket.socket | None = None,
+    ) -> None:
+        """Start it; ``log`` gets what it writes, with ``stdio`` only its stderr."""
+        self.log = log
+        # It must not outlive a test run that was killed hard.
+        guard = ["setpriv", "--pdeathsig", "TERM", "--"] if program("setpriv") else []
+        with open(log, "ab") as output:
+            self.process = subprocess.Popen(
+                [*guard, *command],
+                stdin=stdio.fileno() if stdio else subprocess.DEVNULL,
+                stdout=stdio.fileno() if stdio else output,
+                stderr=output,
+                env=dict(environment) if environment is not None else None,
+                cwd=folder,
+                start_new_session=True,
+            )
+        atexit.register(self.stop)
+
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Ask it to end, then end it and all it left behind."""
+        atexit.unregister(self.stop)
+        if self.running():
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+        # What follows does not ask; mostly nothing is left.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def wait_for_ports(self, *ports: int) -> bool:
+        """True when all ports answer; False when it ended or the time did."""
+        end = time.monotonic() + START_SECONDS
+        left = list(ports)
+        while left and self.running() and time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", left[0]), timeout=1).close()
+                left.pop(0)
+            except OSError:
+                time.sleep(0.05)
+        return not left
+
+
+def start_on_free_ports(start: Callable[[int, int], Child]) -> tuple[Child, int, int]:
+    """Start a server on two ports; try others when somebody was quicker.
+
+    Raises:
+        RuntimeError: it does not answer; with its log.
+    """
+    log = ""
+    for _ in range(3):
+        plain, implicit = free_ports(2)
+        child = start(plain, implicit)
+        if child.wait_for_ports(plain, implicit):
+            return child, plain, implicit
+        child.stop()
+        log = child.log.read_text(errors="replace")
+        if "in use" not in log:
+            break
+    raise RuntimeError(f"the server does not answer; its log:\n{log}")
+
+
+class Authority:
+    """A certificate authority made for one run, and a server certificate of it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write ``ca.pem``, ``cert.pem`` and ``key.pem`` into ``folder``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.ca = folder / "ca.pem"
+        self.certificate = folder / "cert.pem"
+        self.key = folder / "key.pem"
+        ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        ca_name = _name("live test CA")
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        ca = _certificate(ca_name, ca_key, ca_name, ca_key, (constraints, True))
+        names = x509.SubjectAlternativeName(
+            [
+                x509.DNSName("localhost"),
+                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+            ]
+        )
+        use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        end = x509.BasicConstraints(ca=False, path_length=None)
+        mine = _certificate(
+            _name("localhost"),
+            key,
+            ca_name,
+            ca_key,
+            (end, True),
+            (names, False),
+            (use, False),
+        )
+        pem = serialization.Encoding.PEM
+        self.ca.write_bytes(ca.public_bytes(pem))
+        self.certificate.write_bytes(mine.public_bytes(pem))
+        self.key.touch(mode=0o600)
+        self.key.write_bytes(
+            key.private_bytes(
+                pem,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _certificate(
+    subject: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    *extensions: tuple[Any, bool],
+) -> x509.Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    return builder.sign(issuer_key, hashes.SHA256())
