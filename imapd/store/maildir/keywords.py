@@ -143,3 +143,8 @@ class KeywordTable:
     def _put(self, index: int, name: bytes) -> None:
         self._names[index] = name
         self._indexes.setdefault(name.lower(), index)
+
+
+def is_keyword(name: bytes) -> bool:
+    """Whether a name follows ``flag-keyword``.  RFC 3501 §9."""
+    return _ATOM.match(name) is not None

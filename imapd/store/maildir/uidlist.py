@@ -168,7 +168,7 @@ class UidList:
         lock.check()
         if self._must_rewrite(gone):
             self._replace(records, gone)
-        else:
+        elif records:
             self._append(records)
         return uids
 
@@ -244,6 +244,12 @@ class UidList:
         lock.check()
         self._replace((), gone)
 
+    def restore(self, uid: Uid, base: bytes) -> None:
+        """Take back a record that another writer dropped though its file is there."""
+        self.table.uids[base] = uid
+        self.table.uid_next = max(self.table.uid_next, uid + 1)
+        self._rewrite = True
+
     def needs_rewrite(self) -> bool:
         """Whether the file lacks what a version 3 file must have."""
         return self._rewrite or self.table.version != 3 or self.table.torn
@@ -275,6 +281,14 @@ class UidList:
         self.table = table
         self._replace((), lambda uid: False)
         return kept
+
+    def salvage(self) -> bool:
+        """Read what a broken file still says, into memory only."""
+        table = salvage(_read_anyhow(self.path))
+        if not table.uid_validity or not table.uids:
+            return False
+        self.table = table
+        return True
 
     def _keep_aside(self) -> None:
         """Keep a copy of the broken file; a crash leaves it with both names."""

@@ -1,0 +1,197 @@
+"""STORE and EXPUNGE on files: renames and unlinks that survive other programs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from imapd.errors import Cannot, LimitReached, MessageGone
+from imapd.ids import Uid
+from imapd.model.flags import RECENT, StoreMode, canonical, combine, is_system
+from imapd.model.mailbox import Changes
+from imapd.store import fsops
+from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.keywords import LETTERS, is_keyword
+from imapd.store.maildir.names import (
+    DELETED_LETTER,
+    LETTER_OF_SYSTEM_FLAG,
+    SYSTEM_LETTERS,
+    letters_of,
+    parse,
+)
+from imapd.store.maildir.sync import forget, sync, tell_flags
+
+#: How often a file is looked for that another program renames under our hands.
+ATTEMPT_COUNT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Letters:
+    """What flags become in a file name, and what does not fit there."""
+
+    letters: bytes
+    overflow: frozenset[bytes]
+
+
+def store_flags(
+    core: MailboxCore, uids: Iterable[Uid], mode: StoreMode, flags: Iterable[bytes]
+) -> Changes:
+    """Change flags by renaming files, each from what its name says now.
+
+    A crash leaves some messages changed and others not; each is whole.
+    """
+    core.require_writable()
+    changes = Changes()
+    wanted = [canonical(flag) for flag in flags if canonical(flag) != RECENT]
+    if mode is not StoreMode.REMOVE:
+        provide_letters(core, [flag for flag in wanted if not is_system(flag)])
+    spelling = {name.lower(): name for name in core.known_keywords()}
+    wanted = [spelling.get(flag.lower(), flag) for flag in wanted]
+    touched: set[Uid] = set()
+    overflow: dict[int, frozenset[bytes]] = {}
+    for uid in uids:
+        rest = _store_one(core, uid, mode, wanted, changes)
+        if rest is None:
+            continue
+        touched.add(uid)
+        if rest != core.overflow_keywords.get(uid, frozenset()):
+            overflow[uid] = rest
+    core.set_overflow(overflow)
+    tell_flags(core, changes, touched)
+    return changes
+
+
+def _store_one(
+    core: MailboxCore, uid: Uid, mode: StoreMode, flags: list[bytes], changes: Changes
+) -> frozenset[bytes] | None:
+    """Rename one file; return its keywords without letters, None if it is gone."""
+    for _ in range(ATTEMPT_COUNT):
+        path = core.index.path(uid)
+        if path is None:
+            if uid not in changes.expunged:
+                changes.expunged.append(uid)
+            return None
+        name = path[4:]
+        new = _split(core, combine(core.flags_of(name, uid), mode, flags), name)
+        target = parse(name).with_letters(new.letters)
+        try:
+            if sorted(new.letters) == sorted(set(letters_of(name))):
+                fsops.status(core.directory + b"/" + path)  # it is still so
+                return new.overflow
+            # A crash leaves the old name or the new one.
+            fsops.rename_new(
+                core.directory + b"/" + path, core.directory + b"/cur/" + target
+            )
+        except (FileNotFoundError, FileExistsError):
+            # Renamed, or its new name is taken by a second file of its base.
+            relocate(core, changes)
+            continue
+        core.index.put(uid, target, in_new=False)
+        return new.overflow
+    raise MessageGone("A message is being changed by another program")
+
+
+def relocate(core: MailboxCore, changes: Changes) -> None:
+    """Look where a file went that is not where it was."""
+    core.pending = True
+    sync(core, changes, claim_recent=False)
+
+
+def _split(core: MailboxCore, flags: Iterable[bytes], name: bytes) -> _Letters:
+    """Part flags into letters and the rest; letters we do not know stay."""
+    letters = {
+        letter
+        for letter in letters_of(name)
+        if letter not in SYSTEM_LETTERS and letter not in LETTERS
+    }
+    overflow = set()
+    for flag in flags:
+        if is_system(flag):
+            letter = LETTER_OF_SYSTEM_FLAG.get(flag)
+        else:
+            letter = core.keywords.letter_of(flag)
+            if letter is None:
+                overflow.add(flag)
+        if letter is not None:
+            letters.add(letter)
+    return _Letters(bytes(sorted(letters)), frozenset(overflow))
+
+
+def provide_letters(core: MailboxCore, names: Iterable[bytes]) -> None:
+    """Make sure that keywords can be stored: give new ones their letters.
+
+    Raises:
+        LimitReached: a keyword too many, or too long.
+        Cannot: it is no keyword.
+    """
+    known = {name.lower() for name in core.known_keywords()}
+    new = {name.lower(): name for name in names if name.lower() not in known}
+    for name in new.values():
+        if len(name) > core.limits.keyword_octets:
+            raise LimitReached("The keyword is too long")
+        if not is_keyword(name):
+            raise Cannot("This is not a keyword")
+    if len(known) + len(new) > core.limits.keyword_count:
+        raise LimitReached("Too many keywords in this mailbox")
+    if not new:
+        return
+    used = {
+        letter
+        for uid in core.index
+        for letter in letters_of(core.index.name(uid) or b"")
+    }
+    with core.lock() as lock:
+        core.keywords.assign(lock, new.values(), used)
+    core.forget_flags()
+    if core.overflow is None and any(
+        core.keywords.letter_of(name) is None for name in new.values()
+    ):
+        raise LimitReached("Too many keywords in this mailbox")
+
+
+def letters_for(core: MailboxCore, flags: Iterable[bytes], name: bytes) -> bytes:
+    """Return the letters of flags that were provided for."""
+    return _split(core, flags, name).letters
+
+
+def overflow_of(core: MailboxCore, flags: Iterable[bytes]) -> frozenset[bytes]:
+    """Return the keywords among flags that have no letter."""
+    return _split(core, flags, b"").overflow
+
+
+def expunge(core: MailboxCore, uids: Iterable[Uid]) -> Changes:
+    r"""Unlink the files whose names say ``\Deleted`` at that moment.
+
+    No lock and no space is needed.  A crash leaves some of the messages; a power
+    loss may bring some back, with their UIDs.
+    """
+    core.require_writable()
+    changes = Changes()
+    gone = [uid for uid in uids if _expunge_one(core, uid, changes)]
+    core.forget_messages(gone)
+    changes.expunged.sort()
+    return changes
+
+
+def _expunge_one(core: MailboxCore, uid: Uid, changes: Changes) -> bool:
+    for _ in range(ATTEMPT_COUNT):
+        path = core.index.path(uid)
+        if path is None:
+            if uid not in changes.expunged:
+                changes.expunged.append(uid)
+            return False
+        if DELETED_LETTER not in letters_of(path[4:]):
+            return False
+        try:
+            # The name carries the flag: if it was cleared, there is no such file.
+            fsops.unlink(core.directory + b"/" + path)
+        except FileNotFoundError:
+            relocate(core, changes)
+            continue
+        forget(core, changes, uid)
+        return True
+    return False  # it is being renamed all the time; it stays for now
+
+
+def set_overflow_of(core: MailboxCore, uids: Mapping[Uid, frozenset[bytes]]) -> None:
+    """Keep the keywords without letters of new messages."""
+    core.set_overflow({int(uid): names for uid, names in uids.items() if names})

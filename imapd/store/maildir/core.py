@@ -1,0 +1,264 @@
+"""What the operations on one Maildir folder share: its files, tables and rules."""
+
+import errno
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from twisted.logger import Logger
+
+from imapd.errors import ReadOnly, Unavailable
+from imapd.ids import LARGEST_NUMBER, Uid
+from imapd.limits import Limits
+from imapd.model.flags import Flags
+from imapd.model.mailbox import Derived
+from imapd.store import fsops
+from imapd.store.locks import MailboxLock
+from imapd.store.maildir.index import FileIndex
+from imapd.store.maildir.keywords import LETTERS, KeywordOverflow, KeywordTable
+from imapd.store.maildir.names import SYSTEM_LETTERS, letters_of
+from imapd.store.maildir.scan import Directory
+from imapd.store.maildir.takeover import TakenOver
+from imapd.store.maildir.uidlist import UidList
+
+_log = Logger()
+
+_HOPELESS = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
+
+TakeOver = Callable[[Path], TakenOver | None]
+
+
+class DerivedCache(Protocol):
+    """Where ``Derived`` is kept; it never raises, and may forget all at any time."""
+
+    def load(self, guid: str, uids: Iterable[Uid]) -> dict[Uid, Derived]:
+        """Return what is there."""
+
+    def save(self, guid: str, derived: Mapping[Uid, Derived]) -> None:
+        """Keep results."""
+
+    def forget(self, guid: str, uids: Iterable[Uid]) -> None:
+        """Drop what is there of messages that are gone."""
+
+
+class MailboxCore:
+    """One folder.  Its users: ``sync``, ``change``, ``transfer``, ``contents``."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        cache: DerivedCache | None,
+        overflow: KeywordOverflow | None,
+        take_over: TakeOver,
+        new_uid_validity: Callable[[], int],
+        limits: Limits,
+        read_only: bool | None,
+    ) -> None:
+        self.location = directory
+        self.directory = os.fsencode(directory)
+        self.cur = Directory(self.directory + b"/cur")
+        self.new = Directory(self.directory + b"/new")
+        self.uidlist = UidList(self.directory)
+        self.keywords = KeywordTable(self.directory)
+        self.index = FileIndex()
+        self.cache = cache
+        self.overflow = overflow
+        self.overflow_keywords: dict[int, frozenset[bytes]] = {}
+        self.take_over = take_over
+        self.new_uid_validity = new_uid_validity
+        self.limits = limits
+        self.read_only = self._cannot_write() if read_only is None else read_only
+        self.synced = False
+        #: A message was missing from a listing that may have been wrong.
+        self.pending = False
+        #: Names in cur and new that are not those of messages.
+        self.ignored: set[bytes] = set()
+        #: UIDs of this process only, by base: of a mailbox we may not write.
+        self.made_up: dict[bytes, Uid] = {}
+        self._made_up_next = 1
+        self._flags_of_letters: dict[bytes, Flags] = {}
+
+    # -- numbers --
+
+    @property
+    def uid_next(self) -> int:
+        """Larger than every UID given out, made-up ones too."""
+        return max(self.uidlist.table.uid_next, self._made_up_next)
+
+    @property
+    def guid(self) -> str:
+        """32 hex digits, from the UID list where it has them."""
+        if self.uidlist.table.guid:
+            return self.uidlist.table.guid
+        return sha256(self.directory).hexdigest()[:32]
+
+    def uid_of(self, base: bytes) -> Uid | None:
+        """Return the UID that a base has, whether or not it is in the index."""
+        return self.uidlist.table.uids.get(base) or self.made_up.get(base)
+
+    def make_up_uid(self, base: bytes) -> Uid:
+        """Give a message a UID that only this process knows."""
+        uid = self.made_up[base] = Uid(self.uid_next)
+        self._made_up_next = uid + 1
+        return uid
+
+    def is_gone(self, uid: Uid) -> bool:
+        """Whether the message of a UID is known to be expunged.
+
+        Only UIDs that were looked for, in an exact listing, can be known.
+        """
+        return self.synced and uid <= self.index.highest and uid not in self.index
+
+    def make_up_validity(self, bases: Iterable[bytes]) -> int:
+        """Return a UIDVALIDITY for a folder that has none and cannot be written.
+
+        It is the same as long as the same files are there, which is as long as we
+        give them the same UIDs.
+        """
+        total = 0
+        for base in bases:
+            total = zlib.crc32(base, total)
+        return total % LARGEST_NUMBER + 1
+
+    # -- writing --
+
+    def lock(self) -> MailboxLock:
+        """Return both locks, not yet taken."""
+        return MailboxLock(self.directory, self.limits.lock_seconds)
+
+    def require_writable(self) -> None:
+        """Refuse a change of a mailbox that cannot be changed.
+
+        Raises:
+            ReadOnly: it is so.
+        """
+        if self.read_only:
+            raise ReadOnly("The mailbox is read-only")
+
+    def note_failure(self, doing: str, error: OSError) -> None:
+        """Stop writing here, until the mailbox is opened again, where it is no use.
+
+        After a failed ``fsync`` the kernel may drop what it could not write and
+        report success the next time: trying again would be a lie.
+        """
+        if error.errno not in _HOPELESS:
+            _log.warn(
+                "store: {doing} in {path!r} failed: {error!r}",
+                doing=doing,
+                path=self.directory,
+                error=error,
+            )
+            return
+        _log.error(
+            "store: {doing} in {path!r} failed, read-only now: {error!r}",
+            doing=doing,
+            path=self.directory,
+            error=error,
+        )
+        self.read_only = True
+
+    def _cannot_write(self) -> bool:
+        """Whether the folder is someone's whom we may only read."""
+        parts = (b"", b"/cur", b"/new", b"/tmp")
+        flags = os.R_OK | os.W_OK | os.X_OK
+        if all(os.access(self.directory + part, flags) for part in parts):
+            return False
+        if all(fsops.exists(self.directory + part) for part in parts):
+            _log.info("store: {path!r} is served read-only", path=self.directory)
+            return True
+        return not os.access(self.directory, flags)
+
+    def make_directories(self) -> None:
+        """Make ``cur``, ``new`` and ``tmp`` where one is missing."""
+        for part in (b"/cur", b"/new", b"/tmp"):
+            path = self.directory + part
+            status = fsops.status_or_none(path)
+            if status is None and not self.read_only:
+                fsops.mkdir(path)
+            elif status is None or not stat.S_ISDIR(status.st_mode):
+                _log.warn("store: {path!r} is not a directory", path=path)
+                raise Unavailable("The mailbox is damaged")
+
+    # -- flags --
+
+    def refresh_keywords(self) -> bool:
+        """Read the letters' names again; return whether they changed."""
+        if not self.keywords.refresh():
+            return False
+        self._flags_of_letters.clear()
+        return True
+
+    def forget_flags(self) -> None:
+        """Compute flags anew: letters got names."""
+        self._flags_of_letters.clear()
+
+    def flags_of(self, name: bytes, uid: Uid) -> Flags:
+        """Return the flags of a message: those in its file name, and the rest."""
+        letters = letters_of(name)
+        flags = self._flags_of_letters.get(letters)
+        if flags is None:
+            flags = frozenset(
+                SYSTEM_LETTERS.get(letter) or self.keywords.name_of(letter)
+                for letter in letters
+                if letter in SYSTEM_LETTERS or letter in LETTERS
+            )
+            if len(self._flags_of_letters) > 4096:
+                self._flags_of_letters.clear()
+            self._flags_of_letters[letters] = flags
+        more = self.overflow_keywords.get(uid)
+        return flags | more if more else flags
+
+    def load_overflow(self) -> set[Uid]:
+        """Read the keywords without letters; return whose changed."""
+        if self.overflow is None:
+            return set()
+        old = self.overflow_keywords
+        self.overflow_keywords = dict(self.overflow.keywords(self.guid))
+        if old == self.overflow_keywords:
+            return set()
+        every = old.keys() | self.overflow_keywords.keys()
+        return {
+            Uid(uid) for uid in every if old.get(uid) != self.overflow_keywords.get(uid)
+        }
+
+    def set_overflow(self, changes: Mapping[int, frozenset[bytes]]) -> None:
+        """Keep keywords that have no letter."""
+        if self.overflow is None or not changes:
+            return
+        self.overflow.set(self.guid, changes)
+        for uid, names in changes.items():
+            if names:
+                self.overflow_keywords[uid] = names
+            else:
+                self.overflow_keywords.pop(uid, None)
+
+    def known_keywords(self) -> list[bytes]:
+        """Return the keywords in use here: those with letters first."""
+        known = {name.lower(): name for name in self.keywords.names()}
+        for names in self.overflow_keywords.values():
+            for name in sorted(names):
+                known.setdefault(name.lower(), name)
+        for flags in set(self.index.flags.values()):
+            for name in flags:
+                if not name.startswith(b"\\"):
+                    known.setdefault(name.lower(), name)
+        return list(known.values())
+
+    def forget_messages(self, uids: Iterable[Uid]) -> None:
+        """Drop what is kept beside the Maildir of messages that are gone."""
+        gone = list(uids)
+        if not gone:
+            return
+        if self.cache is not None:
+            self.cache.forget(self.guid, gone)
+        kept = {
+            int(uid): frozenset[bytes]()
+            for uid in gone
+            if uid in self.overflow_keywords
+        }
+        self.set_overflow(kept)

@@ -1,0 +1,69 @@
+"""Which message has which file now: one folder in memory, shared by its sessions."""
+
+from collections.abc import Iterator
+
+from imapd.ids import Uid
+from imapd.model.flags import NO_FLAGS, Flags
+
+
+class FileIndex:
+    """Messages by UID, and their files by name.
+
+    Paths are relative: ``cur/<name>`` and ``new/<name>`` are kept apart as two
+    tables of names, so that a listing can be compared at the speed of sets.
+    """
+
+    def __init__(self) -> None:
+        self.cur: dict[bytes, Uid] = {}
+        self.new: dict[bytes, Uid] = {}
+        self._names: dict[Uid, bytes] = {}
+        self.flags: dict[Uid, Flags] = {}  # as last told to the caller
+        self.highest = 0  # the highest UID ever told to the caller
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._names
+
+    def __iter__(self) -> Iterator[Uid]:
+        return iter(self._names)
+
+    def name(self, uid: Uid) -> bytes | None:
+        """Return the file name of a message; None if it is not here."""
+        return self._names.get(uid)
+
+    def path(self, uid: Uid) -> bytes | None:
+        """Return ``cur/<name>`` or ``new/<name>``; safe from any thread."""
+        name = self._names.get(uid)
+        if name is None:
+            return None
+        return (b"new/" if name in self.new else b"cur/") + name
+
+    def put(self, uid: Uid, name: bytes, in_new: bool) -> None:
+        """Take a message, or its new name."""
+        old = self._names.get(uid)
+        (self.new if in_new else self.cur)[name] = uid
+        self._names[uid] = name
+        if old is not None and old != name:
+            self._drop_name(old, uid)
+        elif old is not None:
+            (self.cur if in_new else self.new).pop(name, None)
+
+    def remove(self, uid: Uid) -> Flags:
+        """Forget a message; return the flags it had."""
+        name = self._names.pop(uid, None)
+        if name is not None:
+            self._drop_name(name, uid)
+        return self.flags.pop(uid, NO_FLAGS)
+
+    def clear(self) -> None:
+        """Forget everything: the numbers are others now."""
+        for table in (self.cur, self.new, self._names, self.flags):
+            table.clear()
+        self.highest = 0
+
+    def _drop_name(self, name: bytes, uid: Uid) -> None:
+        for table in (self.cur, self.new):
+            if table.get(name) == uid:
+                del table[name]

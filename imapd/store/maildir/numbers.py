@@ -1,0 +1,199 @@
+"""The UID list of a folder: read it, and make one where there is none.
+
+A folder without one gets the numbers of the server it comes from, or new ones.
+"""
+
+import errno
+import secrets
+
+from twisted.logger import Logger
+
+from imapd.ids import LARGEST_NUMBER, Uid
+from imapd.store import fsops
+from imapd.store.locks import MailboxLock
+from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.names import base_of, parse, sort_key, usable
+from imapd.store.maildir.takeover import TakenOver
+from imapd.store.maildir.uidformat import LARGEST_UID, BrokenUidList, UidTable
+
+_log = Logger()
+
+_NOT_A_FILE = (errno.EINVAL, errno.EISDIR)
+
+
+def load_uid_list(core: MailboxCore) -> bool:
+    """Read what is new in the UID list; make or mend it where needed.
+
+    Returns whether all UIDs are others than before.
+    """
+    before = core.uidlist.table.uid_validity
+    try:
+        there = core.uidlist.refresh()
+    except BrokenUidList:
+        there = False
+    except OSError as error:
+        if error.errno not in _NOT_A_FILE:
+            raise
+        there = False
+    if not there:
+        _make_uid_list(core)
+    return before not in (0, core.uidlist.table.uid_validity)
+
+
+def refresh_locked(core: MailboxCore, lock: MailboxLock) -> None:
+    """Read the UID list under the lock, and leave a good one behind."""
+    try:
+        there = core.uidlist.refresh()
+    except BrokenUidList as error:
+        _log.warn("store: {path!r}: {error}", path=core.uidlist.path, error=error)
+        core.uidlist.repair(lock, core.new_uid_validity)
+        return
+    except OSError as error:
+        if error.errno not in _NOT_A_FILE:
+            raise
+        # A directory or a FIFO has its name: it is moved aside.
+        core.uidlist.repair(lock, core.new_uid_validity)
+        return
+    if there:
+        return
+    if core.uidlist.table.uid_validity:
+        # Somebody removed it, but we still know the numbers.
+        core.uidlist.rewrite(lock, core.is_gone)
+    else:
+        _create(core, lock)
+
+
+def _make_uid_list(core: MailboxCore) -> None:
+    if not core.read_only:
+        try:
+            with core.lock() as lock:
+                refresh_locked(core, lock)
+        except OSError as error:
+            core.note_failure("making a UID list", error)
+            if not core.read_only:
+                raise
+    if core.read_only:
+        _make_up(core)
+
+
+def _make_up(core: MailboxCore) -> None:
+    """Give a folder that cannot be written numbers for as long as we run."""
+    if core.uidlist.table.uid_validity or core.uidlist.salvage():
+        return
+    taken = core.take_over(core.location)
+    if taken is not None:
+        core.uidlist.table = _table(taken)
+        return
+    names = [
+        name
+        for directory in (core.new, core.cur)
+        for name in directory.list().names
+        if usable(name)
+    ]
+    bases = sorted({base_of(name) for name in names}, key=sort_key)
+    core.uidlist.table.uid_validity = core.make_up_validity(bases)
+    core.uidlist.table.guid = core.guid
+
+
+def _create(core: MailboxCore, lock: MailboxLock) -> None:
+    """Write the first UID list.
+
+    The keywords go first: a crash before the UID list is there makes the next
+    opening do the same again.
+    """
+    taken = core.take_over(core.location)
+    table = UidTable() if taken is None else _table(taken)
+    if not 0 < table.uid_validity <= LARGEST_NUMBER:
+        table.uid_validity = core.new_uid_validity()
+    core.uidlist.table.guid = table.guid = secrets.token_hex(16)
+    if taken is not None:
+        _take_keywords(core, lock, taken, table)
+        _log.info(
+            "store: took over {count} UIDs of {path!r}",
+            count=len(table.uids),
+            path=core.directory,
+        )
+    core.uidlist.create(lock, table)
+
+
+def _table(taken: TakenOver) -> UidTable:
+    table = UidTable(taken.uid_validity, max(taken.uid_next, 1))
+    for uid, base in taken.entries:
+        if table.last_uid < uid <= LARGEST_UID and usable(base):
+            table.add(uid, base_of(base))
+    return table
+
+
+def _take_keywords(
+    core: MailboxCore, lock: MailboxLock, taken: TakenOver, table: UidTable
+) -> None:
+    """Put the keywords of the other server into file names.
+
+    Each rename stands for itself; doing it twice changes nothing.
+    """
+    if not taken.message_keywords:
+        return
+    core.refresh_keywords()
+    every = set(taken.keywords).union(*taken.message_keywords.values())
+    core.keywords.assign(lock, [*taken.keywords, *sorted(every)], ())
+    overflow: dict[int, frozenset[bytes]] = {}
+    for directory, part in ((core.new, b"/new/"), (core.cur, b"/cur/")):
+        for name in directory.list().names:
+            lock.touch()
+            letters, rest = _letters_and_rest(
+                core, taken.message_keywords.get(base_of(name), frozenset())
+            )
+            _add_letters(core, part, name, letters)
+            uid = table.uids.get(base_of(name))
+            if rest and uid is not None:
+                overflow[uid] = rest
+    core.set_overflow(overflow)
+    core.forget_flags()
+
+
+def _letters_and_rest(
+    core: MailboxCore, names: frozenset[bytes]
+) -> tuple[bytes, frozenset[bytes]]:
+    letters = {name: core.keywords.letter_of(name) for name in names}
+    have = bytes(letter for letter in letters.values() if letter is not None)
+    rest = frozenset(name for name, letter in letters.items() if letter is None)
+    return have, rest
+
+
+def _add_letters(core: MailboxCore, part: bytes, name: bytes, letters: bytes) -> None:
+    parsed = parse(name)
+    if not set(letters) - set(parsed.letters):
+        return
+    renamed = parsed.with_letters(parsed.letters + letters)
+    try:
+        fsops.rename_new(
+            core.directory + part + name, core.directory + b"/cur/" + renamed
+        )
+    except (FileNotFoundError, FileExistsError) as error:
+        # Another program was faster; its name stands.
+        _log.info(
+            "store: keywords of {name!r} not set: {error!r}", name=name, error=error
+        )
+
+
+def restore_missing(core: MailboxCore) -> list[Uid]:
+    """Compare the index with a UID list that was replaced.
+
+    A message whose line is gone keeps its UID: the line comes back with the next
+    write.  Returns the messages to which the list gives other UIDs.
+    """
+    table = core.uidlist.table
+    others: list[Uid] = []
+    used: set[Uid] | None = None
+    for uid in core.index:
+        base = base_of(core.index.name(uid) or b"")
+        listed = table.uids.get(base)
+        if listed == uid or (listed is None and core.made_up.get(base) == uid):
+            continue
+        if used is None:
+            used = set(table.uids.values())
+        if listed is None and uid not in used:
+            core.uidlist.restore(uid, base)
+        else:
+            others.append(uid)
+    return others

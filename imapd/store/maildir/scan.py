@@ -1,0 +1,81 @@
+"""Listing ``cur`` and ``new`` without a ``stat`` per file, and when to do it again.
+
+A listing that runs while another program renames files misses some and shows others
+twice; on busy folders every one does.  And a change within the same tick of the
+clock leaves a directory's mtime as it is.  So a listing counts as exact only if the
+mtime was old enough when it began and is the same after it.
+"""
+
+import stat
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from imapd.store import fsops
+
+#: How old an mtime must be before a listing can be exact: the tick of the kernel's
+#: clock is at most 10 ms; file systems without fractions of seconds need two.
+FINE_SECONDS: Final = 0.03
+COARSE_SECONDS: Final = 2.0
+
+_NANOSECONDS: Final = 1_000_000_000
+_MILLISECOND: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The names of one directory at one time."""
+
+    names: frozenset[bytes]
+    exact: bool  # every file that was there is listed
+
+
+class Directory:
+    """``cur`` or ``new`` of one folder."""
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+        self._mtime_ns: int | None = None
+        self._seen_at = 0.0  # when this mtime was first seen, by the steady clock
+        self._clean = False
+
+    def changed(self) -> bool:
+        """Whether a new listing may show something else; one ``stat``."""
+        self._look()
+        return not self._clean
+
+    def list(self) -> Listing:
+        """List the directory.
+
+        Raises:
+            NotADirectoryError: it is a link or a file.
+        """
+        before = self._look()
+        settled = self._age_seconds(before) >= settle_seconds(before)
+        names = frozenset(fsops.names(self.path))
+        self._clean = self._look() == before and settled
+        return Listing(names, self._clean)
+
+    def _look(self) -> int:
+        status = fsops.status(self.path)
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotADirectoryError(20, "not a directory", self.path)
+        if status.st_mtime_ns != self._mtime_ns:
+            self._mtime_ns = status.st_mtime_ns
+            self._seen_at = time.monotonic()
+            self._clean = False
+        return status.st_mtime_ns
+
+    def _age_seconds(self, mtime_ns: int) -> float:
+        """How long the mtime has been what it is, at least.
+
+        The steady clock serves where the other was set back, and the mtime lies
+        in the future.
+        """
+        by_clock = (time.time_ns() - mtime_ns) / _NANOSECONDS
+        return max(by_clock, time.monotonic() - self._seen_at)
+
+
+def settle_seconds(mtime_ns: int) -> float:
+    """How old this mtime must be until no further change can hide behind it."""
+    return FINE_SECONDS if mtime_ns % _MILLISECOND else COARSE_SECONDS

@@ -1,0 +1,360 @@
+"""Bring what we know of a folder in line with the disk."""
+
+import stat
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from twisted.logger import Logger
+
+from imapd.errors import InUse, Unavailable
+from imapd.ids import Uid
+from imapd.model.mailbox import Changes, MessageState
+from imapd.store import fsops
+from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.names import (
+    base_of,
+    parse,
+    sizes_part,
+    sort_key,
+    unique_base,
+    usable,
+)
+from imapd.store.maildir.numbers import (
+    load_uid_list,
+    refresh_locked,
+    restore_missing,
+)
+from imapd.store.maildir.scan import FINE_SECONDS
+
+_log = Logger()
+
+#: Listings in one sync, until one is exact or nothing is missing.
+SCAN_COUNT: Final = 4
+#: The same at the first sync, in which a message missed is one given a new UID.
+FIRST_SCAN_COUNT: Final = 10
+#: A second name of one inode is a move in progress until it is this old.
+_MOVE_SECONDS: Final = 2.0
+_NEW: Final = b"new/"
+_CUR: Final = b"cur/"
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the listings of one sync showed.  Paths are relative."""
+
+    added: dict[Uid, bytes] = field(default_factory=dict)  # have a UID, not in index
+    unknown: dict[bytes, bytes] = field(default_factory=dict)  # by base
+    touched: set[Uid] = field(default_factory=set)  # renamed
+    duplicates: list[tuple[bytes, bytes]] = field(default_factory=list)
+    missing: set[Uid] = field(default_factory=set)
+    exact: bool = False
+    last_uid: int = 0  # in the UID list when the listing began
+    deferred: bool = False  # new messages still wait for their UIDs
+
+
+def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
+    """Add to ``changes`` all that is not as it was.
+
+    Raises:
+        OSError: the folder cannot be read.
+        InUse: new messages wait for UIDs, and another program holds the lock.
+    """
+    if not core.synced:
+        core.make_directories()
+    touched: set[Uid] = set()
+    if not core.synced or core.uidlist.changed():
+        _load(core, changes)
+    if core.refresh_keywords():
+        touched.update(core.index)
+    if not core.synced or core.pending or core.new.changed() or core.cur.changed():
+        touched |= core.load_overflow()
+        _scan(core, changes, touched)
+    tell_flags(core, changes, touched)
+    if claim_recent and not core.read_only:
+        _claim(core)
+    core.synced = True
+
+
+def _load(core: MailboxCore, changes: Changes) -> None:
+    """Read the UID list, and find out what it says now of messages we know."""
+    table = core.uidlist.table
+    if load_uid_list(core):
+        core.index.clear()
+        core.made_up.clear()
+        changes.renumbered = True
+        changes.added.clear()
+    elif core.synced and (core.made_up or core.uidlist.table is not table):
+        for uid in restore_missing(core):
+            forget(core, changes, uid)
+            core.pending = True
+
+
+# -- listing ------------------------------------------------------------------
+
+
+def _scan(core: MailboxCore, changes: Changes, touched: set[Uid]) -> None:
+    found = _list_until_sure(core)
+    touched |= found.touched
+    if found.unknown or (core.uidlist.needs_rewrite() and not core.read_only):
+        _number(core, found)
+    _add(core, changes, found)
+    if found.exact:
+        core.index.highest = max(core.index.highest, found.last_uid)
+        gone = [uid for uid in found.missing if uid in core.index]
+        for uid in gone:
+            forget(core, changes, uid)
+        core.forget_messages(gone)
+    core.pending = found.deferred or (bool(found.missing) and not found.exact)
+    for kept, second in found.duplicates:
+        _part_duplicates(core, kept, second)
+
+
+def _list_until_sure(core: MailboxCore) -> _Found:
+    """List both directories until nothing is missing or a listing was exact.
+
+    ``new`` goes first: what moves on to ``cur`` meanwhile is seen at least once.
+    Files are only missed if they are renamed into ``cur`` while it is listed; so
+    that one must be exact.
+    """
+    found = _Found()
+    count = SCAN_COUNT if core.synced else FIRST_SCAN_COUNT
+    for attempt in range(count):
+        found.last_uid = core.uidlist.table.last_uid
+        new = core.new.list()
+        cur = core.cur.list()
+        found.exact = cur.exact
+        found.unknown.clear()
+        found.duplicates.clear()
+        found.missing = _match(core, found, new.names, cur.names)
+        if found.exact or not found.missing or attempt == count - 1:
+            break
+        time.sleep(FINE_SECONDS)
+    return found
+
+
+def _match(
+    core: MailboxCore, found: _Found, new: frozenset[bytes], cur: frozenset[bytes]
+) -> set[Uid]:
+    """Compare a listing with the index, take over renames; return who is missing."""
+    index = core.index
+    missing = {uid for name, uid in index.cur.items() if name not in cur}
+    missing.update(uid for name, uid in index.new.items() if name not in new)
+    fresh = [_CUR + name for name in cur if name not in index.cur]
+    fresh += [_NEW + name for name in new if name not in index.new]
+    if core.ignored:
+        core.ignored &= cur | new
+        fresh = [path for path in fresh if path[4:] not in core.ignored]
+    seen: dict[bytes, bytes] = {}
+    for path in fresh:
+        name = path[4:]
+        if not usable(name):
+            core.ignored.add(name)
+            continue
+        _match_one(core, found, missing, seen, path)
+    listed = core.uidlist.table
+    if listed.last_uid > index.highest:
+        missing.update(
+            uid
+            for uid in listed.uids.values()
+            if uid > index.highest and uid not in found.added and uid not in index
+        )
+    return missing
+
+
+def _match_one(
+    core: MailboxCore,
+    found: _Found,
+    missing: set[Uid],
+    seen: dict[bytes, bytes],
+    path: bytes,
+) -> None:
+    """Find out whose name this is that was not there before."""
+    base = base_of(path[4:])
+    uid = core.uid_of(base)
+    if base in seen:
+        found.duplicates.append((seen[base], path))
+    elif uid is not None and uid in core.index:
+        if uid in missing:
+            missing.discard(uid)
+            core.index.put(uid, path[4:], path.startswith(_NEW))
+            found.touched.add(uid)
+        else:
+            found.duplicates.append((core.index.path(uid) or path, path))
+            return
+    elif uid is not None:
+        found.added[uid] = path
+    else:
+        found.unknown[base] = path
+    seen[base] = path
+
+
+# -- new messages -------------------------------------------------------------
+
+
+def _number(core: MailboxCore, found: _Found) -> None:
+    """Give UIDs to messages that have none; without a disk to write to, later.
+
+    A full disk or a lock held too long does not keep a mailbox from being read.
+    """
+    messages = _messages_only(core, found.unknown)
+    if not core.read_only:
+        if not messages and not core.uidlist.needs_rewrite():
+            return
+        try:
+            _number_locked(core, found)
+        except InUse:
+            found.deferred = True
+        except OSError as error:
+            core.note_failure("numbering new messages", error)
+            found.deferred = not core.read_only
+    if core.read_only:
+        for base in sorted(messages, key=sort_key):
+            found.added[core.make_up_uid(base)] = found.unknown[base]
+
+
+def _number_locked(core: MailboxCore, found: _Found) -> None:
+    """Give UIDs to messages that have none, in the order Dovecot would."""
+    validity = core.uidlist.table.uid_validity
+    with core.lock() as lock:
+        refresh_locked(core, lock)
+        if core.uidlist.table.uid_validity != validity:
+            raise Unavailable("The mailbox was renumbered; try again")
+        unknown = []
+        for base, path in found.unknown.items():
+            uid = core.uidlist.table.uids.get(base)
+            if uid is not None:  # another server was faster
+                found.added[uid] = path
+            elif path[4:] not in core.ignored:
+                unknown.append(base)
+        unknown.sort(key=sort_key)
+        # The files are their deliverer's to sync; the UIDs are durable before any
+        # session hears of them.
+        uids = core.uidlist.record(lock, unknown, core.is_gone)
+        for base, uid in zip(unknown, uids, strict=True):
+            found.added[uid] = found.unknown[base]
+
+
+def _messages_only(core: MailboxCore, unknown: dict[bytes, bytes]) -> list[bytes]:
+    """Return the bases of regular files; remember what is something else."""
+    bases = []
+    for base, path in unknown.items():
+        status = fsops.status_or_none(core.directory + b"/" + path)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            _log.warn("store: {path!r} is not a message", path=path)
+            core.ignored.add(path[4:])
+        elif status is not None:
+            bases.append(base)
+    return bases
+
+
+def _add(core: MailboxCore, changes: Changes, found: _Found) -> None:
+    """Take new messages into the index, in ascending order."""
+    late = [uid for uid in found.added if uid <= core.index.highest]
+    for uid, path in _renumber(core, found, late):
+        found.added[uid] = path
+    for uid in sorted(found.added):
+        path = found.added[uid]
+        in_new = path.startswith(_NEW)
+        core.index.put(uid, path[4:], in_new)
+        core.index.highest = max(core.index.highest, uid)
+        flags = core.flags_of(path[4:], uid)
+        core.index.flags[uid] = flags
+        changes.added.append(MessageState(uid, flags, in_new))
+
+
+def _renumber(
+    core: MailboxCore, found: _Found, late: Iterable[Uid]
+) -> list[tuple[Uid, bytes]]:
+    """Give a message that was expunged and came back a new UID, as Dovecot does.
+
+    Sessions were told of higher UIDs: the old one cannot come between them.
+    """
+    paths = [(uid, found.added.pop(uid)) for uid in late]
+    if not paths:
+        return []
+    bases = [base_of(path[4:]) for _, path in paths]
+    _log.info(
+        "store: {count} messages of {path!r} came back",
+        count=len(bases),
+        path=core.directory,
+    )
+    if core.read_only:
+        uids = [core.make_up_uid(base) for base in bases]
+    else:
+        with core.lock() as lock:
+            refresh_locked(core, lock)
+            uids = core.uidlist.record(lock, bases, core.is_gone)
+    return [(uid, path) for uid, (_, path) in zip(uids, paths, strict=True)]
+
+
+# -- what changed -------------------------------------------------------------
+
+
+def forget(core: MailboxCore, changes: Changes, uid: Uid) -> None:
+    """Take a message that is gone out of the index, and tell."""
+    core.index.remove(uid)
+    changes.flags.pop(uid, None)
+    told = [state for state in changes.added if state.uid != uid]
+    if len(told) != len(changes.added):  # added and gone in one go: never heard of
+        changes.added[:] = told
+    else:
+        changes.expunged.append(uid)
+
+
+def tell_flags(core: MailboxCore, changes: Changes, uids: Iterable[Uid]) -> None:
+    """Tell those flags that are others than were told before."""
+    for uid in sorted(uids):
+        name = core.index.name(uid)
+        if name is None:
+            continue
+        flags = core.flags_of(name, uid)
+        if flags != core.index.flags.get(uid):
+            core.index.flags[uid] = flags
+            changes.flags[uid] = flags
+
+
+def _claim(core: MailboxCore) -> None:
+    """Move messages from ``new`` to ``cur``: somebody has seen that they are there."""
+    for name, uid in list(core.index.new.items()):
+        parsed = parse(name)
+        target = parsed.with_letters(parsed.letters)
+        try:
+            # A crash between two of these leaves the rest in new/.
+            fsops.rename_new(
+                core.directory + b"/new/" + name, core.directory + b"/cur/" + target
+            )
+        except (FileNotFoundError, FileExistsError):
+            core.pending = True  # another program moved it; the next listing tells
+        else:
+            core.index.put(uid, target, in_new=False)
+
+
+def _part_duplicates(core: MailboxCore, kept: bytes, second: bytes) -> None:
+    """Give the second file of one base a base of its own; nothing is removed.
+
+    A listing may show a file under its old and its new name: then one is gone.
+    And one inode under two names may be a move by link and unlink that is not
+    finished: that gets two seconds.
+    """
+    core.pending = True
+    path = core.directory + b"/"
+    one, two = fsops.status_or_none(path + kept), fsops.status_or_none(path + second)
+    if one is None or two is None or core.read_only:
+        core.pending = not core.read_only
+        return
+    same = (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
+    if same and abs(time.time() - two.st_ctime) < _MOVE_SECONDS:
+        return
+    parsed = parse(second[4:])
+    base = unique_base() + sizes_part(second[4:])
+    name = b"%b:2,%b%b" % (base, parsed.letters, parsed.extra)
+    _log.warn(
+        "store: {second!r} has the base of {kept!r}; it is {name!r} now",
+        second=second,
+        kept=kept,
+        name=name,
+    )
+    target = name if second.startswith(_CUR) else base
+    fsops.rename_new(path + second, path + second[:4] + target)
