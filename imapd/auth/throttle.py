@@ -5,6 +5,7 @@ Nothing here locks an account: what others fail at from elsewhere delays nobody.
 
 import hashlib
 import ipaddress
+import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ class Throttle:
         left = max(0.0, row.failures - elapsed / FORGIVEN_SECONDS)
         row.failures = min(left + 1.0, MOST_FAILURES)
         row.changed_seconds = now
-        over = int(row.failures) - _UNCOUNTED_TRIES - 1
+        over = math.ceil(row.failures) - _UNCOUNTED_TRIES - 1
         if over >= 0:
             penalty = PENALTIES_SECONDS[min(over, len(PENALTIES_SECONDS) - 1)]
             opens = max(now, row.open_seconds) + penalty

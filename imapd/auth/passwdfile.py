@@ -1,0 +1,290 @@
+"""Logins from a Dovecot passwd-file, which may change at any moment."""
+
+import os
+import stat
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
+from twisted.cred.error import UnhandledCredentials
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from zope.interface import Interface, implementer
+
+from imapd.auth.avatar import AvatarId
+from imapd.auth.hashes import CRAM_SCHEMES, cost, needs_thread, parse, verify
+from imapd.auth.names import user_name
+from imapd.auth.passwdline import LineError, UserRecord, is_ignored, parse_line
+from imapd.auth.refusals import LoginRefused, LoginUnavailable
+
+_log = Logger()
+
+FILE_OCTETS = 64 << 20
+#: An editor that deletes and writes anew is waited for so long, with what was there.
+VANISHED_SECONDS = 10.0
+#: A file changed so shortly before it was read may change again within one tick of
+#: its clock, with the same size: it is read at the next login too.
+_UNSETTLED_NANOSECONDS = 50_000_000
+#: Of the lines that cannot be used so many are named, the others counted.
+_NAMED_LINES = 50
+
+#: What is verified for a user who is not there, where nobody is: 5000 rounds.
+_NOBODY = (
+    "$6$zkar.5QEIlwtMHKQ$AKHnzbCE3rrA65uPbMfrTLSFy/OU8ZeR4l8sVumtieST"
+    "7zy.fvbWuVIssd.s7JQ47vyumSPyUqJe3gXM2oZVD."
+)
+
+Run = Callable[..., Deferred[Any]]
+Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The contents of the file.  Nothing of it is for logs but ``problems``."""
+
+    records: dict[str, UserRecord] = field(repr=False)
+    broken: frozenset[str]  # names on lines that cannot be used
+    problems: tuple[tuple[int, str], ...]  # line number from 1, what is wrong
+    usual: str = field(repr=False)  # a hash of the most frequent cost
+    usual_cram: str = field(repr=False)  # one that checks CRAM-MD5; "" if none does
+
+
+def parse_users(octets: bytes) -> Users:
+    """Read a whole file; a line that cannot be used fails only itself."""
+    records: dict[str, UserRecord] = {}
+    broken: set[str] = set()
+    problems: list[tuple[int, str]] = []
+    for number, line in enumerate(octets.split(b"\n"), 1):
+        line = line.removesuffix(b"\r")  # noqa: PLW2901
+        if is_ignored(line):
+            continue
+        try:
+            record = parse_line(line)
+        except LineError as error:
+            name = line[:1024].partition(b":")[0].decode(errors="replace").lower()
+            broken.add(name)
+            problems.append((number, str(error)))
+            continue
+        if record.name in records:
+            problems.append((number, "the user is there already; the first one counts"))
+            continue
+        records[record.name] = record
+        problems.extend((number, text) for text in _remarks(record))
+    usual, usual_cram = _usual_hashes(records)
+    names = frozenset(broken - records.keys())
+    return Users(records, names, tuple(problems), usual, usual_cram)
+
+
+def _remarks(record: UserRecord) -> Iterator[str]:
+    for key in record.unsupported:
+        yield f"the extra field {key} is not followed"
+    if record.any_password and not record.disabled:
+        yield "nopassword: any password will do"
+
+
+def _usual_hashes(records: dict[str, UserRecord]) -> tuple[str, str]:
+    """What to verify for those who are not there: as long, and as often, as usual."""
+    hashes = [record.password for record in records.values() if not record.disabled]
+    hashes = [stored for stored in hashes if stored]
+    costs = Counter(map(cost, hashes))
+    usual = max(costs, key=costs.__getitem__, default="")
+    first = next((stored for stored in hashes if cost(stored) == usual), _NOBODY)
+    return first, next(filter(_checks_cram, hashes), "")
+
+
+def _checks_cram(stored: str) -> bool:
+    return parse(stored).name in CRAM_SCHEMES
+
+
+@implementer(ICredentialsChecker)
+class PasswdFileChecker:
+    """Check logins against a Dovecot passwd-file.
+
+    The file is looked at for every login and read again when it changed, so a new
+    password works at once.  While it cannot be read logins are unavailable.  Names
+    are compared in lower case, as Dovecot does.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        run: Run,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is read yet: that waits until privileges have been dropped.
+
+        Args:
+            path: the file.
+            run: calls a function with its arguments in a thread, like
+                ``deferToThread``; bound its threads and its queue.
+            monotonic: a clock in seconds.
+        """
+        self._path = Path(path)
+        self._run = run
+        self._monotonic = monotonic
+        self._users: Users | None = None
+        self._signature: Signature | None = None
+        self._told: frozenset[str] = frozenset()
+        self._vanished_seconds: float | None = None
+        self._error = ""
+
+    @property
+    def credentialInterfaces(self) -> tuple[type[Interface], ...]:  # noqa: N802
+        """What can be checked now: hashed responses if some user's hash allows it."""
+        try:
+            hashed = bool(self._current_users().usual_cram)
+        except LoginUnavailable:
+            hashed = False
+        if hashed:
+            return (IUsernamePassword, IUsernameHashedPassword)
+        return (IUsernamePassword,)
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:  # noqa: N802
+        """Fire with an ``AvatarId``.
+
+        Raises:
+            LoginRefused: ``reason`` tells the log why.
+            LoginUnavailable: the file cannot be read, or no thread is free.
+        """
+        return Deferred.fromCoroutine(self._check(credentials))
+
+    async def _check(self, credentials: Any) -> bytes | tuple[()]:
+        cleartext = IUsernamePassword.providedBy(credentials)
+        if not cleartext and not IUsernameHashedPassword.providedBy(credentials):
+            raise UnhandledCredentials("neither a password nor a hashed one")
+        users = self._current_users()
+        name = user_name(credentials.username or b"").decode().lower()
+        record = users.records.get(name)
+        # One verification whatever the answer will be: time tells nothing.
+        if cleartext:
+            reason = await self._try_password(users, record, credentials.password)
+        else:
+            reason = await _try_response(users, record, credentials)
+        if record is None:
+            raise LoginRefused("unreadable" if name in users.broken else "unknown-user")
+        if record.disabled:
+            raise LoginRefused("disabled")
+        if reason:
+            raise LoginRefused(reason)
+        if not record.allows(getattr(credentials, "peer", None)):
+            raise LoginRefused("address")
+        return AvatarId(
+            record.login_as.encode(),
+            home=record.home,
+            mail=record.mail,
+            uid=record.uid,
+            gid=record.gid,
+        )
+
+    async def _try_password(
+        self, users: Users, record: UserRecord | None, password: bytes
+    ) -> str:
+        """The reason to refuse, ``""`` if the password is right."""
+        usable = record is not None and not record.disabled and record.password
+        stored = usable or users.usual
+        if needs_thread(stored):
+            try:
+                matches = await maybeDeferred(self._run, verify, stored, password)
+            except Exception:
+                _log.failure("a password could not be verified")
+                raise LoginUnavailable from None
+        else:
+            matches = verify(stored, password)
+        if record is not None and record.any_password:
+            return ""
+        return "" if usable and matches is True else "wrong-password"
+
+    def _current_users(self) -> Users:
+        """The users as the file has them now.
+
+        Raises:
+            LoginUnavailable: it cannot be read; the log says why, once.
+        """
+        try:
+            found = _signature(self._path.stat())
+            if self._users is None or found != self._signature:
+                self._read()
+        except FileNotFoundError as error:
+            return self._without_file(error)
+        except OSError as error:
+            raise self._unreadable(error) from None
+        if self._error:
+            _log.info("password file {path} can be read again", path=str(self._path))
+        self._vanished_seconds, self._error = None, ""
+        return cast(Users, self._users)
+
+    def _read(self) -> None:
+        # Never wait for the other end of a pipe.
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError("not a regular file")
+            octets = file.read(FILE_OCTETS + 1)
+        if len(octets) > FILE_OCTETS:
+            raise OSError(f"larger than {FILE_OCTETS} octets")
+        self._users = parse_users(octets)
+        settled = not 0 <= time.time_ns() - status.st_mtime_ns < _UNSETTLED_NANOSECONDS
+        self._signature = _signature(status) if settled else None
+        self._tell(self._users.problems)
+
+    def _tell(self, problems: tuple[tuple[int, str], ...]) -> None:
+        """Log each line that cannot be used, once, until it changes."""
+        texts = {f"{number}: {text}" for number, text in problems}
+        new = [
+            (number, text)
+            for number, text in problems
+            if f"{number}: {text}" not in self._told
+        ]
+        self._told = frozenset(texts)
+        path = str(self._path)
+        for number, text in new[:_NAMED_LINES]:
+            _log.warn(
+                "{path}, line {number}: {text}", path=path, number=number, text=text
+            )
+        if len(new) > _NAMED_LINES:
+            count = len(new) - _NAMED_LINES
+            _log.warn("{path}: {count} more lines like these", path=path, count=count)
+
+    def _without_file(self, error: OSError) -> Users:
+        """What was there, for a short while: the file may be about to be replaced."""
+        now = self._monotonic()
+        if self._vanished_seconds is None:
+            self._vanished_seconds = now
+        if self._users and now - self._vanished_seconds < VANISHED_SECONDS:
+            return self._users
+        raise self._unreadable(error)
+
+    def _unreadable(self, error: OSError) -> LoginUnavailable:
+        text = error.strerror or str(error)
+        if text != self._error:
+            path = str(self._path)
+            _log.error("password file {path}: {text}", path=path, text=text)
+        self._error, self._signature = text, None
+        return LoginUnavailable()
+
+
+async def _try_response(users: Users, record: UserRecord | None, response: Any) -> str:
+    """The reason to refuse a hashed response, ``""`` if it is right."""
+    usable = record is not None and not record.disabled and record.password
+    known = bool(usable and _checks_cram(usable))
+    stored = (usable if known else users.usual_cram) or "{PLAIN}nobody"
+    parsed = parse(stored)
+    check = response.checkPassword
+    if parsed.scheme.raw_octets:  # two contexts, not a password
+        check = getattr(response, "check_contexts", None)
+        if check is None:
+            return "scheme"
+    matches = await maybeDeferred(check, parsed.raw)
+    if usable and not known:
+        return "scheme"
+    return "" if known and matches is True else "wrong-password"
+
+
+def _signature(status: os.stat_result) -> Signature:
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
