@@ -10,10 +10,15 @@ _log = Logger(namespace="imapd")
 
 #: As long as a name may be in the log; hardening A13.
 USER_CHARACTERS = 64
+REASON_CHARACTERS = 200
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= USER_CHARACTERS else text[:USER_CHARACTERS] + "..."
+def _cut(text: str, characters: int = USER_CHARACTERS) -> str:
+    return text if len(text) <= characters else text[:characters] + "..."
+
+
+def _reason(text: str) -> str:
+    return _cut(text, REASON_CHARACTERS)
 
 
 def listening(*, endpoint: str, tls: bool) -> None:
@@ -57,14 +62,16 @@ def login_refused(*, peer: str, user: str, mechanism: str, reason: str) -> None:
         user=_cut(user),
         mechanism=_cut(mechanism),
         peer=peer,
-        reason=reason,
+        reason=_reason(reason),
     )
 
 
 def connection_refused(*, peer: str, reason: str) -> None:
     """A connection was ended for what its client did.  Feed for fail2ban."""
     _log.warn(
-        "connection refused peer={peer} reason={reason!r}", peer=peer, reason=reason
+        "connection refused peer={peer} reason={reason!r}",
+        peer=peer,
+        reason=_reason(reason),
     )
 
 
@@ -74,14 +81,16 @@ def session_ended(*, peer: str, user: str, reason: str) -> None:
         "session ended user={user!r} peer={peer} reason={reason!r}",
         user=_cut(user),
         peer=peer,
-        reason=reason,
+        reason=_reason(reason),
     )
 
 
 def mail_refused(*, user: str, reason: str) -> None:
     """A user who logged in cannot be served: where the mail should be, and why not."""
     _log.error(
-        "mail refused user={user!r} reason={reason!r}", user=_cut(user), reason=reason
+        "mail refused user={user!r} reason={reason!r}",
+        user=_cut(user),
+        reason=_reason(reason),
     )
 
 
