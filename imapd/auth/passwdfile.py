@@ -4,9 +4,10 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from twisted.cred.checkers import ICredentialsChecker
@@ -17,7 +18,7 @@ from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
 from imapd.auth.avatar import AvatarId
-from imapd.auth.hashes import CRAM_SCHEMES, cost, needs_thread, parse, verify
+from imapd.auth.hashes import needs_thread, parse, verify
 from imapd.auth.names import user_name
 from imapd.auth.passwdline import LineError, UserRecord, is_ignored, parse_line
 from imapd.auth.refusals import LoginRefused, LoginUnavailable
@@ -39,6 +40,8 @@ _NOBODY = (
     "7zy.fvbWuVIssd.s7JQ47vyumSPyUqJe3gXM2oZVD."
 )
 
+_NONE: Mapping[bytes, UserRecord] = MappingProxyType({})
+
 Run = Callable[..., Deferred[Any]]
 Signature = tuple[int, int, int, int]
 
@@ -47,16 +50,22 @@ Signature = tuple[int, int, int, int]
 class Users:
     """The contents of the file.  Nothing of it is for logs but ``problems``."""
 
-    records: dict[str, UserRecord] = field(repr=False)
+    records: dict[str, UserRecord] = field(repr=False)  # by name
+    lines: dict[bytes, UserRecord] = field(repr=False)  # by the line itself
     broken: frozenset[str]  # names on lines that cannot be used
     problems: tuple[tuple[int, str], ...]  # line number from 1, what is wrong
     usual: str = field(repr=False)  # a hash of the most frequent cost
     usual_cram: str = field(repr=False)  # one that checks CRAM-MD5; "" if none does
 
 
-def parse_users(octets: bytes) -> Users:
-    """Read a whole file; a line that cannot be used fails only itself."""
+def parse_users(octets: bytes, known: Mapping[bytes, UserRecord] = _NONE) -> Users:
+    """Read a whole file; a line that cannot be used fails only itself.
+
+    Lines that are ``known`` from the reading before are not parsed again: one new
+    password among 100,000 users must not hold up everybody's session.
+    """
     records: dict[str, UserRecord] = {}
+    lines: dict[bytes, UserRecord] = {}
     broken: set[str] = set()
     problems: list[tuple[int, str]] = []
     for number, line in enumerate(octets.split(b"\n"), 1):
@@ -64,7 +73,7 @@ def parse_users(octets: bytes) -> Users:
         if is_ignored(line):
             continue
         try:
-            record = parse_line(line)
+            record = known.get(line) or parse_line(line)
         except LineError as error:
             name = line[:1024].partition(b":")[0].decode(errors="replace").lower()
             broken.add(name)
@@ -73,11 +82,12 @@ def parse_users(octets: bytes) -> Users:
         if record.name in records:
             problems.append((number, "the user is there already; the first one counts"))
             continue
-        records[record.name] = record
-        problems.extend((number, text) for text in _remarks(record))
+        records[record.name] = lines[line] = record
+        if record.unsupported or record.any_password:
+            problems.extend((number, text) for text in _remarks(record))
     usual, usual_cram = _usual_hashes(records)
     names = frozenset(broken - records.keys())
-    return Users(records, names, tuple(problems), usual, usual_cram)
+    return Users(records, lines, names, tuple(problems), usual, usual_cram)
 
 
 def _remarks(record: UserRecord) -> Iterator[str]:
@@ -89,16 +99,11 @@ def _remarks(record: UserRecord) -> Iterator[str]:
 
 def _usual_hashes(records: dict[str, UserRecord]) -> tuple[str, str]:
     """What to verify for those who are not there: as long, and as often, as usual."""
-    hashes = [record.password for record in records.values() if not record.disabled]
-    hashes = [stored for stored in hashes if stored]
-    costs = Counter(map(cost, hashes))
-    usual = max(costs, key=costs.__getitem__, default="")
-    first = next((stored for stored in hashes if cost(stored) == usual), _NOBODY)
-    return first, next(filter(_checks_cram, hashes), "")
-
-
-def _checks_cram(stored: str) -> bool:
-    return parse(stored).name in CRAM_SCHEMES
+    costs = Counter(record.cost for record in records.values() if record.cost)
+    usual = max(costs, key=costs.__getitem__, default=None)
+    hashes = (record.password for record in records.values() if record.cost == usual)
+    cram = (record.password for record in records.values() if record.cram)
+    return next(hashes, _NOBODY), next(cram, "")
 
 
 @implementer(ICredentialsChecker)
@@ -228,7 +233,7 @@ class PasswdFileChecker:
             octets = file.read(FILE_OCTETS + 1)
         if len(octets) > FILE_OCTETS:
             raise OSError(f"larger than {FILE_OCTETS} octets")
-        self._users = parse_users(octets)
+        self._users = parse_users(octets, self._users.lines if self._users else _NONE)
         settled = not 0 <= time.time_ns() - status.st_mtime_ns < _UNSETTLED_NANOSECONDS
         self._signature = _signature(status) if settled else None
         self._tell(self._users.problems)
@@ -272,7 +277,7 @@ class PasswdFileChecker:
 async def _try_response(users: Users, record: UserRecord | None, response: Any) -> str:
     """The reason to refuse a hashed response, ``""`` if it is right."""
     usable = record is not None and not record.disabled and record.password
-    known = bool(usable and _checks_cram(usable))
+    known = record is not None and record.cram
     stored = (usable if known else users.usual_cram) or "{PLAIN}nobody"
     parsed = parse(stored)
     check = response.checkPassword

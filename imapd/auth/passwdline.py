@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from imapd.auth.hashes import BadHash, is_locked, parse
+from imapd.auth.hashes import CRAM_SCHEMES, BadHash, cost, is_locked, parse
 from imapd.auth.names import user_name
 from imapd.auth.refusals import LoginRefused
 
@@ -52,6 +52,8 @@ class UserRecord:
     networks: tuple[Network, ...] | None  # allow_nets; None: from anywhere
     local: bool  # allow_nets holds "local"
     unsupported: tuple[str, ...]  # names of extra fields that we do not follow
+    cost: str  # of the hash, as ``hashes.cost``; "" where none is verified
+    cram: bool  # the hash can check a CRAM-MD5 response
 
     def allows(self, peer: str | None) -> bool:
         """Whether this user may come from ``peer``.
@@ -99,12 +101,13 @@ def parse_line(line: bytes) -> UserRecord:
     extra = _extra_fields(fields[7:], name, home)
     any_password = _is_set(extra, "nopassword")
     disabled = any(_is_set(extra, key) for key in _CLOSING)
+    scheme = ""
     if any_password and password:
         raise LineError("nopassword beside a password")
     if not any_password and (not password or is_locked(password)):
         disabled = True
     elif password:
-        _check_password(password)
+        scheme = _scheme(password)
     networks, local = _networks(extra.get("allow_nets"))
     return UserRecord(
         name=name,
@@ -119,6 +122,8 @@ def parse_line(line: bytes) -> UserRecord:
         networks=networks,
         local=local,
         unsupported=tuple(sorted(UNSUPPORTED & extra.keys())),
+        cost=cost(password) if scheme and not disabled else "",
+        cram=not disabled and scheme in CRAM_SCHEMES,
     )
 
 
@@ -129,9 +134,9 @@ def _name(text: str, what: str) -> str:
         raise LineError(f"{what} is not one that a login may have") from None
 
 
-def _check_password(password: str) -> None:
+def _scheme(password: str) -> str:
     try:
-        parse(password)
+        return parse(password).name
     except BadHash as bad:
         raise LineError(str(bad)) from None
 

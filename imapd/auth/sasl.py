@@ -31,6 +31,7 @@ __all__ = [
     "decode_base64",
     "encode_base64",
     "initial_response",
+    "login_credentials",
     "user_name",
 ]
 
@@ -149,6 +150,19 @@ class Plain(_Cleartext):
         if identity and identity != name:
             raise IdentityRefused
         self.username, self.password = name, password
+
+
+#   login = "LOGIN" SP userid SP password                   ; RFC 3501 §9
+def login_credentials(name: bytes, password: bytes) -> Plain:
+    """Make the credentials of the LOGIN command, under the rules of PLAIN.
+
+    Raises:
+        LoginRefused: no login has such a name or password.
+    """
+    credentials = Plain()
+    credentials.username = user_name(_utf8(name))
+    credentials.password = _password(password)
+    return credentials
 
 
 @implementer(IChallengeResponse, IUsernamePassword)

@@ -1,8 +1,6 @@
 import hmac
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -379,40 +377,17 @@ class LineTests(SynchronousTestCase):
         for number, _ in users.problems:
             self.assertGreater(number, 0)
 
+    def test_known_lines_are_not_parsed_again(self) -> None:
+        first = parse_users(FILE.encode())
+        changed = FILE.replace("{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=", "{PLAIN}new")
+        with mock.patch.object(passwdfile, "parse_line", wraps=parse_line) as spy:
+            second = parse_users(changed.encode(), first.lines)
+        self.assertEqual(spy.call_count, 2)  # the new one, and the broken one
+        self.assertEqual(second.records, parse_users(changed.encode()).records)
+        self.assertEqual(second.records["carol"].password, "{PLAIN}new")
+        self.assertEqual(second.problems, first.problems)
+
     def test_many_lines_in_time(self) -> None:
         row = "user{0}@a.org:{{SHA}}EfatjsUqKYSrqv18O1FlA3hcIHI=:1000:1000::/m/{0}::"
         octets = "\n".join(row.format(number) for number in range(5000)).encode()
         self.assertEqual(len(parse_users(octets).records), 5000)
-
-
-class PluginTests(SynchronousTestCase):
-    def test_strcred_finds_it(self) -> None:
-        """From the root of the checkout, in a process of its own."""
-        root = pathlib.Path(__file__).resolve().parents[2]
-        code = (
-            "import sys; from twisted.cred import strcred;"
-            "found = [f.authType for f in strcred.findCheckerFactories()];"
-            "assert 'passwdfile' in found, found;"
-            "assert 'imapd.auth.passwdfile' not in sys.modules, 'not cheap';"
-            "checker = strcred.makeChecker('passwdfile:/nowhere/users');"
-            "print(type(checker).__name__, 'twisted.internet.reactor' in sys.modules)"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.assertEqual(done.stdout.split()[:1], ["PasswdFileChecker"], done.stderr)
-        self.assertEqual(done.stderr, "")
-
-    def test_needs_a_path(self) -> None:
-        root = pathlib.Path(__file__).resolve().parents[2]
-        plugin: dict[str, Any] = {}
-        source = (root / "twisted/plugins/imapd_passwdfile.py").read_text()
-        exec(compile(source, "plugin", "exec"), plugin)
-        factory = plugin["passwd_file_checker_factory"]
-        for argument in ("", "  "):
-            self.assertRaises(ValueError, factory.generateChecker, argument)

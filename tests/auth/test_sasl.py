@@ -106,6 +106,14 @@ class PlainTests(SynchronousTestCase):
 
 
 class LoginTests(SynchronousTestCase):
+    def test_command(self) -> None:
+        credentials = sasl.login_credentials(b"alice", b"pw")
+        self.assertEqual(
+            (credentials.username, credentials.password), (b"alice", b"pw")
+        )
+        for name, password in ((b"a b", b"x"), (b"a", b"x\0"), (b"a", b"x" * 2000)):
+            self.assertRaises(LoginRefused, sasl.login_credentials, name, password)
+
     def test_two_prompts(self) -> None:
         mechanism = sasl.LoginMechanism()
         self.assertEqual(mechanism.getChallenge(), b"Username:")
