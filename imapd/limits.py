@@ -31,6 +31,7 @@ class Limits:
     sasl_line_octets: int = setting(8192, least=1024, source="hardening P06")
     sasl_attempts: int = setting(10, least=1, source="logins refused, then BYE")
     append_octets: int = setting(50 << 20, least=1024, source="sent as APPENDLIMIT")
+    append_total_octets: int = setting(500 << 20, least=1024, source="MULTIAPPEND")
     append_message_count: int = setting(1000, least=1, source="MULTIAPPEND")
     queued_commands: int = setting(4, least=1, source="hardening V07")
     output_octets: int = setting(65536, least=4096, source="hardening V01")

@@ -1,0 +1,154 @@
+"""One user's mailboxes, shared by all of the user's sessions in this process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from twisted.internet.defer import DeferredLock
+
+from imapd.errors import NoDestination, NoSuchMailbox, ReadOnly
+from imapd.ids import INBOX, MailboxPath
+from imapd.mailbox.api import Listener
+from imapd.mailbox.append import Append
+from imapd.mailbox.live import LiveMailbox, size_octets
+from imapd.mailbox.names import NAMESPACES, Namespace
+from imapd.mailbox.selected import Selected
+from imapd.mailbox.threads import Workers
+from imapd.mailbox.watch import Watch
+from imapd.model.mailbox import Folder, MailboxStatus
+from imapd.store.api import AccountStore
+
+
+class Account:
+    """The operations of RFC 3501 §6.3 on one user's mailboxes."""
+
+    def __init__(self, store: AccountStore, workers: Workers, watch: Watch) -> None:
+        self.users = 0
+        self.namespace: Namespace = NAMESPACES[store.namespace_style]
+        self._watch = watch
+        self._store = store
+        self._workers = workers
+        self._live: dict[MailboxPath, LiveMailbox] = {}
+        self._lock = DeferredLock()  # of the tree: create, delete, rename, subscribe
+
+    async def folders(self) -> list[Folder]:
+        """Every mailbox that is there."""
+        return await self._workers.run(self._store.folders)
+
+    async def subscriptions(self) -> list[MailboxPath]:
+        """Every subscribed name."""
+        return await self._workers.run(self._store.subscriptions)
+
+    async def subscribe(self, path: MailboxPath) -> None:
+        """SUBSCRIBE.  RFC 3501 §6.3.6."""
+        async with self._lock:
+            await self._workers.run(self._store.subscribe, path)
+
+    async def unsubscribe(self, path: MailboxPath) -> None:
+        """UNSUBSCRIBE.  RFC 3501 §6.3.7."""
+        async with self._lock:
+            await self._workers.run(self._store.unsubscribe, path)
+
+    async def create(self, path: MailboxPath, special_use: bytes | None = None) -> None:
+        """CREATE.  RFC 3501 §6.3.3, RFC 6154 §3."""
+        async with self._lock:
+            await self._workers.run(self._store.create, path, special_use)
+
+    async def delete(self, path: MailboxPath) -> None:
+        """DELETE; sessions that have it selected lose it.  RFC 3501 §6.3.4."""
+        async with self._lock:
+            await self._workers.run(self._store.delete, path)
+            self._vanish(path, below=False)
+
+    async def rename(self, old: MailboxPath, new: MailboxPath) -> None:
+        """RENAME; sessions below the old name lose it.  RFC 3501 §6.3.5."""
+        async with self._lock:
+            await self._workers.run(self._store.rename, old, new)
+            if old != INBOX:
+                self._vanish(old, below=True)
+        if old == INBOX and INBOX in self._live:
+            await self._live[INBOX].refresh()
+
+    def _vanish(self, path: MailboxPath, *, below: bool) -> None:
+        for each in list(self._live):
+            if each == path or (below and each[: len(path)] == path):
+                self._live.pop(each).vanish("The mailbox was deleted or renamed")
+
+    # Mailboxes in use.
+
+    @asynccontextmanager
+    async def using(self, path: MailboxPath) -> AsyncIterator[LiveMailbox]:
+        """Hold a mailbox for as long as the block runs; it may not be loaded."""
+        live = await self._acquire(path)
+        try:
+            yield live
+        finally:
+            await self._release(live)
+
+    async def _acquire(self, path: MailboxPath) -> LiveMailbox:
+        live = self._live.get(path)
+        if live is None or live.gone:
+            store = await self._workers.run(self._store.mailbox, path)
+            # Another session may have opened it while we waited.
+            live = self._live.get(path)
+            if live is None or live.gone:
+                live = self._live[path] = LiveMailbox(store, self._workers)
+            else:
+                await self._workers.run(store.close)
+        live.users += 1
+        return live
+
+    async def _release(self, live: LiveMailbox) -> None:
+        live.users -= 1
+        if not live.users:
+            if self._live.get(live.path) is live:
+                del self._live[live.path]
+            await live.close()
+
+    async def select(
+        self, path: MailboxPath, *, read_only: bool, listener: Listener
+    ) -> Selected:
+        """SELECT or EXAMINE: a session's own view.  RFC 3501 §6.3.1."""
+        live = await self._acquire(path)
+        selected = Selected(
+            live,
+            read_only=read_only or live.store.read_only,
+            listener=listener,
+            watch=self._watch,
+            use=self.using,
+            release=self._release,
+        )
+        try:
+            await live.join(selected)
+        except BaseException:
+            await self._release(live)
+            raise
+        return selected
+
+    async def status(self, path: MailboxPath, *, with_size: bool) -> MailboxStatus:
+        """STATUS; no message loses its recent state.  RFC 3501 §6.3.10."""
+        async with self.using(path) as live:
+            await live.refresh()
+            return live.status(await size_octets(live) if with_size else None)
+
+    async def begin_append(self, path: MailboxPath) -> Append:
+        """Open a place for new messages.
+
+        Raises:
+            NoDestination: the mailbox is not there; the client may create it.
+        """
+        try:
+            live = await self._acquire(path)
+        except NoSuchMailbox as error:
+            raise NoDestination("No such mailbox") from error
+        try:
+            if live.store.read_only:
+                raise ReadOnly("The mailbox cannot be written")
+            delivery = await self._workers.run(live.store.begin_delivery)
+        except BaseException:
+            await self._release(live)
+            raise
+        return Append(live, delivery, self._release)
+
+    async def close(self) -> None:
+        """Give back what the store holds."""
+        await self._workers.run(self._store.close)

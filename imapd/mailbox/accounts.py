@@ -1,0 +1,58 @@
+"""The accounts in use: one ``Account`` for all sessions of a user."""
+
+from collections.abc import Callable, Hashable
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+
+from imapd.mailbox.account import Account
+from imapd.mailbox.threads import Workers
+from imapd.mailbox.watch import Watch
+from imapd.store.api import AccountStore
+
+_log = Logger()
+
+
+class Accounts:
+    """Opens an account for its first session, closes it after its last."""
+
+    def __init__(self, workers: Workers, watch: Watch) -> None:
+        self._workers = workers
+        self._watch = watch
+        self._open: dict[Hashable, Account] = {}
+        self._locks: dict[Hashable, DeferredLock] = {}
+
+    async def acquire(
+        self, key: Hashable, open_store: Callable[[], AccountStore]
+    ) -> Account:
+        """The account under ``key``; needs one ``release``.
+
+        ``open_store`` blocks, and runs in a worker if nobody has the account open.
+        """
+        # One at a time for each account: two first sessions must share it.
+        lock = self._locks.setdefault(key, DeferredLock())
+        async with lock:
+            account = self._open.get(key)
+            if account is None:
+                store = await self._workers.run(open_store)
+                account = self._open[key] = Account(store, self._workers, self._watch)
+            account.users += 1
+            return account
+
+    def release(self, key: Hashable) -> "Deferred[None]":
+        """Take back one ``acquire``; what is left to close is closed behind it."""
+        closed = Deferred.fromCoroutine(self._release(key))
+        return closed.addErrback(
+            lambda failure: _log.failure("an account did not close", failure)
+        )
+
+    async def _release(self, key: Hashable) -> None:
+        lock = self._locks[key]
+        async with lock:
+            account = self._open[key]
+            account.users -= 1
+            if not account.users:
+                del self._open[key]
+                await account.close()
+        if not lock.waiting and not lock.locked and self._locks.get(key) is lock:
+            del self._locks[key]

@@ -1,0 +1,132 @@
+"""Which names LIST and LSUB answer with.  RFC 3501 §6.3.8, §6.3.9, RFC 5258.
+
+Pure: from the mailboxes that are there and the names subscribed.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from imapd.ids import MailboxPath
+from imapd.mailbox.names import Namespace
+from imapd.model.mailbox import Folder
+from imapd.model.requests import ListMailboxes
+from imapd.wire.patterns import PatternMatcher
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of the answer.
+
+    ``path`` is None where there is no mailbox of this name: a parent that only
+    exists in its children, a subscription to something deleted.
+    """
+
+    name: str
+    path: MailboxPath | None
+    attributes: tuple[bytes, ...]
+    child_info: tuple[bytes, ...] = ()
+
+
+class Tree:
+    """Every name of an account: its mailboxes, their parents, its subscriptions."""
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        folders: Iterable[Folder],
+        subscribed: Iterable[MailboxPath] = (),
+    ) -> None:
+        self._separator = namespace.separator
+        self.folders = {namespace.name(each.path): each for each in folders}
+        self.subscribed = {namespace.name(path) for path in subscribed}
+        self._parents = {
+            parent for name in self.folders for parent in self._above(name)
+        }
+        self._above_subscribed = {
+            parent for name in self.subscribed for parent in self._above(name)
+        }
+
+    def _above(self, name: str) -> Iterator[str]:
+        while self._separator in name:
+            name = name.rpartition(self._separator)[0]
+            yield name
+
+    def listed(self, request: ListMailboxes) -> list[Listed]:
+        """The answer to LIST, sorted, INBOX first."""
+        options = request.selection
+        names = set(self.folders) | self._parents
+        if b"SUBSCRIBED" in options:
+            names = set(self.subscribed)
+            if b"RECURSIVEMATCH" in options:
+                names |= self._above_subscribed
+        if b"SPECIAL-USE" in options:
+            names = {name for name in names if self._special_use(name)}
+        return [
+            self._describe(name, request)
+            for name in sorted(self._matching(names, request), key=_inbox_first)
+        ]
+
+    def _special_use(self, name: str) -> bytes | None:
+        folder = self.folders.get(name)
+        return None if folder is None else folder.special_use
+
+    def _describe(self, name: str, request: ListMailboxes) -> Listed:
+        folder = self.folders.get(name)
+        attributes = []
+        if folder is None:
+            attributes = [rb"\Noselect"]
+            if request.extended:
+                attributes = [rb"\NonExistent", *attributes]
+        attributes.append(
+            rb"\HasChildren" if name in self._parents else rb"\HasNoChildren"
+        )
+        if folder is not None and folder.special_use is not None:
+            attributes.append(folder.special_use)
+        if folder is not None and folder.marked is not None:
+            attributes.append(rb"\Marked" if folder.marked else rb"\Unmarked")
+        wants = request.selection | request.returns
+        if b"SUBSCRIBED" in wants and name in self.subscribed:
+            attributes.append(rb"\Subscribed")
+        below = (
+            b"RECURSIVEMATCH" in request.selection and name in self._above_subscribed
+        )
+        return Listed(
+            name,
+            None if folder is None else folder.path,
+            tuple(attributes),
+            (b"SUBSCRIBED",) if below else (),
+        )
+
+    def subscriptions(self, request: ListMailboxes) -> list[Listed]:
+        r"""The answer to LSUB.
+
+        With ``%`` also parents that are not subscribed, as ``\Noselect``: a name
+        below them is.  RFC 3501 §6.3.9.
+        """
+        names = set(self.subscribed)
+        if any("%" in pattern for pattern in request.patterns):
+            names |= self._above_subscribed
+        return [
+            Listed(
+                name,
+                None,
+                () if name in self.subscribed else (rb"\Noselect",),
+            )
+            for name in sorted(self._matching(names, request), key=_inbox_first)
+        ]
+
+    def _matching(self, names: Iterable[str], request: ListMailboxes) -> set[str]:
+        patterns = [request.reference + pattern for pattern in request.patterns]
+        matchers = [PatternMatcher(each, self._separator) for each in patterns]
+        # INBOX has no case: RFC 3501 §5.1.
+        for_inbox = [PatternMatcher(each.upper(), self._separator) for each in patterns]
+        return {
+            name
+            for name in names
+            if any(each.matches(name) for each in matchers)
+            or (name == "INBOX" and any(each.matches(name) for each in for_inbox))
+        }
+
+
+def _inbox_first(name: str) -> tuple[bool, str]:
+    return name != "INBOX", name

@@ -1,0 +1,256 @@
+"""One mailbox in memory, shared by all sessions of this process on it.
+
+Lock rules: everything that changes the mailbox or asks the disk what changed
+runs under ``lock``, its blocking part in a worker, its result applied on the
+reactor before the lock is given back.  Who needs two mailboxes takes the locks
+in the order of ``lock_order``.  Nothing is written to a connection here.
+"""
+
+from bisect import insort
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Protocol
+
+from twisted.internet.defer import DeferredLock
+
+from imapd.errors import NoSuchMailbox, ReadOnly
+from imapd.ids import MailboxPath, Uid
+from imapd.mailbox.threads import Workers
+from imapd.model.flags import NO_FLAGS, Flags, StoreMode
+from imapd.model.mailbox import Appended, Changes, Copied, MailboxStatus, MessageState
+from imapd.model.view import SessionView
+from imapd.store.api import Delivery, MailboxStore
+
+_order = count()
+
+
+class Member(Protocol):
+    """One session's place at a mailbox."""
+
+    view: SessionView
+    read_only: bool
+
+    def changed(self) -> None:
+        """The view has news; called on the reactor, must not block or raise."""
+
+    def lost(self, why: str) -> None:
+        """The mailbox is gone or renumbered: the session cannot go on with it."""
+
+
+class LiveMailbox:
+    """The messages of one mailbox, and the sessions that look at them."""
+
+    def __init__(self, store: MailboxStore, workers: Workers) -> None:
+        self.store = store
+        self.workers = workers
+        self.lock_order = next(_order)
+        self.uids: list[Uid] = []
+        self.gone = False
+        self.users = 0  # what keeps it in its account's table
+        self._flags: dict[Uid, Flags] = {}
+        self._unclaimed: set[Uid] = set()  # recent, no session has claimed it
+        self._members: list[Member] = []
+        self._lock = DeferredLock()
+        self._loaded = False
+
+    @property
+    def path(self) -> MailboxPath:
+        """The path it was opened under."""
+        return self.store.path
+
+    def flags(self, uid: Uid) -> Flags:
+        """The flags of a message; none for one that is gone."""
+        return self._flags.get(uid, NO_FLAGS)
+
+    def flags_of(self, uid: Uid) -> Flags | None:
+        """The flags of a message, None for one that is gone."""
+        return self._flags.get(uid)
+
+    def has(self, uid: Uid) -> bool:
+        """Whether the message is there."""
+        return uid in self._flags
+
+    def deleted_uids(self) -> list[Uid]:
+        r"""The messages that are ``\Deleted``, ascending."""
+        return [uid for uid in self.uids if rb"\Deleted" in self._flags[uid]]
+
+    def status(self, size_octets: int | None = None) -> MailboxStatus:
+        """Counts of what is in memory."""
+        flags = self._flags.values()
+        return MailboxStatus(
+            messages=len(self.uids),
+            recent=len(self._unclaimed),
+            uid_next=self.store.uid_next,
+            uid_validity=self.store.uid_validity,
+            unseen=sum(rb"\Seen" not in each for each in flags),
+            deleted=sum(rb"\Deleted" in each for each in flags),
+            size_octets=size_octets,
+        )
+
+    # Sessions.
+
+    async def join(self, member: Member) -> None:
+        """Add a session; its view starts with what is there now."""
+        async with self._lock:
+            await self._sync(claim=not member.read_only)
+            recent = set(self._unclaimed)
+            if not member.read_only:
+                self._unclaimed.clear()
+            member.view = SessionView(self.uids, recent)
+            self._members.append(member)
+
+    def leave(self, member: Member) -> None:
+        """Take a session away; one that is not there is no error."""
+        if member in self._members:
+            self._members.remove(member)
+
+    # The disk.
+
+    async def refresh(self) -> None:
+        """See what other programs did, if anything may have changed."""
+        if self.gone or (self._loaded and not self.workers.brief(self.store.changed)):
+            return
+        async with self._lock:
+            await self._sync(claim=any(not each.read_only for each in self._members))
+
+    async def _sync(self, *, claim: bool) -> None:
+        if self.gone:
+            raise NoSuchMailbox("The mailbox is gone")
+        try:
+            changes = await self.workers.run(self.store.sync, claim)
+        except NoSuchMailbox:
+            self.vanish("The mailbox was deleted or renamed")
+            raise
+        self._loaded = True
+        self._apply(changes)
+
+    async def store_flags(
+        self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
+    ) -> None:
+        """STORE, for all sessions.  RFC 3501 §6.4.6."""
+        async with self._lock:
+            self._writable()
+            self._apply(
+                await self.workers.run(
+                    self.store.store_flags, list(uids), mode, list(flags)
+                )
+            )
+
+    async def expunge(self, uids: Sequence[Uid]) -> None:
+        r"""Remove those of the messages that are ``\Deleted``."""
+        async with self._lock:
+            self._writable()
+            self._apply(await self.workers.run(self.store.expunge, list(uids)))
+
+    async def commit(self, delivery: Delivery) -> Appended:
+        """Publish delivered messages."""
+        async with self._lock:
+            self._writable()
+            appended = await self.workers.run(self.store.commit, delivery)
+            if self._loaded:
+                self._apply(appended.target)
+            return appended
+
+    async def copy_from(
+        self, source: "LiveMailbox", uids: Sequence[Uid], *, move: bool
+    ) -> Copied:
+        """Copy or move messages here from another mailbox, or from this one."""
+        async with _holding({self, source}):
+            self._writable()
+            if move:
+                source._writable()
+            copied = await self.workers.run(
+                self.store.copy_from, source.store, list(uids), move
+            )
+            source._apply(copied.source)
+            if self._loaded:
+                self._apply(copied.target)
+            return copied
+
+    def _writable(self) -> None:
+        if self.gone:
+            raise NoSuchMailbox("The mailbox is gone")
+        if self.store.read_only:
+            raise ReadOnly("The mailbox cannot be written")
+
+    # What changed, told to every session.
+
+    def _apply(self, changes: Changes) -> None:
+        if changes.renumbered:
+            self.vanish("The messages of the mailbox were numbered anew")
+            return
+        if not changes:
+            return
+        if changes.expunged:
+            self._remove(changes.expunged)
+        if changes.added:
+            self._add(changes.added)
+        changed = [uid for uid in changes.flags if uid in self._flags]
+        for uid in changed:
+            self._flags[uid] = changes.flags[uid]
+        for member in self._members:
+            member.view.flags_changed(changed)
+        for member in list(self._members):
+            member.changed()
+
+    def _remove(self, expunged: Iterable[Uid]) -> None:
+        gone = {uid for uid in expunged if self._flags.pop(uid, None) is not None}
+        self.uids = [uid for uid in self.uids if uid not in gone]
+        self._unclaimed -= gone
+        for member in self._members:
+            member.view.expunged(gone)
+
+    def _add(self, added: Iterable[MessageState]) -> None:
+        fresh = [each for each in added if each.uid not in self._flags]
+        for each in fresh:
+            if self.uids and each.uid < self.uids[-1]:
+                insort(self.uids, each.uid)
+            else:
+                self.uids.append(each.uid)
+            self._flags[each.uid] = each.flags
+        uids = [each.uid for each in fresh]
+        recent = {each.uid for each in fresh if each.recent}
+        claimer = next((each for each in self._members if not each.read_only), None)
+        if claimer is None:
+            self._unclaimed |= recent
+        for member in self._members:
+            sees = claimer is None or member is claimer
+            member.view.arrived(uids, recent if sees else ())
+
+    def vanish(self, why: str) -> None:
+        """The mailbox is no more, or its numbers mean other messages now."""
+        self.gone = True
+        members, self._members = self._members, []
+        for member in members:
+            member.lost(why)
+
+    async def close(self) -> None:
+        """Give back what the store holds; nobody may use the mailbox afterwards."""
+        async with self._lock:
+            self.gone = True
+            await self.workers.run(self.store.close)
+
+
+@asynccontextmanager
+async def _holding(mailboxes: Iterable[LiveMailbox]) -> AsyncIterator[None]:
+    """Hold the locks of several mailboxes, always taken in the same order."""
+    held: list[DeferredLock] = []
+    try:
+        for each in sorted(mailboxes, key=lambda live: live.lock_order):
+            await each._lock.acquire()
+            held.append(each._lock)
+        yield
+    finally:
+        for lock in reversed(held):
+            lock.release()
+
+
+async def size_octets(live: LiveMailbox) -> int:
+    """The sum of RFC822.SIZE.  RFC 8438."""
+    total = 0
+    uids = list(live.uids)
+    for start in range(0, len(uids), 1000):
+        metas = await live.workers.run(live.store.meta, uids[start : start + 1000])
+        total += sum(meta.rfc822_size for meta in metas.values())
+    return total

@@ -1,0 +1,267 @@
+"""SEARCH over messages.  RFC 3501 §6.4.4.
+
+A key becomes one function of a message; cheap keys are asked first, and a
+message is read only if no cheap key has decided.  Keys are as deep as the
+grammar lets them be (``Limits.search_key_count``), well below the interpreter's
+own limit.
+"""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime
+
+from imapd.errors import MessageGone
+from imapd.ids import Seq, Uid
+from imapd.mailbox.source import MessageSource
+from imapd.mime import dates, headers, scan, structure, text
+from imapd.model.flags import RECENT, Flags, canonical
+from imapd.model.mailbox import MessageMeta
+from imapd.model.search import (
+    All,
+    And,
+    Body,
+    Dated,
+    DateField,
+    DateTest,
+    HasFlag,
+    Header,
+    ModSeqAtLeast,
+    Not,
+    Numbers,
+    Or,
+    SearchKey,
+    Size,
+    Text,
+    Within,
+)
+
+BATCH_MESSAGES = 64
+
+
+class Message:
+    """One message as the keys see it; what needs the disk is read when asked."""
+
+    __slots__ = ("_meta", "_octets", "_source", "flags", "recent", "seq", "uid")
+
+    def __init__(
+        self,
+        source: MessageSource,
+        seq: Seq,
+        uid: Uid,
+        flags: Flags,
+        recent: bool,
+    ) -> None:
+        self.seq = seq
+        self.uid = uid
+        self.flags = flags
+        self.recent = recent
+        self._source = source
+        self._meta: MessageMeta | None = None
+        self._octets: bytes | None = None
+
+    @property
+    def meta(self) -> MessageMeta:
+        """Size and date; raises MessageGone."""
+        if self._meta is None:
+            self._meta = self._source.meta((self.uid,)).get(self.uid)
+            if self._meta is None:
+                raise MessageGone("The message was expunged")
+        return self._meta
+
+    @property
+    def octets(self) -> bytes:
+        """The CRLF form; raises MessageGone."""
+        if self._octets is None:
+            self._octets = scan.to_wire(self._source.read(self.uid))
+        return self._octets
+
+    @property
+    def header(self) -> bytes:
+        """The header with the empty line."""
+        return self.octets[: headers.header_end(self.octets)]
+
+    def forget(self) -> None:
+        """Let the octets go."""
+        self._octets = None
+
+
+Test = Callable[[Message], bool]
+
+#: Keys that need the disk, by what one message costs.
+_COST: dict[type, int] = {Size: 1, Dated: 1, Within: 1, Header: 2, Body: 3, Text: 3}
+
+
+def _walk(key: SearchKey) -> Iterable[SearchKey]:
+    stack = [key]
+    while stack:
+        one = stack.pop()
+        yield one
+        if isinstance(one, Not):
+            stack.append(one.key)
+        elif isinstance(one, Or):
+            stack += (one.left, one.right)
+        elif isinstance(one, And):
+            stack += one.keys
+
+
+def cost(key: SearchKey) -> int:
+    """0: decided from memory; more: what has to be read."""
+    return max(_COST.get(type(one), 0) for one in _walk(key))
+
+
+def compile_key(key: SearchKey, *, largest_seq: int, largest_uid: int) -> Test:
+    """Turn a key into a test; ``*`` of a set is the largest number given.
+
+    Raises:
+        IndexError: a message number beyond the mailbox.
+    """
+
+    def build(one: SearchKey) -> Test:
+        match one:
+            case Not(inner):
+                test = build(inner)
+                return lambda message: not test(message)
+            case Or(left, right):
+                first, second = map(build, sorted((left, right), key=cost))
+                return lambda message: first(message) or second(message)
+            case And(keys):
+                tests = [build(each) for each in sorted(keys, key=cost)]
+                return lambda message: all(each(message) for each in tests)
+            case Numbers():
+                return _numbers(one, largest_uid if one.uid else largest_seq)
+            case _:
+                return _leaf(one)
+
+    return build(key)
+
+
+def _numbers(key: Numbers, largest: int) -> Test:
+    named = key.numbers
+    if not key.uid and (
+        named.largest_named > largest or (named.has_star and not largest)
+    ):
+        raise IndexError(named.largest_named)
+    ranges = named.resolve(largest)
+    firsts = [first for first, _ in ranges]
+
+    def inside(number: int) -> bool:
+        at = bisect_right(firsts, number)
+        return at > 0 and number <= ranges[at - 1][1]
+
+    if key.uid:
+        return lambda message: inside(message.uid)
+    return lambda message: inside(message.seq)
+
+
+def _leaf(key: SearchKey) -> Test:
+    match key:
+        case All() | ModSeqAtLeast():
+            return lambda message: True
+        case HasFlag(flag):
+            return _has_flag(flag)
+        case Size(larger, octets):
+            if larger:
+                return lambda message: message.meta.rfc822_size > octets
+            return lambda message: message.meta.rfc822_size < octets
+        case Within(younger, seconds):
+            return _within(younger, seconds)
+        case Dated(where, how, day):
+            compare = _DATE_TESTS[how]
+            if where is DateField.INTERNAL:
+                return lambda message: compare(_internal_day(message), day)
+            return lambda message: _sent(message, compare, day)
+        case Header(name, wanted):
+            return _header(name, wanted)
+        case Body(wanted):
+            return _body(wanted)
+        case Text(wanted):
+            return _text(wanted)
+    raise TypeError(f"no search key: {key!r}")
+
+
+def _has_flag(flag: bytes) -> Test:
+    if flag.lower() == RECENT.lower():
+        return lambda message: message.recent
+    if flag.startswith(b"\\"):
+        system = canonical(flag)
+        return lambda message: system in message.flags
+    lower = flag.lower()
+    return lambda message: any(each.lower() == lower for each in message.flags)
+
+
+def _within(younger: bool, seconds: int) -> Test:
+    # RFC 5032 §2: YOUNGER is "within the interval", OLDER is "older or equal".
+    border = int(time.time()) - seconds
+    if younger:
+        return lambda message: message.meta.internal_date_seconds >= border
+    return lambda message: message.meta.internal_date_seconds <= border
+
+
+_DATE_TESTS: dict[DateTest, Callable[[date, date], bool]] = {
+    DateTest.BEFORE: lambda have, day: have < day,
+    DateTest.ON: lambda have, day: have == day,
+    DateTest.SINCE: lambda have, day: have >= day,
+}
+
+
+def _internal_day(message: Message) -> date:
+    # In UTC, as INTERNALDATE says it.
+    return datetime.fromtimestamp(message.meta.internal_date_seconds, UTC).date()
+
+
+def _sent(message: Message, compare: Callable[[date, date], bool], day: date) -> bool:
+    """Compare the Date field, without its time and zone; none matches nothing."""
+    header = message.header
+    for field in headers.fields(header):
+        if field.name.lower() == b"date":
+            when = dates.parse_date(header[field.value_start : field.end])
+            return when is not None and compare(when.date(), day)
+    return False
+
+
+def _header(name: bytes, wanted: str) -> Test:
+    needle = text.fold(wanted)
+    lower = name.lower()
+
+    def test(message: Message) -> bool:
+        values = text.header_text(message.header, lower)
+        return any(not needle or needle in text.fold(value) for value in values)
+
+    return test
+
+
+def _body(wanted: str) -> Test:
+    needle = text.fold(wanted)
+
+    def test(message: Message) -> bool:
+        octets = message.octets
+        pieces = text.body_texts(octets, structure.parse(octets))
+        return not needle or any(needle in text.fold(piece) for piece in pieces)
+
+    return test
+
+
+def _text(wanted: str) -> Test:
+    needle = text.fold(wanted)
+    body = _body(wanted)
+
+    def test(message: Message) -> bool:
+        pieces = text.all_header_texts(message.header)
+        return any(needle in text.fold(piece) for piece in pieces) or body(message)
+
+    return test
+
+
+def matching(test: Test, messages: Sequence[Message]) -> list[tuple[Seq, Uid]]:
+    """The messages that match; one that is gone matches nothing.  Blocks."""
+    found = []
+    for message in messages:
+        try:
+            if test(message):
+                found.append((message.seq, message.uid))
+        except MessageGone:
+            continue
+        finally:
+            message.forget()
+    return found

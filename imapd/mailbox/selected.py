@@ -1,0 +1,188 @@
+"""One session's place at a live mailbox."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from imapd.errors import MessageGone, NoDestination, NoSuchMailbox, ReadOnly
+from imapd.ids import MailboxPath, Seq, Uid
+from imapd.mailbox import fetch, search
+from imapd.mailbox.api import Listener, Messages
+from imapd.mailbox.live import LiveMailbox
+from imapd.mailbox.watch import Watch
+from imapd.model.flags import SEEN, Flags, StoreMode
+from imapd.model.requests import FetchItem
+from imapd.model.search import SearchKey
+from imapd.model.view import SessionView
+
+Use = Callable[[MailboxPath], AbstractAsyncContextManager[LiveMailbox]]
+
+
+class Selected:
+    """What ``mailbox.api.SelectedMailbox`` asks for, over a live mailbox."""
+
+    def __init__(
+        self,
+        live: LiveMailbox,
+        *,
+        read_only: bool,
+        listener: Listener,
+        watch: Watch,
+        use: Use,
+        release: Callable[[LiveMailbox], Awaitable[None]],
+    ) -> None:
+        self.view = SessionView()
+        self.read_only = read_only
+        self._live = live
+        self._listener = listener
+        self._watch = watch
+        self._use = use
+        self._release = release
+        self._watching = False
+        self._closed = False
+
+    # What the live mailbox tells.
+
+    def changed(self) -> None:
+        """The view has news."""
+        self._listener.mailbox_changed()
+
+    def lost(self, why: str) -> None:
+        """The mailbox is gone or renumbered."""
+        self._listener.mailbox_lost(why)
+
+    # What the session asks.
+
+    @property
+    def path(self) -> MailboxPath:
+        """The path it was opened under."""
+        return self._live.path
+
+    @property
+    def uid_validity(self) -> int:
+        """1 to 2**32 - 1."""
+        return self._live.store.uid_validity
+
+    @property
+    def uid_next(self) -> int:
+        """Larger than every UID ever given out here."""
+        return self._live.store.uid_next
+
+    @property
+    def keywords(self) -> Sequence[bytes]:
+        """The keywords known in this mailbox."""
+        return self._live.store.keywords
+
+    @property
+    def may_create_keywords(self) -> bool:
+        """Whether STORE may name a new keyword."""
+        return not self.read_only
+
+    def flags(self, uid: Uid) -> Flags:
+        r"""The flags of a message, without ``\Recent``."""
+        return self._live.flags(uid)
+
+    def first_unseen(self) -> Seq | None:
+        r"""The first message without ``\Seen``."""
+        for index, uid in enumerate(self.view.uids):
+            if SEEN not in self._live.flags(uid):
+                return Seq(index + 1)
+        return None
+
+    async def refresh(self) -> None:
+        """Take in what other programs did."""
+        await self._live.refresh()
+
+    def fetch(
+        self, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
+    ) -> AsyncIterator[bytes]:
+        """Responses to FETCH in batches, ready to send."""
+        live = self._live
+        mailbox = fetch.Mailbox(
+            view=self.view,
+            read_only=self.read_only,
+            flags=live.flags,
+            has=live.has,
+            render=lambda plan, uids: live.workers.run(
+                fetch.render, live.store, plan, uids
+            ),
+            mark_seen=lambda uids: live.store_flags(uids, StoreMode.ADD, (SEEN,)),
+        )
+        return fetch.responses(mailbox, messages, items, with_uid=with_uid)
+
+    async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
+        """The messages that match, ascending; those gone match nothing."""
+        live, uids = self._live, self.view.uids
+        test = search.compile_key(
+            key, largest_seq=len(uids), largest_uid=uids[-1] if uids else 0
+        )
+        recent = self.view.recent
+        messages = [
+            search.Message(live.store, Seq(index + 1), uid, flags, uid in recent)
+            for index, uid in enumerate(uids)
+            if (flags := live.flags_of(uid)) is not None
+        ]
+        if search.cost(key) == 0:
+            return search.matching(test, messages)
+        found: list[tuple[Seq, Uid]] = []
+        for start in range(0, len(messages), search.BATCH_MESSAGES):
+            if self._closed:
+                break  # nobody waits for the rest
+            batch = messages[start : start + search.BATCH_MESSAGES]
+            found += await live.workers.run(search.matching, test, batch)
+        return found
+
+    async def store(
+        self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
+    ) -> None:
+        """Change flags; every view learns of every change."""
+        self._writable()
+        await self._live.store_flags(uids, mode, flags)
+
+    async def expunge(self, uids: Sequence[Uid] | None = None) -> None:
+        r"""Remove the ``\Deleted`` ones of the messages given, or of all.
+
+        Never one that this session was not told of (RFC 4315 §2.1): it may have
+        been delivered, and marked by another session, a moment ago.
+        """
+        self._writable()
+        wanted = self.view.uids if uids is None else uids
+        deleted = set(self._live.deleted_uids())
+        doomed = [uid for uid in wanted if uid in deleted]
+        if doomed:
+            await self._live.expunge(doomed)
+
+    async def copy(
+        self, uids: Sequence[Uid], path: MailboxPath, *, move: bool
+    ) -> tuple[int, list[tuple[Uid, Uid]]]:
+        """Copy or move messages to another mailbox, or to this one."""
+        if move:
+            self._writable()
+        missing = [uid for uid in uids if not self._live.has(uid)]
+        if missing and not move:
+            raise MessageGone("Some of the messages were expunged")
+        try:
+            async with self._use(path) as target:
+                copied = await target.copy_from(self._live, uids, move=move)
+        except NoSuchMailbox as error:
+            raise NoDestination("No such mailbox") from error
+        return copied.uid_validity, copied.pairs
+
+    def _writable(self) -> None:
+        if self.read_only:
+            raise ReadOnly("The mailbox is open read-only")
+
+    def watch(self, on: bool) -> None:
+        """Start or end looking for what other programs do."""
+        if on and not self._watching:
+            self._watch.add(self._live)
+        elif not on and self._watching:
+            self._watch.remove(self._live)
+        self._watching = on
+
+    async def close(self) -> None:
+        """Leave the mailbox."""
+        if not self._closed:
+            self._closed = True
+            self.watch(False)
+            self._live.leave(self)
+            await self._release(self._live)

@@ -1,0 +1,69 @@
+"""The only door from the reactor to code that blocks."""
+
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorThreads
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Workers(Protocol):
+    """Runs blocking calls; results and failures come back on the reactor."""
+
+    def run(
+        self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> "Deferred[T]":
+        """Run a call that may read or write files, away from the reactor."""
+
+    def brief(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a call of a few microseconds (two ``stat``) where we are.
+
+        Handing it to a thread costs fifty times as much as doing it.
+        """
+
+
+class InlineWorkers:
+    """Runs everything where it is called: for tests, and for adapters that block."""
+
+    def run(
+        self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> "Deferred[T]":
+        """Run the call now."""
+        return maybeDeferred(call, *args, **kwargs)
+
+    def brief(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the call now."""
+        return call(*args, **kwargs)
+
+
+class ThreadWorkers:
+    """Runs calls in a bounded pool of threads of its own."""
+
+    def __init__(self, reactor: IReactorThreads, threads: int = 8) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(0, threads, "imapd-files")
+
+    def start(self) -> None:
+        """Let threads start when they are needed."""
+        if not self._pool.started:
+            self._pool.start()
+
+    def stop(self) -> None:
+        """Finish what runs, then end the threads."""
+        if self._pool.started:
+            self._pool.stop()
+
+    def run(
+        self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> "Deferred[T]":
+        """Run the call in a thread."""
+        return deferToThreadPool(self._reactor, self._pool, call, *args, **kwargs)
+
+    def brief(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the call now, on the reactor."""
+        return call(*args, **kwargs)

@@ -1,0 +1,32 @@
+"""FETCH.  RFC 3501 §6.4.5, §6.4.8."""
+
+from imapd.model.requests import Fetch
+from imapd.server.commands.numbers import messages
+from imapd.server.registry import SELECTED, command
+from imapd.server.session import Session
+from imapd.wire import commands as grammar
+
+
+@command(b"FETCH", SELECTED, grammar=grammar.fetch, may_expunge=False)
+async def fetch(session: Session, arguments: Fetch) -> bytes:
+    r"""Send what was asked for, batch by batch, as fast as the client reads.
+
+    Setting ``\Seen`` is told in the same response.
+    """
+    await _fetch(session, arguments)
+    return b"FETCH completed"
+
+
+@command(b"UID FETCH", SELECTED, grammar=grammar.uid_fetch)
+async def uid_fetch(session: Session, arguments: Fetch) -> bytes:
+    """FETCH by UID; UIDs that are not there are passed over."""
+    await _fetch(session, arguments)
+    return b"UID FETCH completed"
+
+
+async def _fetch(session: Session, arguments: Fetch) -> None:
+    named = messages(session, arguments.numbers, uid=arguments.uid)
+    batches = session.mailbox.fetch(named, arguments.items, with_uid=arguments.uid)
+    async for batch in batches:
+        session.connection.send(batch)
+        await session.connection.ready()

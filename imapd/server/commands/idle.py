@@ -1,0 +1,52 @@
+"""IDLE.  RFC 2177."""
+
+from imapd.errors import SyntaxRejected
+from imapd.model.requests import Nothing
+from imapd.server.registry import LOGGED_IN, command
+from imapd.server.session import Session
+from imapd.wire import commands as grammar
+from imapd.wire import response
+
+#: Routers forget connections on which nothing moves.
+KEEPALIVE_SECONDS = 120
+
+
+@command(b"IDLE", LOGGED_IN, grammar=grammar.no_arguments)
+async def idle(session: Session, arguments: Nothing) -> bytes:
+    """Tell what changes, until the client says DONE."""
+    session.connection.send(response.continuation(b"idling"))
+    selected = session.selected
+    keepalive = _Keepalive(session)
+    session.idling = True
+    try:
+        if selected is not None:
+            selected.watch(True)
+            await session.refresh()
+            session.tell_news(may_expunge=True)
+        line = await session.connection.read_line()
+    finally:
+        session.idling = False
+        keepalive.stop()
+        if selected is not None:
+            selected.watch(False)
+    if line.upper() != b"DONE":
+        raise SyntaxRejected("IDLE ends with DONE")
+    return b"IDLE completed"
+
+
+class _Keepalive:
+    """Says that we are here, as long as the session idles."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._call = session.connection.clock.callLater(KEEPALIVE_SECONDS, self._say)
+
+    def _say(self) -> None:
+        self._session.untagged_ok(b"Still here")
+        self._call = self._session.connection.clock.callLater(
+            KEEPALIVE_SECONDS, self._say
+        )
+
+    def stop(self) -> None:
+        if self._call.active():
+            self._call.cancel()

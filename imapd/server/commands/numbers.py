@@ -1,0 +1,48 @@
+"""What several handlers share: message numbers, flags, paths."""
+
+from collections.abc import Iterable
+
+from imapd.errors import Cannot, NoSuchMailbox, SyntaxRejected
+from imapd.ids import MailboxPath, Seq, Uid
+from imapd.model.flags import SYSTEM_FLAGS, canonical, is_system
+from imapd.model.sets import SequenceSet
+from imapd.server.session import Session
+
+
+def messages(
+    session: Session, numbers: SequenceSet, *, uid: bool
+) -> list[tuple[Seq, Uid]]:
+    """The messages a set names in the session's view.
+
+    Raises:
+        SyntaxRejected: a message number that is not there.  RFC 3501 §9, seq-number.
+    """
+    if numbers.saved:
+        raise SyntaxRejected("No search result was saved")
+    try:
+        return session.mailbox.view.select(numbers, uid=uid)
+    except IndexError:
+        raise SyntaxRejected("No message has this number") from None
+
+
+def storable(flags: Iterable[bytes]) -> list[bytes]:
+    """The flags as the store keeps them.
+
+    Raises:
+        SyntaxRejected: a system flag that no client may set, or that is none.
+    """
+    wanted = [canonical(flag) for flag in flags]
+    if any(is_system(flag) and flag not in SYSTEM_FLAGS for flag in wanted):
+        raise SyntaxRejected("No such system flag to be set")
+    return wanted
+
+
+def existing_path(session: Session, name: str) -> MailboxPath:
+    """The path of a name that must be there.
+
+    A name that no mailbox can have is one that does not exist.
+    """
+    try:
+        return session.account.namespace.path(name)
+    except Cannot as error:
+        raise NoSuchMailbox("No such mailbox") from error

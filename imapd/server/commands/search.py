@@ -1,0 +1,51 @@
+"""SEARCH.  RFC 3501 §6.4.4, RFC 4731."""
+
+from imapd.errors import SyntaxRejected
+from imapd.model.requests import Search
+from imapd.model.search import Return
+from imapd.server.registry import SELECTED, command
+from imapd.server.session import Session
+from imapd.wire import commands as grammar
+from imapd.wire import response
+
+
+@command(b"SEARCH", SELECTED, grammar=grammar.search, may_expunge=False)
+async def search(session: Session, arguments: Search) -> bytes:
+    """Answer with message numbers."""
+    await _search(session, arguments)
+    return b"SEARCH completed"
+
+
+@command(b"UID SEARCH", SELECTED, grammar=grammar.uid_search)
+async def uid_search(session: Session, arguments: Search) -> bytes:
+    """Answer with UIDs."""
+    await _search(session, arguments)
+    return b"UID SEARCH completed"
+
+
+async def _search(session: Session, arguments: Search) -> None:
+    returns = arguments.returns
+    if returns is not None and Return.SAVE in returns:
+        raise SyntaxRejected("SAVE is not offered here")
+    try:
+        found = await session.mailbox.search(arguments.key)
+    except IndexError:
+        raise SyntaxRejected("No message has this number") from None
+    numbers: list[int] = [uid if arguments.uid else seq for seq, uid in found]
+    if returns is None:
+        session.untagged(response.search(numbers))
+        return
+    pairs: list[tuple[bytes, int]] = []
+    if numbers and Return.MIN in returns:
+        pairs.append((b"MIN", numbers[0]))
+    if numbers and Return.MAX in returns:
+        pairs.append((b"MAX", numbers[-1]))
+    if Return.COUNT in returns:
+        pairs.append((b"COUNT", len(numbers)))
+    # RETURN () means ALL.  RFC 4731 §3.1.
+    wants_all = Return.ALL in returns or not returns
+    session.untagged(
+        response.esearch(
+            session.tag, arguments.uid, pairs, numbers if wants_all else None
+        )
+    )

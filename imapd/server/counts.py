@@ -1,0 +1,55 @@
+"""How many connections an address and a user have.  hardening V06."""
+
+from collections import Counter
+from typing import TypeVar
+
+from imapd.errors import LimitReached
+from imapd.limits import Limits
+
+T = TypeVar("T")
+
+
+class ConnectionCounts:
+    """Counts, and refuses what is over the limits.  Each add needs one remove."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._addresses: Counter[str] = Counter()
+        self._users: Counter[bytes] = Counter()
+        self._pairs: Counter[tuple[bytes, str]] = Counter()
+
+    def connected(self, address: str) -> bool:
+        """Count a connection; False: the address has too many."""
+        self._addresses[address] += 1
+        return self._addresses[address] <= self._limits.address_connections
+
+    def disconnected(self, address: str) -> None:
+        """Take back ``connected``."""
+        _lower(self._addresses, address)
+
+    def logged_in(self, user: bytes, address: str) -> None:
+        """Count a login.
+
+        Raises:
+            LimitReached: too many of the user, here or from the address; nothing
+                was counted.
+        """
+        pair = (user, address)
+        if (
+            self._users[user] >= self._limits.user_connections
+            or self._pairs[pair] >= self._limits.user_address_connections
+        ):
+            raise LimitReached("Too many connections")
+        self._users[user] += 1
+        self._pairs[pair] += 1
+
+    def logged_out(self, user: bytes, address: str) -> None:
+        """Take back ``logged_in``."""
+        _lower(self._users, user)
+        _lower(self._pairs, (user, address))
+
+
+def _lower(counter: "Counter[T]", key: T) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]

@@ -1,0 +1,95 @@
+"""The factory of ``ImapServer``, and what its connections share."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ServerFactory
+
+from imapd.auth.sasl import MECHANISMS
+from imapd.server.protocol import ImapServer
+from imapd.server.settings import Settings
+
+
+class ImapFactory(ServerFactory):
+    """Builds a connection for each client, and can say BYE to all of them.
+
+    ``offers`` says whether some checker can deal with an interface of
+    credentials, asked for each connection: CRAM-MD5 is offered only while a
+    checker can do it.
+    """
+
+    protocol = ImapServer
+    noisy = False
+
+    def __init__(
+        self,
+        portal: Portal,
+        settings: Settings | None = None,
+        *,
+        context: Any = None,
+        host: bytes = b"localhost",
+        offers: Callable[[Any], bool] | None = None,
+    ) -> None:
+        self.portal = portal
+        self.settings = settings or Settings()
+        self.context = context
+        self.host = host
+        self._offers = offers or self._portal_offers
+        self._connections: set[ImapServer] = set()
+        self._emptied: list[Deferred[None]] = []
+
+    def _portal_offers(self, interface: Any) -> bool:
+        return any(
+            interface in listed or any(each.extends(interface) for each in listed)
+            for listed in [list(self.portal.listCredentialsInterfaces())]
+        )
+
+    def challengers(self) -> dict[bytes, Callable[[], Any]]:
+        """Mechanisms that some checker can deal with now."""
+        return {
+            row.name: lambda factory=row.factory: factory(self.host)  # type: ignore[misc]
+            for row in MECHANISMS
+            if self._offers(row.interface)
+        }
+
+    def buildProtocol(self, addr: IAddress | None) -> ImapServer:  # noqa: N802
+        """A connection of its own for a client."""
+        connection = self.protocol(
+            self.challengers(), self.context, settings=self.settings
+        )
+        connection.factory = self
+        connection.portal = self.portal
+        connection.registered = self._register
+        return connection
+
+    def _register(self, connection: ImapServer, is_open: bool) -> None:
+        if is_open:
+            self._connections.add(connection)
+            return
+        self._connections.discard(connection)
+        if not self._connections:
+            waiting, self._emptied = self._emptied, []
+            for each in waiting:
+                each.callback(None)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    def close_all(self, why: bytes = b"Server is shutting down") -> "Deferred[None]":
+        """End every session; a command that runs is finished and answered first.
+
+        Fires when the last one is gone, with all it held given back.
+        """
+        for connection in list(self._connections):
+            connection.finish(why)
+        emptied: Deferred[None] = Deferred()
+        if self._connections:
+            self._emptied.append(emptied)
+        else:
+            emptied.callback(None)
+        return emptied

@@ -1,0 +1,159 @@
+"""From credentials to an account: portal, throttle, limits, log."""
+
+import time
+from typing import Any, Protocol
+
+from twisted.cred.error import LoginFailed, UnauthorizedLogin, UnhandledCredentials
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.mail.interfaces import IAccountIMAP
+
+from imapd.errors import AuthenticationFailed, ImapError, Unavailable
+from imapd.mailbox.api import MailAccount
+from imapd.server.session import Session
+from imapd.server.settings import Settings
+from imapd.wire.framer import CommandFramer
+
+_log = Logger()
+
+
+class LoginConnection(Protocol):
+    """What logging in needs of a connection."""
+
+    session: Session
+    settings: Settings
+    framer: CommandFramer
+    portal: Any
+    account: Any
+    counted_user: bytes | None
+    _onLogout: Any  # noqa: N815  the stock protocol's name
+
+    @property
+    def peer_host(self) -> str:
+        """The client's address."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection has TLS."""
+
+    @property
+    def clock(self) -> Any:
+        """Where timers come from."""
+
+    def authenticateLogin(self, user: bytes, passwd: bytes) -> Any:  # noqa: N802
+        """``IMAP4Server``'s hook: ask about a name and a password."""
+
+    def setTimeout(self, period: float | None) -> Any:  # noqa: N802
+        """``TimeoutMixin``'s."""
+
+
+class MailAvatar(Protocol):
+    """An avatar that knows its fast path."""
+
+    mail_account: MailAccount
+
+
+async def log_in(
+    connection: LoginConnection, mechanism: bytes, credentials: Any
+) -> None:
+    """Ask the portal; on success the session has its account.
+
+    Raises:
+        AuthenticationFailed, AuthorizationFailed, Unavailable, LimitReached.
+    """
+    settings, peer = connection.settings, connection.peer_host
+    user: bytes = getattr(credentials, "username", b"")
+    credentials.peer = peer  # for checkers that hold a user to addresses
+    throttle = settings.throttle
+    if throttle is not None:
+        wait = throttle.delay_seconds(peer, user, time.monotonic())
+        if wait > 0:
+            await deferLater(connection.clock, wait, lambda: None)
+    try:
+        avatar, logout = await _ask(connection, mechanism, credentials)
+    except ImapError as error:
+        if throttle is not None and isinstance(error, AuthenticationFailed):
+            secret = getattr(credentials, "password", None)
+            throttle.failed(peer, user, time.monotonic(), secret)
+        settings.events.login_refused(
+            peer=peer,
+            user=user.decode("utf-8", "replace"),
+            mechanism=mechanism.decode("ascii"),
+            reason=getattr(error, "reason", None) or str(error),
+        )
+        raise
+    if throttle is not None:
+        throttle.succeeded(peer, user, time.monotonic())
+    _enter(connection, mechanism, user, avatar, logout)
+
+
+async def _ask(
+    connection: LoginConnection, mechanism: bytes, credentials: Any
+) -> tuple[Any, Any]:
+    """(avatar, logout), or an ImapError that the client may see."""
+    try:
+        password = getattr(credentials, "password", None)
+        if password is not None:  # the hook of IMAP4Server that others override
+            asked: Deferred[Any] = maybeDeferred(
+                connection.authenticateLogin, credentials.username, password
+            )
+        else:
+            asked = maybeDeferred(
+                connection.portal.login, credentials, None, IAccountIMAP
+            )
+        _interface, avatar, logout = await asked
+    except ImapError:
+        raise
+    except (UnauthorizedLogin, UnhandledCredentials, LoginFailed) as error:
+        raise AuthenticationFailed("Wrong user name or password") from error
+    except Exception as error:
+        _log.failure("checking a login")
+        raise Unavailable("Logins cannot be checked just now") from error
+    return avatar, logout
+
+
+def _enter(
+    connection: LoginConnection,
+    mechanism: bytes,
+    user: bytes,
+    avatar: Any,
+    logout: Any,
+) -> None:
+    session, settings = connection.session, connection.settings
+    if settings.counts is not None:
+        try:
+            settings.counts.logged_in(user, connection.peer_host)
+        except ImapError:
+            logout()
+            raise
+        connection.counted_user = user
+    connection._onLogout = logout
+    connection.account = avatar
+    session.logged_in(user, mail_account(avatar))
+    connection.framer.authenticated()
+    connection.setTimeout(settings.limits.idle_seconds)
+    settings.events.login_ok(
+        peer=connection.peer_host,
+        user=user.decode("utf-8", "replace"),
+        mechanism=mechanism.decode("ascii"),
+        tls=connection.secure,
+    )
+
+
+def mail_account(avatar: Any) -> MailAccount:
+    """The fast path of an avatar of ours, or an adapter over any other."""
+    ours: MailAccount | None = getattr(avatar, "mail_account", None)
+    if ours is not None:
+        return ours
+    from imapd.server.foreign import ForeignAccount  # noqa: PLC0415  seldom needed
+
+    return ForeignAccount(avatar)
+
+
+def logged_out(connection: LoginConnection) -> None:
+    """Take back what ``log_in`` counted."""
+    counts, user = connection.settings.counts, connection.counted_user
+    if counts is not None and user is not None:
+        connection.counted_user = None
+        counts.logged_out(user, connection.peer_host)

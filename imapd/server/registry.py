@@ -1,0 +1,86 @@
+"""The command table: one row a command, and the states it belongs to.  RFC 3501 §3.
+
+Rule 1: a row is all there is to know of a command before it runs; no handler
+checks the state.  Rule 2: a handler returns the words of its tagged OK and raises
+an ``ImapError`` for anything else.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from imapd.wire.cursor import Cursor
+
+if TYPE_CHECKING:  # handlers get a session; the table does not need to know it
+    from imapd.server.session import Session
+
+
+class State(Enum):
+    """RFC 3501 §3; the values are the stock protocol's names for them."""
+
+    NOT_AUTHENTICATED = "unauth"
+    AUTHENTICATED = "auth"
+    SELECTED = "select"
+    LOGOUT = "logout"
+
+
+ANY = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
+LOGGED_IN = frozenset({State.AUTHENTICATED, State.SELECTED})
+NOT_LOGGED_IN = frozenset({State.NOT_AUTHENTICATED})
+SELECTED = frozenset({State.SELECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The tagged OK of a command: its text, and a response code without brackets."""
+
+    text: bytes
+    code: bytes | None = None
+
+
+Handler = Callable[["Session", Any], Awaitable[bytes | Completed]]
+Grammar = Callable[[Cursor], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table.
+
+    ``may_expunge``: EXPUNGE may be told before its tagged answer (RFC 3501
+    §7.4.1 forbids it for FETCH, STORE and SEARCH).  ``streams``: its literals go
+    to the handler as they arrive instead of into memory.
+    """
+
+    name: bytes
+    states: frozenset[State]
+    grammar: Grammar
+    handler: Handler
+    may_expunge: bool = True
+    streams: bool = False
+
+
+COMMANDS: dict[bytes, Command] = {}
+
+H = TypeVar("H", bound=Handler)
+
+
+def command(
+    name: bytes,
+    states: frozenset[State],
+    *,
+    grammar: Grammar,
+    may_expunge: bool = True,
+    streams: bool = False,
+) -> Callable[[H], H]:
+    """Enter a handler into the table."""
+
+    def enter(handler: H) -> H:
+        if name in COMMANDS:
+            raise ValueError(f"two rows for {name!r}")
+        COMMANDS[name] = Command(
+            name, states, grammar, handler, may_expunge=may_expunge, streams=streams
+        )
+        return handler
+
+    return enter

@@ -1,0 +1,212 @@
+"""One client's session: its state, and what handlers may do to its connection."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.logger import Logger
+
+from imapd.errors import ImapError
+from imapd.ids import MailboxPath
+from imapd.mailbox.api import MailAccount, SelectedMailbox
+from imapd.server import updates
+from imapd.server.registry import State
+from imapd.server.settings import Settings
+from imapd.wire.response import status_line, untagged
+
+_log = Logger()
+
+
+class LiteralStream(Protocol):
+    """The literals of a command that takes them as they arrive."""
+
+    size: int
+    text: bytes  # between the last literal and this one, or after the last
+
+    async def accept(self) -> None:
+        """Ask for the literal's octets."""
+
+    async def chunk(self) -> bytes | None:
+        """Some octets of it, None after the last."""
+
+    async def following(self) -> bool:
+        """Whether another literal follows; ``text`` is what stood before it."""
+
+    def refuse(self) -> None:
+        """Drop the rest of the command; the caller answers it."""
+
+
+class Connection(Protocol):
+    """What the protocol does for its session."""
+
+    def send(self, octets: bytes) -> None:
+        """Write octets, whether or not the client reads."""
+
+    async def ready(self) -> None:
+        """Wait until the client has read enough; raises ConnectionError if gone."""
+
+    async def read_line(self) -> bytes:
+        """The client's next line, inside a command.
+
+        Raises:
+            TooBig: longer than ``Limits.sasl_line_octets``.
+            ConnectionError: the client left.
+        """
+
+    def stop_reading_lines(self) -> None:
+        """Make a pending ``read_line`` give up, where the mailbox was lost."""
+
+    async def log_in(self, mechanism: bytes, credentials: object) -> None:
+        """Ask the portal; on success the session has its account.
+
+        Raises:
+            AuthenticationFailed, AuthorizationFailed, Unavailable, LimitReached.
+        """
+
+    def refused(self, mechanism: bytes, reason: str) -> None:
+        """Log a try that no checker was asked about."""
+
+    def challenger(self, mechanism: bytes) -> Callable[[], Any] | None:
+        """The factory of a mechanism, None if there is none."""
+
+    def usable_mechanisms(self) -> list[bytes]:
+        """The mechanisms this connection may use as it is now."""
+
+    def start_tls(self) -> None:
+        """Turn to TLS after what was sent; what was received before is dropped."""
+
+    def hang_up(self, why: bytes, code: bytes | None = None) -> None:
+        """Say BYE and close, after what was sent."""
+
+    def capability_names(self) -> list[bytes]:
+        """What CAPABILITY lists now."""
+
+    @property
+    def clock(self) -> Any:
+        """Where timers come from: an ``IReactorTime``."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection has TLS."""
+
+    @property
+    def may_start_tls(self) -> bool:
+        """Whether STARTTLS is offered now."""
+
+    @property
+    def may_send_password(self) -> bool:
+        """Whether a password may cross this connection as it is now."""
+
+
+class Session:
+    """State of one client; RFC 3501 §3.  Handlers are its friends."""
+
+    __slots__ = (
+        "_account",
+        "connection",
+        "enabled",
+        "identity",
+        "idling",
+        "lost",
+        "selected",
+        "selected_path",
+        "settings",
+        "state",
+        "stream",
+        "tag",
+        "user",
+    )
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self.connection = connection
+        self.settings = settings
+        self.state = State.NOT_AUTHENTICATED
+        self.user = b""
+        self.tag = b""  # of the command that runs
+        self.enabled: set[bytes] = set()
+        self.identity: tuple[tuple[bytes, bytes | None], ...] = ()
+        self.idling = False
+        self.lost: str | None = None
+        self.selected: SelectedMailbox | None = None
+        self.selected_path: MailboxPath | None = None
+        self.stream: LiteralStream | None = None
+        self._account: MailAccount | None = None
+
+    @property
+    def account(self) -> MailAccount:
+        """The user's mailboxes, in the states where there is a user."""
+        if self._account is None:
+            raise RuntimeError("no account before login")
+        return self._account
+
+    @property
+    def mailbox(self) -> SelectedMailbox:
+        """The selected mailbox, in the state where there is one."""
+        if self.selected is None:
+            raise RuntimeError("no mailbox is selected")
+        return self.selected
+
+    def logged_in(self, user: bytes, account: MailAccount) -> None:
+        """Enter the authenticated state."""
+        self.user = user
+        self._account = account
+        self.state = State.AUTHENTICATED
+
+    def untagged(self, content: bytes) -> None:
+        """Send one untagged response."""
+        self.connection.send(untagged(content))
+
+    def untagged_ok(self, text: bytes, code: bytes | None = None) -> None:
+        """Send an untagged OK, mostly for its code.  RFC 3501 §7.1.1."""
+        self.untagged(status_line(b"OK", text, code))
+
+    async def select(self, path: MailboxPath, *, read_only: bool) -> SelectedMailbox:
+        """Leave the selected mailbox, and enter another."""
+        await self.unselect()
+        selected = await self.account.select(path, read_only=read_only, listener=self)
+        self.selected = selected
+        self.selected_path = path
+        self.state = State.SELECTED
+        return selected
+
+    async def unselect(self) -> None:
+        """Leave the selected mailbox, if there is one, expunging nothing."""
+        selected, self.selected = self.selected, None
+        self.selected_path = None
+        self.lost = None
+        if self.state is State.SELECTED:
+            self.state = State.AUTHENTICATED
+        if selected is not None:
+            await selected.close()
+
+    async def refresh(self) -> None:
+        """Take in what other programs did; trouble is for the log, not the client."""
+        if self.selected is None or self.lost is not None:
+            return
+        try:
+            await self.selected.refresh()
+        except ImapError as error:
+            _log.warn(
+                "cannot look at the mailbox of {user!r}: {error}",
+                user=self.user,
+                error=error,
+            )
+
+    def tell_news(self, *, may_expunge: bool) -> None:
+        """Send what changed, as far as it may be told now."""
+        if self.selected is not None:
+            octets = updates.news(self.selected, may_expunge=may_expunge)
+            if octets:
+                self.connection.send(octets)
+
+    # Called by the mailbox.
+
+    def mailbox_changed(self) -> None:
+        """Tell at once if the session idles; otherwise with the next answer."""
+        if self.idling:
+            self.tell_news(may_expunge=True)
+
+    def mailbox_lost(self, why: str) -> None:
+        """The selected mailbox is no more: the session cannot go on."""
+        self.lost = why
+        if self.idling:
+            self.connection.stop_reading_lines()

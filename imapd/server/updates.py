@@ -1,0 +1,31 @@
+"""Untagged responses for what changed under a session.  RFC 3501 §5.2, §7.3, §7.4."""
+
+from imapd.mailbox.api import SelectedMailbox
+from imapd.wire import msgatt, response
+from imapd.wire.response import untagged
+
+
+def news(selected: SelectedMailbox, *, may_expunge: bool) -> bytes:
+    """Drain the view: what the session is told now, as lines.  b"" for nothing.
+
+    A UID goes with every change of flags, also outside UID commands: clients
+    that keep messages by UID need no table of numbers then.
+    """
+    view = selected.view
+    if not view.has_news:
+        return b""
+    updates = view.drain(may_expunge=may_expunge)
+    lines = [untagged(response.expunge(seq)) for seq in updates.expunged]
+    if updates.exists is not None:
+        lines.append(untagged(response.exists(updates.exists)))
+    if updates.recent is not None:
+        lines.append(untagged(response.recent(updates.recent)))
+    for seq, uid in updates.flags:
+        lines.append(
+            untagged(
+                msgatt.fetch_flags(
+                    seq, selected.flags(uid), uid, recent=uid in view.recent
+                )
+            )
+        )
+    return b"".join(lines)
