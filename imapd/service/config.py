@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from twisted.cred.strcred import findCheckerFactories
+from twisted.cred.strcred import findCheckerFactories, makeChecker
 
-from imapd.ids import MailboxPath
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
 from imapd.service import listening
@@ -41,7 +41,8 @@ class Config:
     namespace: NamespaceStyle | None = None  # None: auto
     cache: MailTemplate | None = None
     create_missing_maildir: bool = True
-    special_use: Mapping[bytes, MailboxPath] = field(
+    #: For each use its mailbox, "/" between parent and child.
+    special_use: Mapping[bytes, str] = field(
         default_factory=lambda: MappingProxyType({})
     )
     limits: Limits = DEFAULT_LIMITS
@@ -245,8 +246,8 @@ class _Reader:
         setting = self.settings.values.get(key)
         return {} if setting is None else setting.value
 
-    def special_use(self) -> dict[bytes, MailboxPath]:
-        uses: dict[bytes, MailboxPath] = {}
+    def special_use(self) -> dict[bytes, str]:
+        uses: dict[bytes, str] = {}
         for name, setting in self.rows("special-use").items():
             if name not in _USES:
                 self.problem(setting.where, unknown(name, _USES, "special use"))
@@ -255,14 +256,12 @@ class _Reader:
                     setting.where, f'{name} must be a string: {name} = "{name}"'
                 )
             else:
-                path = tuple(setting.value.split("/"))
-                if "" in path or (path[0].upper() == "INBOX" and len(path) == 1):
-                    self.problem(
-                        setting.where, f"{setting.value!r} is no name for a mailbox"
-                    )
-                elif path in uses.values():
-                    self.problem(setting.where, f"{setting.value!r} is used twice")
-                uses[_USES[name]] = path
+                mailbox = setting.value
+                if "" in mailbox.split("/") or mailbox.upper() == "INBOX":
+                    self.problem(setting.where, f"{mailbox!r} is no name for a mailbox")
+                elif mailbox in uses.values():
+                    self.problem(setting.where, f"{mailbox!r} is used twice")
+                uses[_USES[name]] = mailbox
         return uses
 
     def limits(self) -> Limits:
@@ -299,3 +298,21 @@ def check_auth(description: str) -> None:
     names = {factory.authType for factory in findCheckerFactories()}
     if name not in names:
         raise ValueError(unknown(name, names, "type"))
+
+
+def make_checkers(config: Config) -> list[Any]:
+    """One checker for each ``auth``, in order.
+
+    Raises:
+        ConfigError: what a checker says about its arguments.
+    """
+    problems = []
+    checkers = []
+    for description in config.auth:
+        try:
+            checkers.append(makeChecker(description))
+        except Exception as error:  # a plugin of anybody's
+            problems.append(f"auth {description!r}: {error or type(error).__name__}")
+    if problems:
+        raise ConfigError(problems)
+    return checkers

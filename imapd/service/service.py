@@ -3,20 +3,36 @@
 import os
 import resource
 import signal
+import socket
+from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import IService, MultiService
-from twisted.cred import strcred
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as OutOfTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from imapd.auth.chain import ChainChecker
+from imapd.auth.throttle import Throttle
+from imapd.mailbox.accounts import Accounts
+from imapd.mailbox.threads import ThreadWorkers
+from imapd.mailbox.watch import PollingWatch
+from imapd.server.counts import ConnectionCounts
+from imapd.server.factory import ImapFactory
+from imapd.server.realm import MailRealm
+from imapd.server.settings import CleartextLogin, Settings
 from imapd.server.tls import TlsContext
 from imapd.service import events, listening
-from imapd.service.config import Config, ConfigError
+from imapd.service.accounts import locate
+from imapd.service.config import Config, ConfigError, make_checkers
 from imapd.service.options import Options
+
+_log = Logger(namespace="imapd")
 
 #: How long sessions may take to end when we stop; hardening V09.
 STOP_SECONDS = 10
@@ -49,7 +65,8 @@ class ImapService(MultiService):
         super().__init__()
         self.config = config
         self.tls: TlsContext | None = None
-        self.factory: Factory | None = None
+        self.factory: ImapFactory | None = None
+        self._workers: ThreadWorkers | None = None
         self._umask_given = umask_given
         self._previous_hangup: Any = None
 
@@ -68,7 +85,13 @@ class ImapService(MultiService):
                 self.tls.load()
             except ValueError as error:
                 raise CannotStart(str(error)) from None
-        self.factory = make_factory(config, self.tls)
+        reactor = self._reactor()
+        self._workers = ThreadWorkers(reactor)
+        accounts = Accounts(self._workers, PollingWatch(reactor))
+        try:
+            self.factory = make_factory(config, self.tls, accounts)
+        except ConfigError as error:
+            raise CannotStart("; ".join(error.problems)) from None
         for description in config.imap:
             self._add_port(description, self.factory, tls=False)
         for description in config.imaps:
@@ -97,20 +120,37 @@ class ImapService(MultiService):
             )
         _prepare_process()
         self._listen_for_hangup()
+        if self._workers is not None:
+            self._workers.start()
         super().startService()
 
-    def stopService(self) -> "Deferred[Any]":  # noqa: N802 - Twisted's name
+    def stopService(self) -> "Deferred[None]":  # noqa: N802 - Twisted's name
         """Close the ports, then end the sessions, within ``STOP_SECONDS``."""
-        from twisted.internet import reactor  # noqa: PLC0415 - chosen by twistd
-
         events.stopping()
         self._restore_hangup()
-        closed: Deferred[Any] = maybeDeferred(super().stopService)
-        close_all = getattr(self.factory, "close_all", None)
-        if close_all is not None:
-            closed = DeferredList([closed, maybeDeferred(close_all)])
-        closed.addTimeout(STOP_SECONDS, cast(IReactorTime, reactor))
-        return closed.addErrback(lambda _: None)  # out of time: the process ends
+        stopped = Deferred.fromCoroutine(self._stop(super().stopService()))
+        stopped.addTimeout(STOP_SECONDS, self._reactor())
+        return stopped.addErrback(self._not_stopped)
+
+    async def _stop(self, ports_closed: "Deferred[Any]") -> None:
+        await ports_closed
+        if self.factory is not None:
+            await self.factory.close_all()
+        if self._workers is not None:
+            self._workers.stop()
+
+    def _not_stopped(self, failure: Failure) -> None:
+        """Sessions that would not end do not keep the process from ending."""
+        if failure.check(OutOfTime):
+            _log.warn("sessions were still busy after {n} s", n=STOP_SECONDS)
+        else:
+            _log.failure("stopping did not go well", failure)
+
+    def _reactor(self) -> Any:
+        """Imported late: which one it is may be chosen by twistd."""
+        from twisted.internet import reactor  # noqa: PLC0415
+
+        return reactor
 
     def reload(self) -> None:
         """Read the certificate again; new connections see it."""
@@ -127,9 +167,7 @@ class ImapService(MultiService):
             self._previous_hangup = None
 
     def _hangup(self, number: int, frame: FrameType | None) -> None:
-        from twisted.internet import reactor  # noqa: PLC0415 - chosen by twistd
-
-        cast(IReactorFromThreads, reactor).callFromThread(self.reload)
+        self._reactor().callFromThread(self.reload)
         if callable(self._previous_hangup):
             self._previous_hangup(number, frame)
 
@@ -172,30 +210,36 @@ def _prepare_process() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def make_checkers(config: Config) -> list[Any]:
-    """One checker for each ``auth``, in order.
-
-    Raises:
-        ConfigError: what a checker says about its arguments.
-    """
-    problems = []
-    checkers = []
-    for description in config.auth:
-        try:
-            checkers.append(strcred.makeChecker(description))
-        except Exception as error:  # a plugin of anybody's
-            problems.append(f"auth {description!r}: {error or type(error).__name__}")
-    if problems:
-        raise ConfigError(problems)
-    return checkers
-
-
 def makeService(options: Options) -> IService:  # noqa: N802 - ServiceMaker's name
     """Make the service from parsed options; nothing is opened yet."""
     parent = getattr(options, "parent", None) or {}
     return ImapService(options.config, umask_given=parent.get("umask") is not None)
 
 
-def make_factory(config: Config, tls: TlsContext | None) -> Factory:
-    """The one place that knows how the server floor is put together."""
-    raise CannotStart("the server floor is not there yet")
+def make_factory(
+    config: Config, tls: TlsContext | None, accounts: Accounts
+) -> ImapFactory:
+    """Put the server floor together: the one place that knows how.
+
+    Raises:
+        ConfigError: a checker does not take its arguments.
+    """
+    chain = ChainChecker(make_checkers(config))
+    portal = Portal(MailRealm(accounts, partial(locate, config)))
+    # The portal keeps one checker for each interface: ours stands for all of them,
+    # and is asked at each login what it can do.
+    portal.registerChecker(chain, IUsernamePassword, IUsernameHashedPassword)
+    settings = Settings(
+        limits=config.limits,
+        cleartext_login=CleartextLogin(config.cleartext_login),
+        events=events,
+        throttle=Throttle(),
+        counts=ConnectionCounts(config.limits),
+    )
+    return ImapFactory(
+        portal,
+        settings,
+        context=tls,
+        host=socket.gethostname().encode("ascii", "replace"),
+        offers=chain.offers,
+    )

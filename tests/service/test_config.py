@@ -98,7 +98,7 @@ append_octets = 1048576
         self.assertFalse(config.create_missing_maildir)
         self.assertTrue(config.allow_root)
         self.assertEqual(
-            dict(config.special_use), {rb"\Sent": ("Sent",), rb"\Trash": ("Bin", "Old")}
+            dict(config.special_use), {rb"\Sent": "Sent", rb"\Trash": "Bin/Old"}
         )
         self.assertEqual(config.limits.append_octets, 1048576)
         self.assertEqual(config.limits.idle_seconds, 3600)
@@ -117,7 +117,7 @@ append_octets = 1048576
         self.assertFalse(config.create_missing_maildir)
         self.assertEqual(config.limits.append_octets, 2048)
         self.assertEqual(config.limits.idle_seconds, 3600)
-        self.assertEqual(dict(config.special_use), {rb"\Junk": ("Spam",)})
+        self.assertEqual(dict(config.special_use), {rb"\Junk": "Spam"})
 
     def test_without_serving_only_mail_is_needed(self) -> None:
         self.assertEqual(load({"mail": [MAIL]}, serving=False).mail.text, MAIL)

@@ -1,0 +1,200 @@
+"""``imapd-admin``: what an administrator does beside the running server."""
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from imapd.auth.hashes import PASSWORD_OCTETS, BadHash
+from imapd.auth.newhash import hash_password
+from imapd.errors import ImapError
+from imapd.server.tls import TlsContext
+from imapd.service.accounts import avatar_of, maildir_of, open_account
+from imapd.service.config import Config, ConfigError, load, make_checkers
+from imapd.service.templates import NoMailLocation
+from imapd.store.maildir.handback import hand_back_to_courier
+
+_DONE, _FAILED, _WRONG = 0, 1, 2  # 2 is argparse's own for a wrong command line
+
+_DESCRIPTION = "Look after the mail that twistd imapd serves."
+
+
+class Failed(Exception):
+    """The command cannot do what was asked; the message is for the terminal."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 1 failed, 2 misused."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        result: int = parsed.run(parsed)
+    except ConfigError as error:
+        for problem in error.problems:
+            _complain(problem)
+        return _FAILED
+    except Failed as error:
+        _complain(str(error))
+        return _FAILED
+    except KeyboardInterrupt:
+        return 130
+    return result
+
+
+def _complain(words: str) -> None:
+    print(f"imapd-admin: {words}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("imapd-admin", description=_DESCRIPTION)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    check = commands.add_parser(
+        "check-config", help="check the file, the certificate and the logins"
+    )
+    check.add_argument("config", type=Path, metavar="FILE")
+    check.set_defaults(run=_check_config)
+
+    back = commands.add_parser(
+        "hand-back",
+        help="write the files of another server from what is now",
+        description="Writes courierimapuiddb, courierimapkeywords and "
+        "courierimapsubscribed, so that Courier goes on with the same UIDs, keywords "
+        "and subscriptions.  Stop imapd first, or its next changes are not in them. "
+        "For Dovecot there is nothing to do.",
+    )
+    back.add_argument("--to", choices=("courier",), required=True)
+    back.add_argument("--config", type=Path, metavar="FILE", help="of twistd imapd")
+    back.add_argument("--mail", metavar="TEMPLATE", help="in place of the file's")
+    back.add_argument(
+        "--auth",
+        action="append",
+        metavar="TYPE:ARGUMENTS",
+        help="in place of the file's; for homes of users",
+    )
+    back.add_argument("user", nargs="+", metavar="USER")
+    back.set_defaults(run=_hand_back)
+
+    password = commands.add_parser(
+        "password",
+        help="hash a password for a passwdfile",
+        description="Asks twice on a terminal; otherwise reads one line of standard "
+        "input.  Prints {SCHEME}hash.",
+    )
+    password.add_argument("--scheme", default="SHA512-CRYPT", metavar="SCHEME")
+    password.set_defaults(run=_password)
+    return parser
+
+
+def _check_config(parsed: argparse.Namespace) -> int:
+    config = load({}, parsed.config)
+    problems = []
+    if config.certificate is not None:
+        try:
+            TlsContext(config.certificate, config.key).load()
+        except ValueError as error:
+            problems.append(str(error))
+    try:
+        make_checkers(config)
+    except ConfigError as error:
+        problems.extend(error.problems)
+    if problems:
+        raise ConfigError(problems)
+    print(f"{parsed.config}: good")
+    return _DONE
+
+
+def _hand_back(parsed: argparse.Namespace) -> int:
+    given = {
+        key: value
+        for key, value in (
+            ("mail", [parsed.mail] if parsed.mail else None),
+            ("auth", parsed.auth),
+        )
+        if value
+    }
+    config = load(given, parsed.config, serving=False)
+    config = replace(config, create_missing_maildir=False, special_use={})
+    failed = 0
+    for user in parsed.user:
+        try:
+            print(f"{user}: handed back {_hand_back_one(config, user)}")
+        except Failed as error:
+            failed += 1
+            _complain(f"{user}: {error}")
+    return _FAILED if failed else _DONE
+
+
+def _hand_back_one(config: Config, user: str) -> Path:
+    """Write the files of one account; return where.
+
+    As root this would leave files that nobody else may replace, so it becomes the
+    owner of the Maildir for the time it takes.
+
+    Raises:
+        Failed: with the reason.
+    """
+    try:
+        avatar = avatar_of(config, user)
+        root = maildir_of(config, avatar)
+        owner = root.stat()
+    except NoMailLocation as error:
+        raise Failed(error.reason) from error
+    except OSError as error:
+        raise Failed(f"{error.filename}: {error.strerror}") from error
+    with _acting_as(owner):
+        try:
+            account = open_account(config, avatar)
+            try:
+                hand_back_to_courier(account)
+            finally:
+                account.close()
+        except ImapError as error:
+            raise Failed(f"{root}: {error}") from error
+        except OSError as error:
+            raise Failed(f"{error.filename or root}: {error.strerror}") from error
+    return root
+
+
+@contextmanager
+def _acting_as(owner: os.stat_result) -> Iterator[None]:
+    """Be the owner of the files for a while, if we are root."""
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    groups = os.getgroups()
+    os.setgroups([owner.st_gid])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(os.getgid())
+        os.setgroups(groups)
+
+
+def _password(parsed: argparse.Namespace) -> int:
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != password:
+            raise Failed("the two are not equal")
+    else:
+        # One octet more than is allowed is enough to say that it is too long.
+        octets = sys.stdin.buffer.readline(PASSWORD_OCTETS + 3)
+        try:
+            password = octets.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Failed("the password is not UTF-8") from error
+    try:
+        print(hash_password(parsed.scheme, password))
+    except BadHash as error:
+        raise Failed(str(error)) from error
+    return _DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
