@@ -1,6 +1,7 @@
 """Logins from a Dovecot passwd-file, which may change at any moment."""
 
 import os
+import secrets
 import stat
 import time
 from collections import Counter
@@ -55,7 +56,9 @@ class Users:
     broken: frozenset[str]  # names on lines that cannot be used
     problems: tuple[tuple[int, str], ...]  # line number from 1, what is wrong
     usual: str = field(repr=False)  # a hash of the most frequent cost
-    usual_cram: str = field(repr=False)  # one that checks CRAM-MD5; "" if none does
+    usual_cram: str = field(
+        repr=False
+    )  # one that checks CRAM-MD5; {PLAIN} if none does
 
 
 def parse_users(octets: bytes, known: Mapping[bytes, UserRecord] = _NONE) -> Users:
@@ -103,7 +106,7 @@ def _usual_hashes(records: dict[str, UserRecord]) -> tuple[str, str]:
     usual = max(costs, key=costs.__getitem__, default=None)
     hashes = (record.password for record in records.values() if record.cost == usual)
     cram = (record.password for record in records.values() if record.cram)
-    return next(hashes, _NOBODY), next(cram, "")
+    return next(hashes, _NOBODY), next(cram, "{PLAIN}")
 
 
 @implementer(ICredentialsChecker)
@@ -142,7 +145,7 @@ class PasswdFileChecker:
     def credentialInterfaces(self) -> tuple[type[Interface], ...]:  # noqa: N802
         """What can be checked now: hashed responses if some user's hash allows it."""
         try:
-            hashed = bool(self._current_users().usual_cram)
+            hashed = self._current_users().usual_cram != "{PLAIN}"
         except LoginUnavailable:
             hashed = False
         if hashed:
@@ -276,19 +279,19 @@ class PasswdFileChecker:
 
 async def _try_response(users: Users, record: UserRecord | None, response: Any) -> str:
     """The reason to refuse a hashed response, ``""`` if it is right."""
-    usable = record is not None and not record.disabled and record.password
     known = record is not None and record.cram
-    stored = (usable if known else users.usual_cram) or "{PLAIN}nobody"
-    parsed = parse(stored)
+    parsed = parse((record.password if record and known else "") or users.usual_cram)
     check = response.checkPassword
     if parsed.scheme.raw_octets:  # two contexts, not a password
         check = getattr(response, "check_contexts", None)
-        if check is None:
+        if check is None:  # credentials that are not ours know only passwords
             return "scheme"
-    matches = await maybeDeferred(check, parsed.raw)
-    if usable and not known:
+    # Nobody's password leaves the file for a login that is somebody else's.
+    secret = parsed.raw if known else secrets.token_bytes(32)
+    matches = await maybeDeferred(check, secret)
+    if record is not None and not known:
         return "scheme"
-    return "" if known and matches is True else "wrong-password"
+    return "" if matches is True and known else "wrong-password"
 
 
 def _signature(status: os.stat_result) -> Signature:

@@ -22,7 +22,7 @@ class PluginTests(SynchronousTestCase):
         done = subprocess.run(
             [sys.executable, "-c", code],
             cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
             capture_output=True,
             text=True,
             check=False,
