@@ -23,6 +23,7 @@ from imapd.store.maildir.keywords import LETTERS, KeywordOverflow, KeywordTable
 from imapd.store.maildir.names import SYSTEM_LETTERS, letters_of
 from imapd.store.maildir.scan import Directory
 from imapd.store.maildir.takeover import TakenOver
+from imapd.store.maildir.uidformat import UidTable
 from imapd.store.maildir.uidlist import UidList
 
 _log = Logger()
@@ -74,14 +75,31 @@ class MailboxCore:
         self.limits = limits
         self.read_only = self._cannot_write() if read_only is None else read_only
         self.synced = False
+        #: The UID list that the index was last compared with.
+        self.told_table: UidTable | None = None
         #: A message was missing from a listing that may have been wrong.
         self.pending = False
         #: Names in cur and new that are not those of messages.
         self.ignored: set[bytes] = set()
         #: UIDs of this process only, by base: of a mailbox we may not write.
         self.made_up: dict[bytes, Uid] = {}
+        #: Paths by base as a reader last found them who met a stale name.
+        self.whereabouts: dict[bytes, bytes] = {}
         self._made_up_next = 1
         self._flags_of_letters: dict[bytes, Flags] = {}
+
+    def reset(self) -> None:
+        """Forget everything; the next sync is a first one."""
+        self.uidlist = UidList(self.directory)
+        self.keywords = KeywordTable(self.directory)
+        self.cur = Directory(self.cur.path)
+        self.new = Directory(self.new.path)
+        self.index = FileIndex()
+        self.told_table = None
+        self.synced = self.pending = False
+        self.overflow_keywords = {}
+        self.ignored, self.made_up, self.whereabouts = set(), {}, {}
+        self.forget_flags()
 
     # -- numbers --
 
@@ -100,6 +118,11 @@ class MailboxCore:
     def uid_of(self, base: bytes) -> Uid | None:
         """Return the UID that a base has, whether or not it is in the index."""
         return self.uidlist.table.uids.get(base) or self.made_up.get(base)
+
+    def knows_numbers(self) -> bool:
+        """Whether the index has the numbers of the present UIDVALIDITY."""
+        told = self.told_table
+        return told is None or told.uid_validity == self.uidlist.table.uid_validity
 
     def make_up_uid(self, base: bytes) -> Uid:
         """Give a message a UID that only this process knows."""

@@ -21,12 +21,8 @@ _log = Logger()
 _NOT_A_FILE = (errno.EINVAL, errno.EISDIR)
 
 
-def load_uid_list(core: MailboxCore) -> bool:
-    """Read what is new in the UID list; make or mend it where needed.
-
-    Returns whether all UIDs are others than before.
-    """
-    before = core.uidlist.table.uid_validity
+def load_uid_list(core: MailboxCore) -> None:
+    """Read what is new in the UID list; make or mend it where needed."""
     try:
         there = core.uidlist.refresh()
     except BrokenUidList:
@@ -37,7 +33,6 @@ def load_uid_list(core: MailboxCore) -> bool:
         there = False
     if not there:
         _make_uid_list(core)
-    return before not in (0, core.uidlist.table.uid_validity)
 
 
 def refresh_locked(core: MailboxCore, lock: MailboxLock) -> None:

@@ -63,9 +63,10 @@ def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
     """
     if not core.synced:
         core.make_directories()
-    touched: set[Uid] = set()
     if not core.synced or core.uidlist.changed():
-        _load(core, changes)
+        load_uid_list(core)
+    _compare_numbers(core, changes)
+    touched: set[Uid] = set()
     if core.refresh_keywords():
         touched.update(core.index)
     if not core.synced or core.pending or core.new.changed() or core.cur.changed():
@@ -77,18 +78,22 @@ def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
     core.synced = True
 
 
-def _load(core: MailboxCore, changes: Changes) -> None:
-    """Read the UID list, and find out what it says now of messages we know."""
+def _compare_numbers(core: MailboxCore, changes: Changes) -> None:
+    """Find out what the UID list says now of messages we know."""
     table = core.uidlist.table
-    if load_uid_list(core):
-        core.index.clear()
-        core.made_up.clear()
+    if not core.knows_numbers():
         changes.renumbered = True
         changes.added.clear()
-    elif core.synced and (core.made_up or core.uidlist.table is not table):
+        changes.expunged.clear()
+        changes.flags.clear()
+        core.index.clear()
+        core.made_up.clear()
+        core.synced = False
+    elif core.synced and (core.made_up or core.told_table is not table):
         for uid in restore_missing(core):
             forget(core, changes, uid)
             core.pending = True
+    core.told_table = table
 
 
 # -- listing ------------------------------------------------------------------

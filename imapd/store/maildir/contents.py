@@ -1,0 +1,117 @@
+"""Reading: sizes, dates and octets of messages, from any thread."""
+
+import errno
+import stat
+from collections.abc import Iterable
+
+from twisted.logger import Logger
+
+from imapd.errors import MessageGone, Unavailable
+from imapd.ids import Octets, Uid
+from imapd.model.mailbox import MessageMeta
+from imapd.store import fsops
+from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.names import base_of, rfc822_size
+
+_log = Logger()
+
+#: How often a file is looked for that another program renames under our hands.
+ATTEMPT_COUNT = 10
+
+
+def read(core: MailboxCore, uid: Uid) -> bytes:
+    """Return the octets of a message as they are on disk.
+
+    Raises:
+        MessageGone: there is no file of it.
+        Unavailable: there is one, and it cannot be read.
+        OSError: the same, with the reason.
+    """
+    for attempt in range(ATTEMPT_COUNT):
+        path = _path(core, uid, attempt)
+        try:
+            return fsops.read_file(core.directory + b"/" + path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ELOOP, errno.EISDIR):
+                _log.warn("store: {path!r} is not a message", path=path)
+                raise Unavailable("The message cannot be read") from error
+            raise
+    raise MessageGone("The message is gone")
+
+
+def meta(core: MailboxCore, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
+    """Return size and date: from the cache, from the name, and else from the file."""
+    wanted = list(uids)
+    known = {} if core.cache is None else core.cache.load(core.guid, wanted)
+    found: dict[Uid, MessageMeta] = {}
+    for uid in wanted:
+        if uid not in core.index:
+            continue
+        derived = known.get(uid)
+        if derived is not None:
+            found[uid] = MessageMeta(
+                uid, derived.internal_date_seconds, derived.rfc822_size
+            )
+            continue
+        looked_up = _look_up(core, uid)
+        if looked_up is not None:
+            found[uid] = looked_up
+    return found
+
+
+def _look_up(core: MailboxCore, uid: Uid) -> MessageMeta | None:
+    """Look at the file itself; None if it is gone, or is not a file."""
+    for attempt in range(ATTEMPT_COUNT):
+        try:
+            path = _path(core, uid, attempt)
+            status = fsops.status(core.directory + b"/" + path)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            size = _size(core, uid, path)
+        except MessageGone:
+            return None
+        except FileNotFoundError:
+            continue
+        seconds = status.st_mtime_ns // 1_000_000_000
+        return MessageMeta(uid, seconds, Octets(size))
+    return None
+
+
+def _size(core: MailboxCore, uid: Uid, path: bytes) -> int:
+    """Return the size in the CRLF form."""
+    named = rfc822_size(path[4:])
+    if named is not None:
+        return named
+    for word in core.uidlist.table.extras.get(uid, b"").split(b" "):
+        if word[:1] == b"W" and word[1:].isdigit() and len(word) < 16:
+            return int(word[1:])
+    return crlf_size(fsops.read_file(core.directory + b"/" + path))
+
+
+def crlf_size(octets: bytes) -> int:
+    """Return how long octets are when every line end is CRLF."""
+    return len(octets) + octets.count(b"\n") - octets.count(b"\r\n")
+
+
+def _path(core: MailboxCore, uid: Uid, attempt: int) -> bytes:
+    """Return where a message is: by the index, and then by looking for it.
+
+    The index belongs to the thread that syncs, so what is found is kept apart.
+    """
+    path = core.index.path(uid)
+    if path is None:
+        raise MessageGone("The message is gone")
+    if not attempt:
+        return path
+    base = base_of(path[4:])
+    hint = core.whereabouts.get(base)
+    if attempt == 1 and hint is not None:
+        return hint
+    whereabouts: dict[bytes, bytes] = {}
+    for part in (b"new/", b"cur/"):
+        for name in fsops.names(core.directory + b"/" + part):
+            whereabouts[base_of(name)] = part + name
+    core.whereabouts = whereabouts
+    return whereabouts.get(base, path)

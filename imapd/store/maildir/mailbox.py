@@ -1,0 +1,168 @@
+"""One Maildir folder as a ``MailboxStore``."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from imapd.errors import Cannot
+from imapd.ids import MailboxPath, Uid
+from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.model.flags import StoreMode
+from imapd.model.mailbox import Appended, Changes, Copied, Derived, MessageMeta
+from imapd.store.api import Delivery, MailboxStore
+from imapd.store.fsops import translate_errors
+from imapd.store.maildir import change, contents, transfer
+from imapd.store.maildir.core import DerivedCache, MailboxCore, TakeOver
+from imapd.store.maildir.deliver import MaildirDelivery, clean_tmp
+from imapd.store.maildir.keywords import KeywordOverflow
+from imapd.store.maildir.sync import sync
+
+
+class MaildirMailbox:
+    """A folder that Dovecot, Courier and delivery agents may use at the same time.
+
+    Args:
+        path: as sessions call it.
+        directory: the one with ``cur``, ``new`` and ``tmp``; its name is bytes.
+        cache: where ``Derived`` is kept, if anywhere.
+        overflow: where keywords beyond 26 are kept; None refuses them.
+        take_over: what another server left here, asked when there are no numbers.
+        new_uid_validity: a value above every one the account ever had.
+        limits: those on keywords and on waiting for locks are used.
+        read_only: None looks whether the folder can be written.
+    """
+
+    def __init__(
+        self,
+        path: MailboxPath,
+        directory: Path,
+        *,
+        cache: DerivedCache | None,
+        overflow: KeywordOverflow | None,
+        take_over: TakeOver,
+        new_uid_validity: Callable[[], int],
+        limits: Limits = DEFAULT_LIMITS,
+        read_only: bool | None = None,
+    ) -> None:
+        self.path = path
+        self._core = MailboxCore(
+            directory,
+            cache=cache,
+            overflow=overflow,
+            take_over=take_over,
+            new_uid_validity=new_uid_validity,
+            limits=limits,
+            read_only=read_only,
+        )
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the mailbox cannot be written, or must not be any more."""
+        return self._core.read_only
+
+    @property
+    def uid_validity(self) -> int:
+        """1 to 2**32 - 1; 0 before the first ``sync``."""
+        return self._core.uidlist.table.uid_validity
+
+    @property
+    def uid_next(self) -> int:
+        """Larger than every UID ever given out here."""
+        return self._core.uid_next
+
+    @property
+    def guid(self) -> str:
+        """32 hex digits, shared with Dovecot."""
+        return self._core.guid
+
+    @property
+    def keywords(self) -> Sequence[bytes]:
+        """The keywords known in this mailbox, as first spelled."""
+        return self._core.known_keywords()
+
+    def changed(self) -> bool:
+        """Whether a ``sync`` might find something: three ``stat``."""
+        core = self._core
+        with translate_errors("looking at a mailbox"):
+            return (
+                not core.synced
+                or core.pending
+                or core.new.changed()
+                or core.cur.changed()
+                or core.uidlist.changed()
+            )
+
+    def sync(self, claim_recent: bool) -> Changes:
+        """Bring what we know in line with the disk."""
+        changes = Changes()
+        first = not self._core.synced
+        with translate_errors("reading a mailbox"):
+            sync(self._core, changes, claim_recent)
+        if first and not self._core.read_only:
+            clean_tmp(self._core)
+        changes.expunged.sort()
+        return changes
+
+    def store_flags(
+        self, uids: Iterable[Uid], mode: StoreMode, flags: Iterable[bytes]
+    ) -> Changes:
+        """Change flags, starting from what is on disk now."""
+        with translate_errors("storing flags"):
+            return change.store_flags(self._core, uids, mode, flags)
+
+    def expunge(self, uids: Iterable[Uid]) -> Changes:
+        r"""Remove those of the messages that are ``\Deleted`` on disk now."""
+        with translate_errors("expunging"):
+            return change.expunge(self._core, uids)
+
+    def begin_delivery(self) -> Delivery:
+        """Open a place for new messages.
+
+        Raises:
+            ReadOnly: the mailbox cannot be written.
+        """
+        self._core.require_writable()
+        return MaildirDelivery(self._core)
+
+    def commit(self, delivery: Delivery) -> Appended:
+        """Publish the messages of a delivery under new UIDs, durably."""
+        if not isinstance(delivery, MaildirDelivery) or delivery.core is not self._core:
+            raise Cannot("The delivery belongs to another mailbox")
+        with translate_errors("storing messages"):
+            return transfer.commit(self._core, delivery)
+
+    def copy_from(
+        self, source: MailboxStore, uids: Iterable[Uid], move: bool
+    ) -> Copied:
+        """Copy or move messages here from another folder."""
+        if not isinstance(source, MaildirMailbox):
+            raise Cannot("Messages cannot be copied between different stores")
+        with translate_errors("copying messages"):
+            return transfer.copy(source._core, self._core, uids, move)
+
+    def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
+        """Size and date; messages that are gone are left out."""
+        with translate_errors("looking at messages"):
+            return contents.meta(self._core, uids)
+
+    def read(self, uid: Uid) -> bytes:
+        """Return the octets of the file, line ends as they are on disk."""
+        with translate_errors("reading a message"):
+            return contents.read(self._core, uid)
+
+    def load_derived(self, uids: Iterable[Uid]) -> dict[Uid, Derived]:
+        """Return what the cache has."""
+        cache = self._core.cache
+        return {} if cache is None else cache.load(self._core.guid, uids)
+
+    def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
+        """Offer results to the cache."""
+        cache = self._core.cache
+        if cache is not None:
+            present = {
+                uid: one for uid, one in derived.items() if uid in self._core.index
+            }
+            cache.save(self._core.guid, present)
+
+    def close(self) -> None:
+        """Forget what is known; nothing is held open."""
+        self._core.reset()

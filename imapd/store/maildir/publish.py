@@ -1,0 +1,151 @@
+"""Put files into a folder, with UIDs that survive power loss: APPEND, COPY, MOVE."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from twisted.logger import Logger
+
+from imapd.errors import ImapError
+from imapd.ids import Uid
+from imapd.model.flags import is_system
+from imapd.model.mailbox import Changes, MessageState
+from imapd.store import fsops
+from imapd.store.locks import MailboxLock
+from imapd.store.maildir.change import letters_for, overflow_of, provide_letters
+from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.names import base_of, unique_base
+from imapd.store.maildir.numbers import refresh_locked
+from imapd.store.maildir.sync import sync
+
+_log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One file to be published.
+
+    ``source`` is linked to its new name, so it must be on the same file system.
+    ``base`` has the sizes in it.  ``extra`` are letters that are no flags of ours.
+    """
+
+    source: bytes
+    base: bytes
+    flags: Sequence[bytes]
+    extra_letters: bytes = b""
+
+
+def publish(
+    core: MailboxCore, incoming: Sequence[Incoming], changes: Changes
+) -> list[Uid]:
+    """Link files into place and record their UIDs: all of them, or none.
+
+    When this returns, files, names and UIDs survive power loss.
+
+    Raises:
+        OSError, ImapError: nothing was published; no UID of it is used again.
+    """
+    core.require_writable()
+    provide_letters(
+        core, {flag for one in incoming for flag in one.flags if not is_system(flag)}
+    )
+    placed: list[bytes] = []
+    with core.lock() as lock:
+        refresh_locked(core, lock)
+        unseen = core.uidlist.table.last_uid > core.index.highest
+        try:
+            for one in incoming:
+                placed.append(_place(core, one))
+                lock.touch()
+            uids = _make_durable(core, lock, placed)
+        except (OSError, ImapError) as error:
+            _take_back(core, placed)
+            if isinstance(error, OSError):
+                core.note_failure("storing messages", error)
+            raise
+    _keep_overflow(core, incoming, uids)
+    if unseen or not core.knows_numbers():
+        _look_again(core, changes)
+    else:
+        _take_in(core, placed, uids, changes)
+    return uids
+
+
+def _place(core: MailboxCore, one: Incoming) -> bytes:
+    """Link one file into ``new``, or into ``cur`` if it has flags.
+
+    A crash after the link leaves a message that no one acknowledged; it is whole,
+    and the next sync gives it a UID.
+    """
+    letters = letters_for(core, one.flags, b"") + one.extra_letters
+    base = one.base
+    while True:
+        if letters:
+            path = b"cur/%b:2,%b" % (base, bytes(sorted(set(letters))))
+        else:
+            path = b"new/" + base
+        try:
+            fsops.link(one.source, core.directory + b"/" + path)
+        except FileExistsError:
+            base = unique_base() + base[len(base.partition(b",")[0]) :]
+            continue
+        return path
+
+
+def _make_durable(
+    core: MailboxCore, lock: MailboxLock, placed: Sequence[bytes]
+) -> list[Uid]:
+    """Sync the names, then record the UIDs: a UID never stands for nothing."""
+    for part in sorted({path[:4] for path in placed}):
+        # A power loss before this may lose the names; nobody was told of them.
+        fsops.fsync_directory(core.directory + b"/" + part)
+    bases = [base_of(path[4:]) for path in placed]
+    return core.uidlist.record(lock, bases, core.is_gone)
+
+
+def _take_back(core: MailboxCore, placed: Iterable[bytes]) -> None:
+    """Unlink what was linked.  A crash in here leaves unacknowledged messages."""
+    for path in placed:
+        with suppress(OSError):
+            fsops.unlink(core.directory + b"/" + path)
+
+
+def _keep_overflow(
+    core: MailboxCore, incoming: Sequence[Incoming], uids: Sequence[Uid]
+) -> None:
+    """Keep keywords without letters.  A crash before this loses them only."""
+    rest = {
+        int(uid): names
+        for uid, one in zip(uids, incoming, strict=True)
+        if (names := overflow_of(core, one.flags))
+    }
+    core.set_overflow(rest)
+
+
+def _take_in(
+    core: MailboxCore, placed: Sequence[bytes], uids: Sequence[Uid], changes: Changes
+) -> None:
+    """Tell the new messages without listing the folder again."""
+    for uid, path in zip(uids, placed, strict=True):
+        in_new = path.startswith(b"new/")
+        core.index.put(uid, path[4:], in_new)
+        flags = core.flags_of(path[4:], uid)
+        core.index.flags[uid] = flags
+        core.index.highest = uid
+        changes.added.append(MessageState(uid, flags, in_new))
+
+
+def _look_again(core: MailboxCore, changes: Changes) -> None:
+    """List the folder: other new messages come before these.
+
+    What was published is published: if it cannot be listed now, it will be later.
+    """
+    core.pending = True
+    if not core.synced:
+        return
+    try:
+        sync(core, changes, claim_recent=False)
+    except (OSError, ImapError) as error:
+        _log.info(
+            "store: listing {path!r}: {error!r}", path=core.directory, error=error
+        )

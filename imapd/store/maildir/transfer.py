@@ -1,0 +1,183 @@
+"""COPY and MOVE between folders, and APPEND: what ``publish`` is given."""
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from twisted.logger import Logger
+
+from imapd.errors import ImapError, MessageGone
+from imapd.ids import Uid
+from imapd.model.mailbox import Appended, Changes, Copied
+from imapd.store import fsops
+from imapd.store.maildir.change import ATTEMPT_COUNT, relocate
+from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.deliver import MaildirDelivery
+from imapd.store.maildir.keywords import LETTERS
+from imapd.store.maildir.names import (
+    SYSTEM_LETTERS,
+    letters_of,
+    sizes_part,
+    unique_base,
+)
+from imapd.store.maildir.publish import Incoming, publish
+from imapd.store.maildir.sync import forget
+
+_log = Logger()
+
+#: Why a file cannot be linked, and must be copied.
+_NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
+_PIECE_OCTETS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A message on its way: held in the target's ``tmp`` under a name of its own."""
+
+    uid: Uid
+    incoming: Incoming
+
+
+def commit(core: MailboxCore, delivery: MaildirDelivery) -> Appended:
+    """Publish what was delivered; its files in ``tmp`` are removed in any case."""
+    changes = Changes()
+    incoming = [
+        Incoming(draft.path, draft.sized_base, draft.flags)
+        for draft in delivery.drafts
+        if draft.on_disk is not None
+    ]
+    try:
+        uids = publish(core, incoming, changes) if incoming else []
+    finally:
+        # A crash before this leaves a second link in tmp/, gone after 36 hours.
+        delivery.abort()
+    return Appended(core.uidlist.table.uid_validity, uids, changes)
+
+
+def copy(
+    source: MailboxCore, target: MailboxCore, uids: Iterable[Uid], move: bool
+) -> Copied:
+    """Copy or move messages; flags, keywords by name, and dates come along.
+
+    First each is linked into the target's ``tmp``, from where nothing can take it
+    away; then all are published at once.
+    """
+    target.require_writable()
+    if move:
+        source.require_writable()
+    to_source = Changes()
+    to_target = to_source if source is target else Changes()
+    taken: list[_Taken] = []
+    try:
+        for uid in sorted(set(uids)):
+            one = _take(source, target, uid, to_source)
+            if one is not None:
+                taken.append(one)
+        new = (
+            publish(target, [one.incoming for one in taken], to_target) if taken else []
+        )
+    finally:
+        for one in taken:
+            with suppress(OSError):  # litter, gone after 36 hours
+                fsops.unlink(one.incoming.source)
+    pairs = list(zip([one.uid for one in taken], new, strict=True))
+    if move and pairs:
+        # A crash before or in here leaves messages in both folders, none in neither.
+        _remove(source, [uid for uid, _ in pairs], to_source)
+    return Copied(target.uidlist.table.uid_validity, pairs, to_target, to_source)
+
+
+def _take(
+    source: MailboxCore, target: MailboxCore, uid: Uid, changes: Changes
+) -> _Taken | None:
+    """Get hold of one message; None if it is gone."""
+    for _ in range(ATTEMPT_COUNT):
+        path = source.index.path(uid)
+        if path is None:
+            return None
+        name = path[4:]
+        base = unique_base()
+        draft = target.directory + b"/tmp/" + base
+        try:
+            _link_or_copy(source.directory + b"/" + path, draft)
+        except FileNotFoundError:
+            relocate(source, changes)
+            continue
+        flags = sorted(source.flags_of(name, uid))
+        unknown = bytes(
+            letter
+            for letter in letters_of(name)
+            if letter not in SYSTEM_LETTERS and letter not in LETTERS
+        )
+        incoming = Incoming(draft, base + sizes_part(name), flags, unknown)
+        return _Taken(uid, incoming)
+    raise MessageGone("A message is being changed by another program")
+
+
+def _link_or_copy(path: bytes, draft: bytes) -> None:
+    """Give a file a second name, or, on another file system, make a synced copy."""
+    descriptor = fsops.open_read(path)  # never a link, a FIFO or a directory
+    try:
+        try:
+            fsops.link(path, draft)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            _copy(descriptor, draft)
+    finally:
+        fsops.close(descriptor)
+
+
+def _copy(descriptor: int, draft: bytes) -> None:
+    copy_descriptor = fsops.open_exclusive(draft)
+    try:
+        try:
+            offset = 0
+            while piece := fsops.read_at(descriptor, _PIECE_OCTETS, offset):
+                fsops.write(copy_descriptor, piece)
+                offset += len(piece)
+            fsops.set_times(draft, os.fstat(descriptor).st_mtime_ns)
+            fsops.fsync(copy_descriptor)
+        finally:
+            fsops.close(copy_descriptor)
+    except OSError:
+        with suppress(OSError):
+            fsops.unlink(draft)
+        raise
+
+
+def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
+    """Unlink what was moved.  What cannot be removed stays: a copy, not a loss."""
+    gone = []
+    for uid in uids:
+        try:
+            if _remove_one(source, uid, changes):
+                gone.append(uid)
+        except (OSError, ImapError) as error:
+            _log.warn(
+                "store: moved message {uid} stays in {path!r}: {error!r}",
+                uid=uid,
+                path=source.directory,
+                error=error,
+            )
+    with suppress(OSError):  # a power loss may bring them back, with their UIDs
+        fsops.fsync_directory(source.directory + b"/cur")
+    source.forget_messages(gone)
+    changes.expunged.sort()
+
+
+def _remove_one(source: MailboxCore, uid: Uid, changes: Changes) -> bool:
+    for _ in range(ATTEMPT_COUNT):
+        path = source.index.path(uid)
+        if path is None:
+            return False
+        try:
+            fsops.unlink(source.directory + b"/" + path)
+        except FileNotFoundError:
+            relocate(source, changes)
+            continue
+        forget(source, changes, uid)
+        return True
+    return False
