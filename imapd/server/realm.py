@@ -28,7 +28,7 @@ class MailRealm:
 
     def requestAvatar(  # noqa: N802
         self,
-        avatarId: Any,
+        avatarId: Any,  # noqa: N803
         mind: Any,
         *interfaces: Any,
     ) -> "Deferred[Any]":

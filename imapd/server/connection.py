@@ -1,0 +1,294 @@
+"""One client's connection below its commands: octets in, octets out, time.
+
+One coroutine a connection takes the framer's events in order.  What a client
+sends while it works waits unread, and beyond a bound the transport is paused.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ITLSTransport
+from twisted.internet.protocol import connectionDone
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.mail import imap4
+from twisted.python.failure import Failure
+
+from imapd.server.gate import OutputGate
+from imapd.server.registry import State
+from imapd.server.session import Session
+from imapd.server.settings import Settings
+from imapd.wire import response
+from imapd.wire.framer import CommandFramer, Event
+
+_log = Logger()
+
+#: Work of one connection before the reactor looks at the others.
+TURN_SECONDS = 0.005
+#: What a client may send ahead while its command runs.
+AHEAD_OCTETS = 65536
+#: How long a connection that was told BYE may take to read it.
+CLOSING_SECONDS = 10
+
+
+class ClientConnection(imap4.IMAP4Server):
+    """What ``ImapServer`` stands on; ``handle`` and ``clean_up`` are its own."""
+
+    transport: Any  # the stock class types it as less than it must be
+
+    def __init__(
+        self,
+        chal: Any = None,
+        contextFactory: Any = None,  # noqa: N803
+        scheduler: Any = None,
+        settings: Settings | None = None,
+    ) -> None:
+        super().__init__(chal, contextFactory, scheduler)
+        self.settings = settings or Settings()
+        self.framer = CommandFramer(self.settings.limits)
+        self.session = self.make_session()
+        self.gate = OutputGate(self._gate_changed)
+        self._running = False
+        self._closing = False
+        self._reading_paused = False
+        self._waiter: Deferred[None] | None = None
+        self._bad_commands = 0
+        self._turn_began = 0.0
+        self._turn_to_tls = False
+        self._finish_because: bytes | None = None
+        self._ended_because = "the client left"
+        self.counted_user: bytes | None = None
+        #: Told when the connection opens and when it has given back everything.
+        self.registered: Callable[[Any, bool], None] = lambda *unused: None
+
+    def make_session(self) -> Session:
+        """The state of this client."""
+        raise RuntimeError("a connection without a session")
+
+    async def handle(self, event: Event) -> None:
+        """Answer one event of the framer."""
+        raise RuntimeError(f"nobody handles {event!r}")
+
+    async def clean_up(self) -> None:
+        """Give back what the session held; the connection is gone."""
+
+    # The transport.
+
+    def connectionMade(self) -> None:  # noqa: N802
+        """Greet the client."""
+        self.canStartTLS = ITLSTransport(self.transport, None) is not None
+        self.registered(self, True)
+        self.transport.registerProducer(self.gate, True)
+        self.setTimeout(self.settings.limits.preauth_seconds)
+        counts = self.settings.counts
+        if counts is not None and not counts.connected(self.peer_host):
+            self.refuse(b"Too many connections from your address", b"LIMIT")
+            return
+        self.sendServerGreeting()
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        """Take octets; run the commands that they complete."""
+        if self._closing:
+            return
+        self.framer.receive(data)
+        if self.session.state is not State.NOT_AUTHENTICATED:
+            self.resetTimeout()  # before login the deadline is absolute
+        if self._waiter is not None:
+            self._wake()
+        elif not self._running:
+            self._start()
+        self._regulate()
+
+    def _start(self) -> None:
+        self._running = True
+        Deferred.fromCoroutine(self._run()).addErrback(self._broken)
+
+    def _broken(self, failure: Failure) -> None:
+        _log.failure("a session broke", failure)
+        self.abort("a defect of ours")
+
+    def _regulate(self) -> None:
+        """Stop reading from a client that is too far ahead of us."""
+        too_far = self._running and self.framer.buffered > AHEAD_OCTETS
+        if too_far and self._waiter is None and not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pauseProducing()
+        elif self._reading_paused and not too_far:
+            self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused:
+            self._reading_paused = False
+            if not self._closing and not self.gate.lost:
+                self.transport.resumeProducing()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+        """Give back everything the session held."""
+        self.setTimeout(None)
+        self._closing = True
+        self.gate.stopProducing()
+        if self.settings.counts is not None:
+            self.settings.counts.disconnected(self.peer_host)
+        if self._waiter is not None:
+            self._wake()
+        if not self._running:
+            self._running = True
+            Deferred.fromCoroutine(self.clean_up()).addErrback(
+                lambda failure: _log.failure("a session did not end cleanly", failure)
+            )
+
+    # Commands, one at a time.
+
+    async def _run(self) -> None:
+        self._turn_began = time.monotonic()
+        try:
+            while not self._closing:
+                event = self.framer.next_event()
+                if event is None:
+                    break
+                await self.handle(event)
+                self._regulate()
+                await self.ready()
+        except ConnectionError as error:
+            _log.debug("session ends: {error}", error=error)
+        finally:
+            self._running = False
+            self._resume_reading()
+            if self.gate.lost:
+                self._running = True
+                await self.clean_up()
+
+    # What the session asks of its connection.
+
+    def send(self, octets: bytes) -> None:
+        """Write octets, whether or not the client reads."""
+        if not self.gate.lost:
+            self.transport.write(octets)
+
+    async def ready(self) -> None:
+        """Wait until the client has read enough, and let others have their turn."""
+        if self.gate.paused or self.gate.lost:
+            await self.gate.opened()
+        if time.monotonic() - self._turn_began > TURN_SECONDS:
+            await deferLater(self.clock, 0, lambda: None)
+            self._turn_began = time.monotonic()
+
+    async def next_event(self) -> Event:
+        """The next event of the framer, inside a command that streams."""
+        while True:
+            event = self.framer.next_event()
+            if event is not None:
+                return event
+            await self._more()
+
+    async def read_line(self) -> bytes:
+        """The client's next line, inside a command."""
+        while True:
+            line = self.framer.next_line()
+            if line is not None:
+                return line
+            await self._more()
+
+    async def _more(self) -> None:
+        if self._closing:
+            raise ConnectionAbortedError("the client left")
+        self._waiter = Deferred()
+        self._resume_reading()
+        await self._waiter
+        if self._closing:
+            raise ConnectionAbortedError("the session is over")
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.callback(None)
+
+    def stop_reading_lines(self) -> None:
+        """The selected mailbox is lost while the client waits in IDLE."""
+        lost = self.session.lost or "The mailbox is gone"
+        self.hang_up(lost.encode("ascii", "replace"), b"UNAVAILABLE")
+        self._wake()
+
+    def refuse(self, why: bytes, code: bytes | None = None) -> None:
+        """End a connection for what its client did."""
+        self.settings.events.connection_refused(
+            peer=self.peer_host, reason=why.decode("ascii")
+        )
+        self.hang_up(why, code)
+
+    def finish(self, why: bytes) -> None:
+        """Say BYE as soon as no command runs: the server stops."""
+        if self._running and self._waiter is None:
+            self._finish_because = why
+        else:
+            self.hang_up(why)
+
+    def hang_up(self, why: bytes, code: bytes | None = None) -> None:
+        """Say BYE and close."""
+        if not self._closing:
+            self._ended_because = why.decode("ascii", "replace")
+            self.send(response.untagged(response.bye(why, code)))
+            self._close()
+
+    def _close(self) -> None:
+        self._closing = True
+        self.framer.discard()
+        self._reading_paused = False
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        self.setTimeout(CLOSING_SECONDS)
+        self._wake()
+
+    def abort(self, why: str) -> None:
+        """Close at once, without a word."""
+        self._ended_because = why
+        self._closing = True
+        self.settings.events.connection_refused(peer=self.peer_host, reason=why)
+        self.transport.abortConnection()
+
+    # Time.
+
+    @property
+    def clock(self) -> Any:
+        """Where timers come from."""
+        if self.settings.clock is not None:
+            return self.settings.clock
+        from twisted.internet import reactor  # noqa: PLC0415  not chosen before
+
+        return reactor
+
+    def callLater(self, period: float, func: Any) -> Any:  # noqa: N802
+        """Let ``TimeoutMixin`` use our clock."""
+        return self.clock.callLater(period, func)
+
+    def _gate_changed(self) -> None:
+        """Output stopped or goes on: another time limit holds."""
+        limits = self.settings.limits
+        if self.gate.paused:
+            self.setTimeout(limits.output_stall_seconds)
+        elif self.session.state is not State.NOT_AUTHENTICATED:
+            self.setTimeout(limits.idle_seconds)
+
+    def timeoutConnection(self) -> None:  # noqa: N802
+        """A time limit has passed: which one says where the session stands."""
+        if self._closing:
+            self.transport.abortConnection()
+        elif self.gate.paused:
+            self.abort("the client does not read")
+        elif self.session.state is State.NOT_AUTHENTICATED:
+            self.refuse(b"Too slow to log in")
+        elif self._running and self._waiter is None:
+            self.setTimeout(self.settings.limits.idle_seconds)  # we are the slow one
+        else:
+            self.hang_up(b"Autologout; idle for too long")
+
+    @property
+    def peer_host(self) -> str:
+        """The client's address, or what stands for it."""
+        peer = self.transport.getPeer()
+        if isinstance(peer, IPv4Address | IPv6Address):
+            return peer.host
+        return "unix" if isinstance(peer, UNIXAddress) else str(peer)
