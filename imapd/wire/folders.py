@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imapd.errors import SyntaxRejected
+from imapd.errors import LimitReached, SyntaxRejected
 from imapd.model.requests import ListMailboxes
 from imapd.wire.cursor import Cursor
 from imapd.wire.strings import atom, list_mailbox, parenthesised, reference, word
@@ -27,6 +27,9 @@ STATUS_ITEMS = frozenset(
         b"APPENDLIMIT",
     )
 )
+
+# Every mailbox is held against every pattern; clients send one or two.
+_PATTERN_COUNT = 100
 
 _IMPLIED = frozenset((b"SUBSCRIBED", b"SPECIAL-USE"))
 
@@ -113,6 +116,8 @@ def extended_list(cursor: Cursor) -> ListMailboxes:
         patterns = tuple(parenthesised(cursor, list_mailbox))
         if not patterns:
             raise SyntaxRejected("expected a mailbox pattern")
+        if len(patterns) > _PATTERN_COUNT:
+            raise LimitReached("too many mailbox patterns")
     else:
         patterns = (list_mailbox(cursor),)
     options: list[_ReturnOption] = []

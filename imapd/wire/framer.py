@@ -203,8 +203,7 @@ class CommandFramer:
             if len(self._buffer) >= limit_octets + 2:
                 raise TooBig("line too long")
             return None
-        line = self._take(end + 1)
-        line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
+        line = _without_line_end(self._take(end + 1))
         if len(line) > limit_octets:  # LF alone, one octet late
             self._buffer[:0] = line + b"\n"
             raise TooBig("line too long")
@@ -275,7 +274,11 @@ class CommandFramer:
 
     def _too_long(self) -> Rejected:
         """The text of a command is longer than we take."""
-        start = self._parts[0] if self._parts else bytes(self._buffer[:128])
+        start = (
+            self._parts[0]
+            if self._parts
+            else bytes(self._buffer[: self._limits.tag_octets + 1])
+        )
         rejected = Rejected(
             leading_tag(start, self._limits),
             TooBig("command line too long"),
@@ -345,13 +348,10 @@ class CommandFramer:
             del self._buffer[:taken]
             self._scanned = len(self._buffer)
             return False
-        line = self._take(taken).rstrip(b"\r\n")
+        tail = _without_line_end(self._take(taken))[-_TAIL_OCTETS:]
         size, sync = None, True
-        if line.endswith(b"}") and not self._raw_line:
-            start = line.rfind(b"{", -_TAIL_OCTETS)
-            size, sync = (
-                _literal_size(line[start + 1 : -1]) if start >= 0 else (None, True)
-            )
+        if tail.endswith(b"}") and not self._raw_line:
+            size, sync = _literal_size(tail[tail.rfind(b"{") + 1 : -1])
         # A client that waits for "+ " has its answer already, and sends no more.
         if sync:
             self._clear()
@@ -369,6 +369,10 @@ class CommandFramer:
         """Give up on a command that the client has been answered already."""
         self._lose()
         self._pending = Rejected(None, TooBig("too much to throw away"), fatal=True)
+
+
+def _without_line_end(line: bytes) -> bytes:
+    return line[:-2] if line.endswith(b"\r\n") else line[:-1]
 
 
 def _literal_size(announcement: bytes) -> tuple[int | None, bool]:

@@ -1,6 +1,6 @@
 """LIST patterns: ``*`` and ``%`` against mailbox names.  RFC 3501 §6.3.8."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 ANY = "*"  # matches everything, the separator too
 LEVEL = "%"  # matches everything but the separator
@@ -23,24 +23,32 @@ def _collapse(pattern: str) -> Iterator[str]:
 
 
 class PatternMatcher:
-    """One pattern, made ready for many names.
+    """One pattern, or several at once, made ready for many names.
 
-    All positions that the pattern can be at are the bits of one number, advanced
-    together: a name costs its length times the pattern's length in machine words,
-    whatever the pattern.  No position is ever tried again.
+    All positions that the patterns can be at are the bits of one number, advanced
+    together: a name costs its length times the patterns' length in machine words,
+    whatever they are.  No position is ever tried again.
     """
 
     __slots__ = ("_accepting", "_any", "_level", "_literals", "_separator", "_start")
 
-    def __init__(self, pattern: str, separator: str) -> None:
-        """Take a pattern, decoded, and the hierarchy separator, one character.
+    def __init__(self, patterns: str | Iterable[str], separator: str) -> None:
+        """Take patterns, decoded, and the hierarchy separator, one character.
 
         Case counts; INBOX is the namespace's affair.
         """
         self._separator = separator
-        self._any = self._level = 0
+        self._any = self._level = self._accepting = 0
         self._literals: dict[str, int] = {}
-        bit = 1  # bit i: the first i characters of the pattern are matched
+        starts = 0
+        bit = 1  # the i-th bit of a pattern: its first i characters are matched
+        for pattern in (patterns,) if isinstance(patterns, str) else patterns:
+            starts |= bit
+            bit = self._add(pattern, bit)
+        self._start = self._closed(starts)
+
+    def _add(self, pattern: str, bit: int) -> int:
+        """Give the pattern the bits from this one on; return the next free bit."""
         for character in _collapse(pattern):
             if character == ANY:
                 self._any |= bit
@@ -49,15 +57,15 @@ class PatternMatcher:
             else:
                 self._literals[character] = self._literals.get(character, 0) | bit
             bit <<= 1
-        self._accepting = bit
-        self._start = self._closed(1)
+        self._accepting |= bit
+        return bit << 1
 
     def _closed(self, states: int) -> int:
         """Add the positions behind a wildcard that matches nothing more."""
         return states | ((states & (self._any | self._level)) << 1)
 
     def matches(self, name: str) -> bool:
-        """Whether the pattern matches the whole name."""
+        """Whether one of the patterns matches the whole name."""
         states = self._start
         for character in name:
             stay = self._any

@@ -142,7 +142,11 @@ CASES: dict[Rule, dict[str, tuple[bytes | Parts, object]]] = {
         "status without items": (b' "" * RETURN (STATUS)', BAD),
         "status with none": (b' "" * RETURN (STATUS ())', BAD),
         "not RETURN": (b' "" * X ()', BAD),
-        "too many patterns": (b' "" (' + many(10001) + b")", LimitReached),
+        "too many patterns": (b' "" (' + many(101) + b")", LimitReached),
+        "most patterns": (
+            b' "" (' + many(100) + b")",
+            list_(*["a"] * 100, extended=True),
+        ),
         "nested": (b' "" ((a))', BAD),
     },
     commands.lsub: {

@@ -232,6 +232,16 @@ CASES: dict[str, tuple[bytes, Answer, list[object]]] = {
         accept,
         [rejected(b"a", TooBig), NOOP],
     ),
+    "line too long, with a malformed literal": (
+        b"a " + b"x" * 9000 + b" {" + b"0" * 40 + b"5+}\r\nb NOOP\r\n",
+        accept,
+        [rejected(b"a", TooBig), rejected(None, TooBig, True)],
+    ),
+    "line too long, with a brace": (
+        b"a " + b"x" * 9000 + b"}\r\nz NOOP\r\n",
+        accept,
+        [rejected(b"a", TooBig), NOOP],
+    ),
     "text too long in two lines": (
         b"a " + b"x" * 5000 + b"{1+}\r\nx" + b"y" * 5000 + b"\r\nz NOOP\r\n",
         accept,

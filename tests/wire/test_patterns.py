@@ -70,6 +70,22 @@ class PatternTests(unittest.TestCase):
         names = ["a", "a.b", "a.c", "a.b.c", "b.a"]
         self.assertEqual([n for n in names if matcher.matches(n)], ["a.b", "a.c"])
 
+    def test_several_patterns_at_once(self) -> None:
+        matcher = PatternMatcher(("a.%", "", "b", "*z"), ".")
+        names = ["", "a", "a.b", "a.b.c", "b", "bb", "a.b.z", "az", "a.bb"]
+        self.assertEqual(
+            [n for n in names if matcher.matches(n)],
+            ["", "a.b", "b", "a.b.z", "az", "a.bb"],
+        )
+        self.assertFalse(PatternMatcher((), ".").matches(""))
+
+    @given(
+        st.lists(st.text("ab.*%", max_size=5), max_size=4), st.text("ab.", max_size=8)
+    )
+    def test_several_as_the_oracle(self, patterns: list[str], name: str) -> None:
+        expected = any(oracle(pattern, name) for pattern in patterns)
+        self.assertEqual(PatternMatcher(patterns, ".").matches(name), expected)
+
     @given(st.text("ab.*%", max_size=12), st.text("ab.", max_size=12))
     def test_as_the_oracle(self, pattern: str, name: str) -> None:
         self.assertEqual(matches(pattern, name, "."), oracle(pattern, name))

@@ -134,7 +134,8 @@ PLACES: dict[str, tuple[Rule, Callable[[bytes], Parts], frozenset[int]]] = {
 # The words of the grammar, so that the fuzzer gets past the first of them.
 WORDS = st.sampled_from(
     (
-        *b"""1 1:* * $ 4294967296 0 inbox a&b &AOQ- "a b" "\\"" "\\x" " \\Seen \\ \\Recent
+        *b"""
+    1 1:* * $ 4294967296 0 inbox a&b &AOQ- "a b" "\\"" "\\x" " \\Seen \\ \\Recent
     + - +FLAGS FLAGS.SILENT -FLAGS ( ) () (( )) (FLAGS) FAST BODY BODY[ BODY[1.MIME]
     BODY[HEADER.FIELDS ] <0.1> <0. [ TEXT HEADER NOT OR ALL SEEN KEYWORD UID ON SINCE
     1-Feb-2020 31-Feb-2020 LARGER OLDER MODSEQ CHARSET UTF-8 US-ASCII X RETURN MIN SAVE
