@@ -2,111 +2,27 @@
 
 import time
 import unittest
-from collections.abc import Callable
-from itertools import pairwise
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from imapd.errors import LimitReached, SyntaxRejected, TooBig
 from imapd.limits import Limits
 from imapd.wire.framer import (
     CommandFramer,
-    Event,
     Frame,
     LiteralChunk,
     LiteralPrompt,
-    Rejected,
 )
-
-Answer = Callable[[CommandFramer, LiteralPrompt], None]
-
-SMALL = Limits(
-    preauth_line_octets=1024,
-    preauth_literal_octets=128,
-    command_octets=8192,
-    literal_octets=4096,
-    literals_octets=4096,
-    literal_count=16,
-    append_octets=10000,
+from tests.support.framing import (
+    NOOP,
+    SMALL,
+    Answer,
+    accept,
+    drain,
+    events,
+    prompt,
+    refuse,
+    rejected,
+    stream,
 )
-
-
-def accept(framer: CommandFramer, prompt: LiteralPrompt) -> None:
-    if prompt.problem is None:
-        framer.accept()
-    else:
-        framer.refuse()
-
-
-def stream(framer: CommandFramer, prompt: LiteralPrompt) -> None:
-    framer.stream()
-
-
-def refuse(framer: CommandFramer, prompt: LiteralPrompt) -> None:
-    framer.refuse()
-
-
-def plain(event: Event) -> object:
-    """An event in a form that compares: errors by class."""
-    if isinstance(event, LiteralPrompt):
-        problem = type(event.problem) if event.problem else None
-        return ("prompt", event.size, event.sync, event.parts, problem)
-    if isinstance(event, Rejected):
-        return ("rejected", event.tag, type(event.error), event.fatal)
-    return event
-
-
-def drain(framer: CommandFramer, answer: Answer) -> list[object]:
-    got: list[object] = []
-    while (event := framer.next_event()) is not None:
-        got.append(plain(event))
-        if isinstance(event, LiteralPrompt):
-            answer(framer, event)
-    return got
-
-
-def joined(events: list[object]) -> list[object]:
-    """Chunks of one literal as one: where they are cut depends on the network."""
-    result: list[object] = []
-    for event in events:
-        last = result[-1] if result else None
-        if (
-            isinstance(event, LiteralChunk)
-            and isinstance(last, LiteralChunk)
-            and not last.last
-        ):
-            result[-1] = LiteralChunk(last.octets + event.octets, event.last)
-        else:
-            result.append(event)
-    return result
-
-
-def events(
-    *pieces: bytes,
-    answer: Answer = accept,
-    limits: Limits = SMALL,
-    preauth: bool = False,
-) -> list[object]:
-    framer = CommandFramer(limits)
-    if not preauth:
-        framer.authenticated()
-    got: list[object] = []
-    for piece in pieces:
-        framer.receive(piece)
-        got += drain(framer, answer)
-    return joined(got)
-
-
-def prompt(size: int, sync: bool, *parts: bytes, problem: type | None = None) -> object:
-    return ("prompt", size, sync, parts, problem)
-
-
-def rejected(tag: bytes | None, error: type, fatal: bool = False) -> object:
-    return ("rejected", tag, error, fatal)
-
-
-NOOP = Frame((b"z NOOP",))
 
 # name: (sent, answer, expected)
 CASES: dict[str, tuple[bytes, Answer, list[object]]] = {
@@ -395,100 +311,3 @@ class FramerTests(unittest.TestCase):
         self.assertRaises(RuntimeError, framer.next_event)
         self.assertRaises(RuntimeError, framer.next_line)
         self.assertRaises(RuntimeError, framer.accept)  # over the limit
-
-
-class LineTests(unittest.TestCase):
-    def setUp(self) -> None:
-        self.framer = CommandFramer(Limits(sasl_line_octets=1024))
-
-    def test_lines(self) -> None:
-        self.framer.receive(
-            b"a AUTHENTICATE X\r\nAGE=\r\nx {5+}\r\nDONE\n\r\nz NOOP\r\n"
-        )
-        self.assertEqual(self.framer.next_event(), Frame((b"a AUTHENTICATE X",)))
-        for expected in (b"AGE=", b"x {5+}", b"DONE", b""):
-            self.assertEqual(self.framer.next_line(), expected)
-        self.assertEqual(self.framer.next_event(), NOOP)
-
-    def test_half_a_line(self) -> None:
-        for octet in b"DONE\r":
-            self.framer.receive(bytes([octet]))
-            self.assertIsNone(self.framer.next_line())
-        self.framer.receive(b"\n")
-        self.assertEqual(self.framer.next_line(), b"DONE")
-
-    def test_too_long_is_thrown_away(self) -> None:
-        for size in (1025, 5000):
-            with self.subTest(size=size):
-                self.framer.receive(b"x" * size)
-                with self.assertRaises(TooBig):
-                    self.framer.receive(b"{5+}\r\n")
-                    self.framer.next_line()
-                self.framer.receive(b"y\r\nz NOOP\r\n")
-                self.assertEqual(self.framer.next_line(), b"y")
-                self.assertEqual(self.framer.next_event(), NOOP)
-
-    def test_longest(self) -> None:
-        for end in (b"\r\n", b"\n"):
-            self.framer.receive(b"x" * 1024 + end)
-            self.assertEqual(self.framer.next_line(), b"x" * 1024)
-
-
-class LinearTests(unittest.TestCase):
-    def test_octet_by_octet(self) -> None:
-        # Quadratic work would need minutes for any of these.
-        size = 1 << 17
-        limits = Limits(
-            command_octets=size, literal_octets=size, append_octets=size * 2
-        )
-        table: dict[str, tuple[bytes, Answer]] = {
-            "line": (b"a " + b"x" * (size - 2) + b"\r\n", accept),
-            "literal": (b"a X {%d+}\r\n%b\r\n" % (size, b"x" * size), accept),
-            "stream": (b"a X {%d+}\r\n%b\r\n" % (size, b"x" * size), stream),
-            "refused": (b"a X {%d+}\r\n%b\r\n" % (size, b"x" * size), refuse),
-            "too long": (b"a " + b"x" * size + b"\r\n", accept),
-        }
-        for name, (sent, answer) in table.items():
-            framer = CommandFramer(limits)
-            framer.authenticated()
-            started = time.perf_counter()
-            for octet in sent:
-                framer.receive(b"%c" % octet)
-                drain(framer, answer)
-            self.assertLess(time.perf_counter() - started, 3, name)
-            self.assertEqual(framer.buffered, 0, name)
-
-
-PIECES = st.sampled_from(
-    (
-        *(b"a X ", b"{3+}", b"{3}", b"{0+}", b"{z}", b"{", b"}", b'"', b"\r", b"\n"),
-        *(b"\r\n", b"xyz", b"\x00", b"\xff", b"{5000+}", b"{99999+}", b"x" * 700),
-    )
-)
-
-
-class FramerProperties(unittest.TestCase):
-    @given(
-        st.lists(PIECES, max_size=30).map(b"".join),
-        st.sampled_from([accept, stream, refuse]),
-        st.booleans(),
-        st.lists(st.integers(0, 200), max_size=10),
-    )
-    @settings(max_examples=300, deadline=None)
-    def test_any_octets_in_any_cut(
-        self, sent: bytes, answer: Answer, preauth: bool, cuts: list[int]
-    ) -> None:
-        whole = events(sent, answer=answer, preauth=preauth)
-        places = sorted({0, len(sent), *(min(cut, len(sent)) for cut in cuts)})
-        pieces = [sent[a:b] for a, b in pairwise(places)]
-        got = events(*pieces, answer=answer, preauth=preauth)
-
-        def complete(found: list[object]) -> list[object]:
-            # A literal that has not ended yet: how much of it came is timing.
-            return [
-                event
-                for event in found
-                if not (isinstance(event, LiteralChunk) and not event.last)
-            ]
-
-        self.assertEqual(complete(got), complete(whole))
