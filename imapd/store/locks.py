@@ -126,18 +126,20 @@ class MailboxLock:
         self._key = key
 
     def _release(self) -> None:
-        for name in reversed(self._taken):
-            if self._is_ours(name):
-                # A crash before this leaves a lock whose process is dead: the next
-                # one to want it breaks it.
-                with suppress(OSError):
-                    fsops.unlink(self._path(name))
-        self._taken.clear()
-        if self._key is not None:
-            with _released:
-                _held.discard(self._key)
-                _released.notify_all()
-            self._key = None
+        try:
+            for name in reversed(self._taken):
+                if self._is_ours(name):
+                    # A crash before this leaves a lock whose process is dead: the
+                    # next one to want it breaks it.
+                    with suppress(OSError):
+                        fsops.unlink(self._path(name))
+        finally:
+            self._taken.clear()
+            if self._key is not None:
+                with _released:
+                    _held.discard(self._key)
+                    _released.notify_all()
+                self._key = None
 
     # -- between processes --
 

@@ -1,0 +1,133 @@
+"""A Maildir folder in a temporary directory, for tests."""
+
+import os
+import shutil
+import tempfile
+import time
+import unittest
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from imapd.ids import Uid
+from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.model.mailbox import Changes, Derived
+from imapd.store.maildir.mailbox import MaildirMailbox
+from imapd.store.maildir.takeover import TakenOver
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+LONG_AGO = 1_600_000_000
+
+
+class FakeOverflow:
+    """Keywords without letters, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[int, frozenset[bytes]]] = {}
+
+    def keywords(self, guid: str) -> dict[int, frozenset[bytes]]:
+        return dict(self.kept.get(guid, {}))
+
+    def set(self, guid: str, changes: Mapping[int, frozenset[bytes]]) -> None:
+        kept = self.kept.setdefault(guid, {})
+        kept.update(changes)
+        for uid in [uid for uid, names in kept.items() if not names]:
+            del kept[uid]
+
+
+class FakeCache:
+    """Derived data in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Uid, Derived] = {}
+
+    def load(self, guid: str, uids: Iterable[Uid]) -> dict[Uid, Derived]:
+        return {uid: self.kept[uid] for uid in uids if uid in self.kept}
+
+    def save(self, guid: str, derived: Mapping[Uid, Derived]) -> None:
+        self.kept.update(derived)
+
+    def forget(self, guid: str, uids: Iterable[Uid]) -> None:
+        for uid in uids:
+            self.kept.pop(uid, None)
+
+
+class FolderTestCase(unittest.TestCase):
+    """Gives every test a directory of its own, and folders in it."""
+
+    validity = 1000
+    #: Where directories are made; in memory for tests that sync to disk a lot.
+    parent: str | None = None
+
+    def setUp(self) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="imapd-store-", dir=self.parent))
+        self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
+        self.overflow = FakeOverflow()
+        self.cache = FakeCache()
+        self.taken: TakenOver | None = None
+
+    def folder(self, name: str = "box") -> Path:
+        directory = self.root / name
+        for part in ("cur", "new", "tmp"):
+            (directory / part).mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def next_validity(self) -> int:
+        self.validity += 1
+        return self.validity
+
+    def open(
+        self,
+        name: str = "box",
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        read_only: bool | None = None,
+    ) -> MaildirMailbox:
+        return MaildirMailbox(
+            (name,),
+            self.folder(name),
+            cache=self.cache,
+            overflow=self.overflow,
+            take_over=lambda directory: self.taken,
+            new_uid_validity=self.next_validity,
+            limits=limits,
+            read_only=read_only,
+        )
+
+    def deliver(
+        self,
+        name: str,
+        octets: bytes = b"Subject: x\n\nbody\n",
+        box: str = "box",
+        part: str = "new",
+    ) -> Path:
+        """Put a file there as another program would, dated long ago."""
+        directory = self.folder(box)
+        draft = directory / "tmp" / name
+        draft.write_bytes(octets)
+        target = directory / part / name
+        os.rename(draft, target)
+        os.utime(target, (LONG_AGO, LONG_AGO))
+        return target
+
+
+def uids_of(changes: Changes) -> list[int]:
+    return [state.uid for state in changes.added]
+
+
+def settle() -> None:
+    """Wait until the directories' times are old enough to be trusted."""
+    time.sleep(0.04)
+
+
+def append(
+    mailbox: MaildirMailbox,
+    octets: bytes,
+    flags: Iterable[bytes] = (),
+    date_seconds: int | None = LONG_AGO,
+) -> Uid:
+    """Deliver one message; return its UID."""
+    delivery = mailbox.begin_delivery()
+    delivery.begin(flags, date_seconds)
+    delivery.write(octets)
+    delivery.end()
+    return mailbox.commit(delivery).uids[0]
