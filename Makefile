@@ -16,7 +16,7 @@ PYTEST_ARGUMENTS ?=
 .PHONY: demo test check lint types clean
 
 demo: $(VENV)/.run
-	@exec $(BIN)/python -m imapd.service.demo
+	@exec $(BIN)/python -m scripts.demo
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
@@ -33,7 +33,7 @@ types: $(VENV)/.check
 clean:
 	@rm -rf $(VENV) demo build dist *.egg-info _trial_temp* twisted/plugins/dropin.cache \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis
-	@find imapd tests twisted benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@find imapd scripts tests twisted benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { \

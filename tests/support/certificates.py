@@ -30,13 +30,27 @@ def certificate_pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def _usage(authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 class Authority:
     """Signs server certificates for 127.0.0.1 and localhost."""
 
-    def __init__(self) -> None:
+    def __init__(self, common_name: str = "Test CA", days: int = 30) -> None:
         self.key = make_key()
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test CA")])
-        self.certificate = self._sign(name, name, self.key, authority=True, days=30)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        self.certificate = self._sign(name, name, self.key, authority=True, days=days)
 
     def _sign(
         self,
@@ -57,16 +71,25 @@ class Authority:
             .not_valid_before(now - timedelta(days=60))
             .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.BasicConstraints(authority, None), critical=True)
+            # Python 3.13 and later insist on the three that follow.
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                    self.key.public_key()
+                ),
+                False,
+            )
+            .add_extension(_usage(authority), critical=True)
         )
         if not authority:
+            names = [
+                x509.DNSName("localhost"),
+                x509.IPAddress(ip_address("127.0.0.1")),
+            ]
             builder = builder.add_extension(
-                x509.SubjectAlternativeName(
-                    [
-                        x509.DNSName("localhost"),
-                        x509.IPAddress(ip_address("127.0.0.1")),
-                    ]
-                ),
-                critical=False,
+                x509.SubjectAlternativeName(names), critical=False
             )
         return builder.sign(self.key, hashes.SHA256())
 
