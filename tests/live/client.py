@@ -176,6 +176,11 @@ class Client:
                 )
         return found
 
+    def selectable(self) -> list[str]:
+        """The folders that are more than a level of the hierarchy, sorted."""
+        hollow = {b"\\noselect", b"\\nonexistent"}
+        return sorted(n for n, words in self.folders().items() if not words & hollow)
+
     def select(self, folder: str, *, examine: bool = False) -> dict[bytes, int]:
         """Open a folder; return ``EXISTS``, ``UIDVALIDITY`` and ``UIDNEXT`` if told."""
         verb = b"EXAMINE " if examine else b"SELECT "

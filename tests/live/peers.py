@@ -90,8 +90,9 @@ class ImapdServer(PortServer):
         """
         command = [
             *_script("imapd-admin"),
+            *("hand-back", "--to", "courier"),
             *self._mail_options(),
-            *("hand-back", "--to", "courier", user),
+            user,
         ]
         done = subprocess.run(
             command,

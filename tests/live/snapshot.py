@@ -67,11 +67,7 @@ class Snapshot:
 def snapshot(server: Connectable, user: str) -> Snapshot:
     """Look at everything that ``user`` has, and change nothing."""
     with server.connect(user) as client:
-        folders = {
-            name: _folder(client, name)
-            for name, attributes in client.folders().items()
-            if not attributes & {b"\\noselect", b"\\nonexistent"}
-        }
+        folders = {name: _folder(client, name) for name in client.selectable()}
         return Snapshot(folders, frozenset(client.folders(b"LSUB")))
 
 
