@@ -9,6 +9,7 @@ from imapd.model.structure import Params
 
 _TOKEN = rb"[^\x00-\x20()<>@,;:\\\"/\[\]?=\x7f]++"
 _TYPE = re.compile(rb"[ \t]*+(%b)[ \t]*+/[ \t]*+(%b)" % (_TOKEN, _TOKEN))
+_LONE_TOKEN = re.compile(rb"[ \t]*+(%b)[ \t]*+(?:;|\Z)" % _TOKEN)
 _FIRST_TOKEN = re.compile(rb'[ \t"]*+(%b)' % _TOKEN)
 #: Values without quotes are taken up to a blank or ";" whatever they are made of:
 #: many a boundary holds "/" or "=" unquoted.
@@ -35,7 +36,8 @@ def content_type(
     match = _TYPE.match(value)
     if match is None:
         return None
-    return match[1], match[2], _parameters(value, match.end(), limits)
+    # With a ";" of our own: some senders forget the first.
+    return match[1], match[2], _parameters(b";" + value[match.end() :], 0, limits)
 
 
 #   disposition := "Content-Disposition" ":" disposition-type *(";" disposition-parm)
@@ -55,10 +57,11 @@ def disposition(
     return match[1], params
 
 
-def first_token(value: bytes) -> bytes | None:
-    """Return the token a value begins with, as for Content-Transfer-Encoding."""
-    match = _FIRST_TOKEN.match(without_comments(value))
-    return match[1] if match else None
+#   encoding := "Content-Transfer-Encoding" ":" mechanism      ; RFC 2045 §6.1
+def transfer_encoding(value: bytes) -> bytes:
+    """Return the mechanism as written; 7BIT if there is not one token."""
+    match = _LONE_TOKEN.match(without_comments(value))
+    return match[1] if match else b"7BIT"
 
 
 #   Language-List = Language-Tag *("," Language-Tag)      ; RFC 3282 §2

@@ -209,6 +209,7 @@ LINES = st.sampled_from(
 class FuzzTests(TestCase):
     @given(st.binary(max_size=400))
     def test_random_octets(self, message: bytes) -> None:
+        message = to_wire(message)
         root = parse(message)
         assert_consistent(self, message, root, "random")
         assert_sections_reassemble(self, message, root, "random")
@@ -216,6 +217,7 @@ class FuzzTests(TestCase):
     @given(st.lists(LINES, max_size=60))
     def test_random_lines(self, lines: list[bytes]) -> None:
         message = b"".join(lines)
+        message = to_wire(message)
         root = parse(message)
         assert_consistent(self, message, root, "lines")
         assert_sections_reassemble(self, message, root, "lines")
