@@ -270,7 +270,7 @@ class _Reader:
             top = self._open[-1]
             top.keys.append(key)
             closed = top.closed()
-            in_parens = top.kind is _Kind.GROUP and self._depth
+            in_parens = top.kind is _Kind.GROUP and self._depth > 0
             if in_parens and cursor.skip(b")"):
                 self._depth -= 1
                 closed = top.group()

@@ -225,6 +225,7 @@ CASES: dict[Rule, dict[str, tuple[bytes | Parts, object]]] = {
         "unknown": (b" 1 X", BAD),
         "none": (b" 1 ()", BAD),
         "open": (b" 1 (FLAGS", BAD),
+        "of CONDSTORE": (b" 1 MODSEQ", BAD),
         "modifiers": (b" 1 FLAGS (CHANGEDSINCE 1)", BAD),
         "no set": (b" FLAGS", BAD),
         "deepest": (
