@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from imapd.ids import LARGEST_NUMBER
 from imapd.model import utf7
 from imapd.model.sets import runs
+from imapd.wire.chars import ASTRING_CHARS, ATOM_CHARS
 
 NIL = b"NIL"
 
@@ -23,12 +24,8 @@ _PLAIN = re.compile(rb"[\t\x20!\x23-\x5b\x5d-\x7e]*")
 _QUOTABLE = re.compile(rb"[\t\x20-\x7e]*")
 _SPECIALS = re.compile(rb'(["\\])')
 
-#   ATOM-CHAR    = <any CHAR except atom-specials>           ; RFC 3501 §9
-#   ASTRING-CHAR = ATOM-CHAR / resp-specials                 ; resp-specials = "]"
-_ATOM = re.compile(rb"[!#$&'+\-./0-9:;<=>?@A-Z\[^_`a-z|}~,]+")
-_ASTRING_CHARS = re.compile(rb"[!#$&'+\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~,]+")
 #   flag = "\" atom / atom                                   ; RFC 3501 §9
-_FLAG = re.compile(rb"\\?" + _ATOM.pattern)
+_FLAG = re.compile(rb"\\?" + ATOM_CHARS.pattern)
 
 
 def without_nul(octets: bytes) -> bytes:
@@ -87,7 +84,7 @@ def atom_or_string(octets: bytes) -> bytes:
 
     The word NIL is quoted, lest a client takes it for nothing.
     """
-    if _ASTRING_CHARS.fullmatch(octets) and len(octets) <= QUOTED_OCTETS:
+    if ASTRING_CHARS.fullmatch(octets) and len(octets) <= QUOTED_OCTETS:
         return octets if octets.upper() != NIL else quoted(octets)
     return quoted_or_literal(octets)
 
@@ -116,11 +113,6 @@ def flag_list(flags: Iterable[bytes]) -> bytes:
 def is_flag(octets: bytes) -> bool:
     r"""Whether the octets are a ``flag`` of the grammar: ``\Seen``, ``$Junk``."""
     return _FLAG.fullmatch(octets) is not None
-
-
-def is_atom(octets: bytes) -> bool:
-    """Whether the octets are an ``atom`` of the grammar."""
-    return _ATOM.fullmatch(octets) is not None
 
 
 #   uid-set = (uniqueid / uid-range) *("," uid-set)          ; RFC 4315 §4

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from imapd.errors import ImapError
 from imapd.ids import Seq, Uid
 from imapd.model import utf7
+from imapd.wire.chars import TAG_CHARS
 from imapd.wire.encode import (
     NIL,
     flag_list,
@@ -26,8 +27,6 @@ from imapd.wire.encode import (
 TEXT_OCTETS = 900
 
 _UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
-#   tag = 1*<any ASTRING-CHAR except "+">                    ; RFC 3501 §9
-_TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
 #   resp-text-code = atom [SP 1*<any TEXT-CHAR except "]">]  ; RFC 3501 §9
 _CODE = re.compile(rb"[A-Za-z][A-Za-z0-9-]*(?: [\x20-\x5c\x5e-\x7e]+)?")
 
@@ -52,7 +51,7 @@ def tagged(
     With None for the tag, or with what is no tag, the answer is untagged, as for
     a command whose tag could not be read.  RFC 3501 §7.1.3.
     """
-    name = tag if tag is not None and _TAG.fullmatch(tag) else b"*"
+    name = tag if tag is not None and TAG_CHARS.fullmatch(tag) else b"*"
     return b"%b %b\r\n" % (name, status_line(condition, text, code))
 
 
