@@ -74,7 +74,7 @@ class ImapdServer(PortServer):
             *self._options,
         ]
         if os.getuid() == 0:
-            command.append("--allow-root")
+            command.append("--allow-root=yes")
         return Child(
             command,
             log=self.log_file,
