@@ -19,6 +19,7 @@ from twisted.logger import Logger
 
 from imapd.errors import InUse
 from imapd.store import fsops
+from imapd.store.maildir.names import unique_base
 
 _log = Logger()
 
@@ -82,27 +83,42 @@ def dot_lock(path: bytes, seconds: float) -> Iterator[None]:
         InUse: somebody else held it for all of the time.
     """
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            descriptor = fsops.open_exclusive(path)
-            break
-        except FileExistsError:
-            if _remove_if_stale(path):
-                continue
-            if time.monotonic() >= deadline:
-                raise InUse("The account is locked; try again") from None
-            time.sleep(_STEP_SECONDS)
+    draft = b"%b/tmp/%b.lock" % (os.path.dirname(path), unique_base())
+    identity = _write_draft(draft)
     try:
-        identity = _identity(os.fstat(descriptor))
-        # Who we are: the next one sees at once that we died.
-        with suppress(OSError):
-            fsops.write(descriptor, b"%d:%b" % (os.getpid(), _host_name()))
+        # A crash after link() leaves a lock that says whose it was.
+        while not _link(draft, path):
+            if not _remove_if_stale(path):
+                if time.monotonic() >= deadline:
+                    raise InUse("The account is locked; try again")
+                time.sleep(_STEP_SECONDS)
+    finally:
+        fsops.remove_if_there(draft)
+    try:
         yield
     finally:
-        fsops.close(descriptor)
         status = fsops.status_or_none(path)
         if status is not None and _identity(status) == identity:
             fsops.remove_if_there(path)
+
+
+def _write_draft(draft: bytes) -> tuple[int, int]:
+    """Write who we are: the next one sees at once if we died."""
+    descriptor = fsops.open_exclusive(draft)
+    try:
+        with suppress(OSError):  # on a full disk an empty lock must do
+            fsops.write(descriptor, b"%d:%b" % (os.getpid(), _host_name()))
+        return _identity(os.fstat(descriptor))
+    finally:
+        fsops.close(descriptor)
+
+
+def _link(draft: bytes, path: bytes) -> bool:
+    try:
+        fsops.link(draft, path)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _remove_if_stale(path: bytes) -> bool:

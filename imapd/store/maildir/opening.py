@@ -26,14 +26,14 @@ _DOVECOT: Final = (b"dovecot", b"subscriptions")
 _COURIER: Final = b"courierimap"
 
 
-def open_root(root: bytes, *, create_missing: bool, follow_links: bool) -> bool:
+def open_root(root: bytes, *, create_missing: bool) -> bool:
     """Make sure that there is a Maildir we may use; tell whether we may write it.
 
     Raises:
         Unavailable: there is none.
     """
     try:
-        if not _is_maildir(root, follow_links):
+        if not _is_maildir(root):
             if not create_missing:
                 refuse(root, "there is no Maildir, and none is to be made")
             _make(root)
@@ -43,7 +43,9 @@ def open_root(root: bytes, *, create_missing: bool, follow_links: bool) -> bool:
         if not os.access(directory, os.R_OK | os.X_OK, effective_ids=True):
             refuse(root, "we may not read it")
     writable = os.access(root, os.W_OK | os.X_OK, effective_ids=True)
-    if not writable:
+    if writable:
+        _complete(root)
+    else:
         _log.info("store: account {root!r} is served read-only", root=root)
     return writable
 
@@ -87,8 +89,8 @@ def write_namespace(root: bytes, style: NamespaceStyle) -> None:
     fsops.replace_file(root + b"/" + NAMESPACE_FILE, octets)
 
 
-def _is_maildir(root: bytes, follow_links: bool) -> bool:
-    status = fsops.status_or_none(root + b"/." if follow_links else root)
+def _is_maildir(root: bytes) -> bool:
+    status = fsops.status_or_none(root)
     if status is None:
         return False
     if not stat.S_ISDIR(status.st_mode):
@@ -116,6 +118,16 @@ def _make(root: bytes) -> None:
     for part in reversed(MESSAGE_DIRECTORIES):
         _make_directory(root + b"/" + part)
     _log.info("store: made the account {root!r}", root=root)
+
+
+def _complete(root: bytes) -> None:
+    """Make ``new`` and ``tmp`` where somebody removed them, as Dovecot does."""
+    try:
+        for part in MESSAGE_DIRECTORIES:
+            if not fsops.exists(root + b"/" + part):
+                _make_directory(root + b"/" + part)
+    except OSError as error:
+        refuse(root, repr(error))
 
 
 def _make_directory(directory: bytes) -> None:

@@ -11,6 +11,7 @@ account's high-water mark, the ``dovecot-uidlist`` and ``courierimapuiddb`` of t
 folders that are there, and the clock.
 """
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -59,7 +60,7 @@ def reserve(root: bytes, at_least: int, survey: Callable[[], int]) -> int:
         if _claim(root, counted, value):
             # A crash here leaves the text one behind: Dovecot then looks at the
             # counter, as we do.
-            fsops.replace_file(root + b"/" + FILE_NAME, b"%08x" % value)
+            _write(root, value)
             return value
     raise Unavailable("The mailbox cannot be made just now")
 
@@ -70,7 +71,7 @@ def raise_to(root: bytes, value: int) -> None:
         return
     counted = _counters(root)
     if (not counted or counted[-1] < value) and _claim(root, counted, value):
-        fsops.replace_file(root + b"/" + FILE_NAME, b"%08x" % value)
+        _write(root, value)
 
 
 def of_directory(directory: bytes) -> int:
@@ -119,6 +120,18 @@ def _written(root: bytes) -> int:
         if _HEX.fullmatch(text) and int(text, 16) <= LARGEST_PLAUSIBLE:
             return int(text, 16)
     return 0
+
+
+def _write(root: bytes, value: int) -> None:
+    """Replace the text.  No lock is held here, so the draft has a name of its own."""
+    draft = b"%b/tmp/imapd-uidvalidity.%08x.%d" % (root, value, os.getpid())
+    descriptor = fsops.open_exclusive(draft)
+    try:
+        fsops.write(descriptor, b"%08x" % value)
+        fsops.fsync(descriptor)
+    finally:
+        fsops.close(descriptor)
+    fsops.rename(draft, root + b"/" + FILE_NAME)
 
 
 def _claim(root: bytes, counted: list[int], value: int) -> bool:

@@ -1,0 +1,419 @@
+"""One user's mail: a Maildir++ as ``imapd.store.api.AccountStore``."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from imapd.errors import (
+    AlreadyExists,
+    Cannot,
+    HasChildren,
+    ImapError,
+    LimitReached,
+    NoPermission,
+    NoSuchMailbox,
+    UnsupportedUse,
+)
+from imapd.ids import INBOX, MailboxPath
+from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.model.mailbox import SPECIAL_USES, Folder, NamespaceStyle
+from imapd.store import fsops
+from imapd.store.cache import derived
+from imapd.store.cache.derived import DerivedDatabase
+from imapd.store.maildir import (
+    courier,
+    layout,
+    opening,
+    renaming,
+    settling,
+    uidvalidity,
+)
+from imapd.store.maildir import special_use as special_uses
+from imapd.store.maildir.accountlock import account_lock
+from imapd.store.maildir.folders import FolderTree, is_below, new_encoding
+from imapd.store.maildir.layout import NameEncoding
+from imapd.store.maildir.mailbox import MaildirMailbox
+from imapd.store.maildir.subscriptions import Subscriptions
+from imapd.store.state import AccountState
+
+_log = Logger()
+
+_FIRST_LOGIN = "first-login"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """What an administrator may say about all accounts."""
+
+    namespace: NamespaceStyle | None = None  # None: what the account's clients know
+    cache_directory: Path | None = None  # of this account; None: the Maildir itself
+    create_missing: bool = True
+    follow_links: bool = False  # folders, or the Maildir, may be symbolic links
+    #: For each use the name of the folder to make and subscribe at the first login.
+    special_use: Mapping[bytes, str] = field(default_factory=dict)
+
+
+class MaildirAccount:
+    """The mailboxes in one Maildir.  Its methods may run in any thread.
+
+    What changes the set of folders holds the account's lock, which other processes
+    of ours respect; Dovecot and Courier have none for it.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        options: StoreOptions | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        """Open the account; make it if it is not there and the options say so.
+
+        Raises:
+            Unavailable: there is no Maildir that we may use; the log says why.
+        """
+        self.options = options or StoreOptions()
+        self.limits = limits
+        follow = self.options.follow_links
+        # A link that may be followed is, once: what is below is named without it.
+        root = Path(os.path.realpath(root) if follow else os.path.abspath(root))
+        self.root = os.fsencode(root)
+        self.read_only = not opening.open_root(
+            self.root, create_missing=self.options.create_missing
+        )
+        self.tree = FolderTree(self.root, follow_links=follow)
+        self.state = AccountState(self.root)
+        self._cache = DerivedDatabase(self._cache_path())
+        self._subscriptions = Subscriptions(self.root, limits)
+        try:
+            with fsops.translate_errors("opening an account"):
+                self._namespace = self._first_look()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def namespace_style(self) -> NamespaceStyle:
+        """How this account's names look on the wire."""
+        return self.options.namespace or self._namespace
+
+    def close(self) -> None:
+        """Give back what is held."""
+        self.state.close()
+        self._cache.close()
+
+    # -- mailboxes --
+
+    def folders(self) -> list[Folder]:
+        """Every mailbox that is there, INBOX first, then sorted by path."""
+        with fsops.translate_errors("listing folders"):
+            paths = sorted(self.tree.listing())
+        uses = special_uses.assign(paths, self.state.special_uses())
+        return [Folder(path, uses.get(path)) for path in [INBOX, *paths]]
+
+    def mailbox(self, path: MailboxPath) -> MaildirMailbox:
+        """A mailbox, not yet synced.
+
+        Raises:
+            NoSuchMailbox: it is not there.
+            Unavailable: it is there and may not be opened; the log says why.
+        """
+        with fsops.translate_errors("opening a mailbox"):
+            name = self._existing(path)
+            directory = self.tree.directory(name)
+            if not self.read_only:
+                settling.settle_numbers(
+                    directory, name, self.state, self.limits.lock_seconds
+                )
+            return MaildirMailbox(
+                path,
+                Path(os.fsdecode(directory)),
+                cache=self._cache,
+                overflow=self.state,
+                take_over=courier.take_over,
+                new_uid_validity=self.reserve_uid_validity,
+                limits=self.limits,
+            )
+
+    def create(self, path: MailboxPath, special_use: bytes | None = None) -> None:
+        """Make a mailbox durably, as RFC 3501 §6.3.3 and RFC 6154 §3 want it.
+
+        Parents are not made: in Maildir++ a folder needs none.
+
+        Raises:
+            AlreadyExists, Cannot (the name cannot be stored), LimitReached,
+            UnsupportedUse: no mailbox can have this use, or another has it.
+        """
+        with self._changing("creating a mailbox"):
+            there = self.tree.listing()
+            name = self._check_new(path, there)
+            uses = self.state.special_uses()
+            if special_use is not None:
+                _check_use(special_use, uses, there)
+            self.tree.create(name, self._reserve())
+            # A crash here leaves the mailbox without its use, and no OK was said.
+            stale = [use for use, used in uses.items() if used == path]
+            if special_use is not None or stale:
+                kept = {use: uses[use] for use in uses if use not in stale}
+                added = {} if special_use is None else {special_use: path}
+                self.state.set_special_uses({**kept, **added})
+
+    def delete(self, path: MailboxPath) -> None:
+        """Remove a mailbox and its messages; mailboxes below it stay.
+
+        Raises:
+            NoSuchMailbox, Cannot (INBOX; files that are no mail), HasChildren
+            (only a parent).
+        """
+        if path == INBOX:
+            raise Cannot("INBOX cannot be deleted")
+        with self._changing("deleting a mailbox"):
+            name = self.tree.directory_name(path)
+            if name is None:
+                if self.tree.has_children(path):
+                    raise HasChildren("There are mailboxes below this name")
+                raise NoSuchMailbox("There is no such mailbox")
+            # Before it goes: a mailbox made again needs a greater UIDVALIDITY.
+            directory = self.tree.directory(name)
+            last = uidvalidity.of_directory(directory)
+            guid = uidvalidity.guid_of_directory(directory)
+            self.state.note_uid_validity(last)
+            uidvalidity.raise_to(self.root, last)
+            self.tree.remove(name)
+            self._forget(path, guid)
+
+    def rename(self, old: MailboxPath, new: MailboxPath) -> None:
+        """Rename a mailbox and all below it; INBOX: move its messages instead.
+
+        RFC 3501 §6.3.5.
+
+        Raises:
+            NoSuchMailbox, AlreadyExists, Cannot.
+        """
+        if old == INBOX:
+            self._rename_inbox(new)
+            return
+        with self._changing("renaming a mailbox"):
+            there = self.tree.listing()
+            moved = [path for path in there if path == old or is_below(path, old)]
+            if not moved:
+                raise NoSuchMailbox("There is no such mailbox")
+            if is_below(new, old):
+                raise Cannot("A mailbox cannot be moved below itself")
+            rest = {path: there[path] for path in there if path not in set(moved)}
+            targets = {path: new + path[len(old) :] for path in moved}
+            moves = [
+                (there[path], self._check_new(target, rest, there[path]))
+                for path, target in targets.items()
+            ]
+            self._check_new(new, rest)  # also where only a parent moves
+            renaming.rename_all(self.root, moves)
+            uses = self.state.special_uses()
+            if set(targets) & set(uses.values()):
+                self.state.set_special_uses(
+                    {use: targets.get(path, path) for use, path in uses.items()}
+                )
+
+    def _rename_inbox(self, new: MailboxPath) -> None:
+        """INBOX stays, empty; its messages get new UIDs in the new mailbox."""
+        self.create(new)
+        source, target = self.mailbox(INBOX), self.mailbox(new)
+        try:
+            found = source.sync(claim_recent=False)
+            target.sync(claim_recent=False)
+            # A crash in between leaves each message in one of the two, or in both.
+            target.copy_from(source, [one.uid for one in found.added], move=True)
+        finally:
+            source.close()
+            target.close()
+
+    # -- subscriptions --
+
+    def subscriptions(self) -> list[MailboxPath]:
+        """The subscribed names, whether or not they are there, sorted."""
+        with fsops.translate_errors("reading subscriptions"):
+            return self._subscriptions.paths()
+
+    def subscribe(self, path: MailboxPath) -> None:
+        """Add a name durably; one that is in it already is no error.
+
+        Raises:
+            Cannot: no mailbox can have the name.
+            LimitReached: there are too many.
+        """
+        with self._changing("subscribing"):
+            if path != INBOX:
+                layout.check_new_name(path, self.limits, NameEncoding.UTF7)
+            self._subscriptions.add(path, self._encoding_of(path))
+
+    def unsubscribe(self, path: MailboxPath) -> None:
+        """Remove a name durably; one that is not in it is no error."""
+        with self._changing("unsubscribing"):
+            self._subscriptions.remove(path)
+
+    # -- numbers --
+
+    def reserve_uid_validity(self) -> int:
+        """Give out a UIDVALIDITY that no mailbox here has had, and keep it.
+
+        Raises:
+            Unavailable, OverQuota, NoPermission: it cannot be written down.
+        """
+        with fsops.translate_errors("reserving a UIDVALIDITY"):
+            return self._reserve()
+
+    def _reserve(self) -> int:
+        known = self.state.uid_validity
+        least = known + 1 if known < uidvalidity.LARGEST_PLAUSIBLE else 1
+        value = uidvalidity.reserve(self.root, least, self._greatest_uid_validity)
+        self.state.note_uid_validity(value)
+        return value
+
+    def _greatest_uid_validity(self) -> int:
+        names = [b"", *self.tree.listing().values()]
+        directories = map(self.tree.directory, names)
+        return max(map(uidvalidity.of_directory, directories))
+
+    # -- how it is done --
+
+    @contextmanager
+    def _changing(self, doing: str) -> Iterator[None]:
+        """Hold the account; finish first what a crash left."""
+        if self.read_only:
+            raise NoPermission("This account cannot be changed")
+        with (
+            fsops.translate_errors(doing),
+            account_lock(self.root, self.limits.lock_seconds),
+        ):
+            if renaming.is_unfinished(self.root):
+                renaming.finish(self.root)
+            yield
+
+    def _existing(self, path: MailboxPath) -> bytes:
+        name = self.tree.directory_name(path)
+        if name is None:
+            raise NoSuchMailbox("There is no such mailbox")
+        return name
+
+    def _check_new(
+        self,
+        path: MailboxPath,
+        there: Mapping[MailboxPath, bytes],
+        like: bytes | None = None,
+    ) -> bytes:
+        """Return the directory name that a new mailbox gets, or say why not.
+
+        ``like`` is the name that it has now: its encoding is kept.
+        """
+        shown = None if like is None else layout.name_encoding(like)
+        encoding = shown or self._new_encoding(there)
+        if path == INBOX:
+            raise AlreadyExists("A mailbox of this name is there")
+        name = layout.check_new_name(path, self.limits, encoding)
+        if path in there:
+            raise AlreadyExists("A mailbox of this name is there")
+        if layout.normalised(path) in {layout.normalised(other) for other in there}:
+            raise AlreadyExists("A mailbox that looks the same is there")
+        if like is None and len(there) + 1 >= self.limits.mailbox_count:
+            raise LimitReached("There are too many mailboxes")
+        return name
+
+    def _new_encoding(self, there: Mapping[MailboxPath, bytes]) -> NameEncoding:
+        return new_encoding(there.values(), fsops.names(self.root))
+
+    def _encoding_of(self, path: MailboxPath) -> NameEncoding:
+        """How a subscription is written: as its folder, or as a new one would be."""
+        name = self.tree.directory_name(path)
+        shown = layout.name_encoding(name) if name else None
+        return shown or self._new_encoding(self.tree.listing())
+
+    def _forget(self, path: MailboxPath, guid: str) -> None:
+        """Drop what was kept of a mailbox that is gone; its loss is not an error."""
+        if guid:
+            self._cache.forget(guid)
+        with suppress(ImapError):
+            uses = self.state.special_uses()
+            if path in uses.values():
+                kept = {use: used for use, used in uses.items() if used != path}
+                self.state.set_special_uses(kept)
+            if guid:
+                self.state.forget_mailbox(guid)
+
+    # -- the first look --
+
+    def _first_look(self) -> NamespaceStyle:
+        """Finish what a crash left, and decide what is decided once."""
+        if self.read_only:
+            known = self.state.namespace_style
+            return known or opening.detect_namespace(self.root)
+        if renaming.is_unfinished(self.root) or self.tree.needs_sweep():
+            with account_lock(self.root, self.limits.lock_seconds):
+                renaming.finish(self.root)
+                self.tree.sweep()
+        style = self.state.namespace_style
+        if style is None:
+            style = self._decide_namespace()
+        self._settle_subscriptions()
+        if self.options.special_use and self.state.setting(_FIRST_LOGIN) is None:
+            self._make_special_uses()
+        return style
+
+    def _settle_subscriptions(self) -> None:
+        settling.settle_subscriptions(
+            self.root,
+            self._subscriptions,
+            self.state,
+            self._new_encoding(self.tree.listing()),
+            self.limits.lock_seconds,
+        )
+
+    def _decide_namespace(self) -> NamespaceStyle:
+        with account_lock(self.root, self.limits.lock_seconds):
+            known = self.state.namespace_style  # another process may have been faster
+            if known is not None:
+                return known
+            style = opening.detect_namespace(self.root)
+            opening.write_namespace(self.root, style)
+            self.state.set_namespace_style(style)
+            return style
+
+    def _make_special_uses(self) -> None:
+        """Make what the administrator wants every account to have, once."""
+        present = {folder.special_use for folder in self.folders()}
+        for use, name in self.options.special_use.items():
+            if use in present:
+                continue
+            path = tuple(name.split("/"))
+            try:
+                with suppress(AlreadyExists):
+                    self.create(path, use)
+                self.subscribe(path)
+            except ImapError as error:
+                _log.error(
+                    "store: {name!r} cannot be made in {root!r}: {error!r}",
+                    name=name,
+                    root=self.root,
+                    error=error,
+                )
+        self.state.set_setting(_FIRST_LOGIN, "done")
+
+    def _cache_path(self) -> bytes:
+        directory = self.options.cache_directory
+        if directory is None:
+            return self.root + b"/" + derived.FILE_NAME
+        with suppress(OSError):
+            directory.mkdir(mode=fsops.DIRECTORY_MODE, parents=True, exist_ok=True)
+        return os.fsencode(directory) + b"/" + derived.FILE_NAME
+
+
+def _check_use(
+    use: bytes, given: Mapping[bytes, MailboxPath], there: Mapping[MailboxPath, bytes]
+) -> None:
+    if use not in SPECIAL_USES:
+        raise UnsupportedUse("There is no such use")
+    if given.get(use) in there:
+        raise UnsupportedUse("Another mailbox has this use")
