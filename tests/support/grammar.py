@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.grammar_cursor import (
-    ASTRING_CHARS,
     ATOM,
     TEXT,
     Cursor,
@@ -406,7 +405,7 @@ COUNTS = {b"EXISTS": 0, b"RECENT": 0, b"EXPUNGE": 1}
 
 # --- responses ---------------------------------------------------------------------
 
-_TAG = re.compile(rb"(?!\+)(?:(?!\+)" + ASTRING_CHARS.pattern[:-1] + rb")+")
+_TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
 
 
 def response(cursor: Cursor) -> Response:
