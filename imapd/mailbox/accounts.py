@@ -47,12 +47,12 @@ class Accounts:
         )
 
     async def _release(self, key: Hashable) -> None:
-        lock = self._locks[key]
-        async with lock:
+        async with self._locks[key]:
             account = self._open[key]
             account.users -= 1
             if not account.users:
                 del self._open[key]
                 await account.close()
-        if not lock.waiting and not lock.locked and self._locks.get(key) is lock:
+        lock = self._locks.get(key)
+        if key not in self._open and lock is not None and not lock.locked:
             del self._locks[key]

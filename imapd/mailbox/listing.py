@@ -117,14 +117,13 @@ class Tree:
 
     def _matching(self, names: Iterable[str], request: ListMailboxes) -> set[str]:
         patterns = [request.reference + pattern for pattern in request.patterns]
-        matchers = [PatternMatcher(each, self._separator) for each in patterns]
+        matcher = PatternMatcher(patterns, self._separator)
         # INBOX has no case: RFC 3501 §5.1.
-        for_inbox = [PatternMatcher(each.upper(), self._separator) for each in patterns]
+        upper = PatternMatcher([each.upper() for each in patterns], self._separator)
         return {
             name
             for name in names
-            if any(each.matches(name) for each in matchers)
-            or (name == "INBOX" and any(each.matches(name) for each in for_inbox))
+            if matcher.matches(name) or (name == "INBOX" and upper.matches(name))
         }
 
 

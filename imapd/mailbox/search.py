@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 
-from imapd.errors import MessageGone
+from imapd.errors import MessageGone, SyntaxRejected
 from imapd.ids import Seq, Uid
 from imapd.mailbox.source import MessageSource
 from imapd.mime import dates, headers, scan, structure, text
@@ -35,6 +35,7 @@ from imapd.model.search import (
     Text,
     Within,
 )
+from imapd.model.structure import BodyPart
 
 BATCH_MESSAGES = 64
 
@@ -42,7 +43,16 @@ BATCH_MESSAGES = 64
 class Message:
     """One message as the keys see it; what needs the disk is read when asked."""
 
-    __slots__ = ("_meta", "_octets", "_source", "flags", "recent", "seq", "uid")
+    __slots__ = (
+        "_meta",
+        "_octets",
+        "_root",
+        "_source",
+        "flags",
+        "recent",
+        "seq",
+        "uid",
+    )
 
     def __init__(
         self,
@@ -59,6 +69,7 @@ class Message:
         self._source = source
         self._meta: MessageMeta | None = None
         self._octets: bytes | None = None
+        self._root: BodyPart | None = None
 
     @property
     def meta(self) -> MessageMeta:
@@ -81,9 +92,16 @@ class Message:
         """The header with the empty line."""
         return self.octets[: headers.header_end(self.octets)]
 
+    @property
+    def root(self) -> BodyPart:
+        """The structure."""
+        if self._root is None:
+            self._root = structure.parse(self.octets)
+        return self._root
+
     def forget(self) -> None:
         """Let the octets go."""
-        self._octets = None
+        self._octets = self._root = None
 
 
 Test = Callable[[Message], bool]
@@ -156,8 +174,10 @@ def _numbers(key: Numbers, largest: int) -> Test:
 
 def _leaf(key: SearchKey) -> Test:
     match key:
-        case All() | ModSeqAtLeast():
+        case All():
             return lambda message: True
+        case ModSeqAtLeast():
+            raise SyntaxRejected("MODSEQ is not offered here")
         case HasFlag(flag):
             return _has_flag(flag)
         case Size(larger, octets):
@@ -226,6 +246,7 @@ def _header(name: bytes, wanted: str) -> Test:
 
     def test(message: Message) -> bool:
         values = text.header_text(message.header, lower)
+        # An empty text asks only whether the field is there.  RFC 3501 §6.4.4.
         return any(not needle or needle in text.fold(value) for value in values)
 
     return test
@@ -235,22 +256,29 @@ def _body(wanted: str) -> Test:
     needle = text.fold(wanted)
 
     def test(message: Message) -> bool:
-        octets = message.octets
-        pieces = text.body_texts(octets, structure.parse(octets))
-        return not needle or any(needle in text.fold(piece) for piece in pieces)
+        return not needle or _found(
+            needle, text.body_texts(message.octets, message.root)
+        )
 
     return test
 
 
 def _text(wanted: str) -> Test:
     needle = text.fold(wanted)
-    body = _body(wanted)
 
     def test(message: Message) -> bool:
-        pieces = text.all_header_texts(message.header)
-        return any(needle in text.fold(piece) for piece in pieces) or body(message)
+        return (
+            not needle
+            or _found(needle, text.all_header_texts(message.header))
+            or _found(needle, text.part_header_texts(message.octets, message.root))
+            or _found(needle, text.body_texts(message.octets, message.root))
+        )
 
     return test
+
+
+def _found(needle: str, texts: Iterable[str]) -> bool:
+    return any(needle in text.fold(piece) for piece in texts)
 
 
 def matching(test: Test, messages: Sequence[Message]) -> list[tuple[Seq, Uid]]:

@@ -56,6 +56,7 @@ class ClientConnection(imap4.IMAP4Server):
         self._reading_paused = False
         self._waiter: Deferred[None] | None = None
         self._bad_commands = 0
+        self._refused_logins = 0
         self._turn_began = 0.0
         self._turn_to_tls = False
         self._finish_because: bytes | None = None

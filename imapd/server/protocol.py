@@ -6,6 +6,7 @@ Dispatch: a frame's name finds a row of ``COMMANDS``.  What a client sends while
 command runs waits unread, and beyond a bound the transport is paused.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,13 @@ from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP
 
 from imapd.auth import sasl
-from imapd.errors import ImapError, ServerBug, SyntaxRejected, WrongState
+from imapd.errors import (
+    AuthenticationFailed,
+    ImapError,
+    ServerBug,
+    SyntaxRejected,
+    WrongState,
+)
 from imapd.server import commands as handlers
 from imapd.server import logins
 from imapd.server.capabilities import offered, usable_mechanisms
@@ -38,6 +45,9 @@ from imapd.wire.framer import (
 from imapd.wire.strings import leading_tag
 
 _log = Logger()
+
+#   request-line = method SP request-target SP HTTP-version   ; RFC 9112 §3
+_HTTP = re.compile(rb"[A-Z]{3,8} [^ ]+ HTTP/")
 
 assert handlers.GROUPS  # importing them has filled the table
 
@@ -94,6 +104,10 @@ class ImapServer(ClientConnection):
 
     async def _frame(self, parts: tuple[bytes, ...]) -> None:
         tag: bytes | None = leading_tag(parts[0])
+        if _HTTP.match(parts[0]) and self.session.state is State.NOT_AUTHENTICATED:
+            # A browser was led here to make it send commands of somebody else's.
+            self.refuse(b"This is no web server")
+            return
         try:
             cursor = Cursor(parts, self.settings.limits)
             tag, name = grammar.command_start(cursor)
@@ -177,10 +191,14 @@ class ImapServer(ClientConnection):
 
     def _failed(self, tag: bytes | None, error: ImapError) -> None:
         self.send(response.error(tag, error))
+        limits = self.settings.limits
+        if isinstance(error, AuthenticationFailed):
+            self._refused_logins += 1
+            if self._refused_logins >= limits.sasl_attempts:
+                self.refuse(b"Too many logins refused")
         if error.condition != b"BAD":
             return
         self._bad_commands += 1
-        limits = self.settings.limits
         known = self.session.state is not State.NOT_AUTHENTICATED
         if self._bad_commands >= (
             limits.bad_commands if known else limits.preauth_bad_commands
@@ -209,8 +227,7 @@ class ImapServer(ClientConnection):
         """Ask the portal about a name and a password."""
         if self.portal is None:
             raise UnauthorizedLogin
-        credentials = sasl.Plain()
-        credentials.username, credentials.password = user, passwd
+        credentials = sasl.login_credentials(user, passwd)
         credentials.peer = self.peer_host  # for checkers that hold users to addresses
         return self.portal.login(credentials, None, IAccountIMAP)
 
@@ -260,7 +277,8 @@ class ImapServer(ClientConnection):
     @property
     def secure(self) -> bool:
         """Whether the connection has TLS."""
-        return ISSLTransport.providedBy(self.transport)
+        # Behind a wrapper (haproxy:) the transport keeps what it provided at first.
+        return bool(self.startedTLS) or ISSLTransport.providedBy(self.transport)
 
     @property
     def may_start_tls(self) -> bool:

@@ -38,11 +38,11 @@ async def login(session: Session, arguments: Login) -> Completed:
     """Log in with a password in the clear, inside TLS.  RFC 3501 §6.2.3."""
     if not session.connection.may_send_password:
         raise PrivacyRequired("A password may only be sent through TLS")
-    credentials = sasl.Plain()
-    message = b"\0%b\0%b" % (arguments.user, arguments.password)
-    _answer(
-        session, b"LOGIN", credentials, message
-    )  # one rule for names, however they come
+    try:
+        credentials = sasl.login_credentials(arguments.user, arguments.password)
+    except LoginRefused as error:
+        session.connection.refused(b"LOGIN", error.reason)
+        raise
     await session.connection.log_in(b"LOGIN", credentials)
     return logged_in(session)
 

@@ -1,0 +1,220 @@
+"""Each limit answers as it says: before login, after it, with and without waiting."""
+
+import unittest
+
+from imapd.limits import Limits
+from tests.support.server import Server
+
+
+class PreAuthTests(unittest.TestCase):
+    def setUp(self) -> None:
+        self.server = Server(self)
+        self.client = self.server.connect()
+
+    def test_line(self) -> None:
+        self.client.write(b"a LOGIN " + b"x" * 8300 + b"\r\n")
+        self.assertIn(b"[TOOBIG]", self.client.raw)
+
+    def test_an_endless_line_costs_little(self) -> None:
+        for _ in range(200):
+            self.client.protocol.dataReceived(b"x" * 4096)
+        self.assertLess(self.client.protocol.framer.buffered, 100_000)
+
+    def test_literal(self) -> None:
+        self.client.write(b"a LOGIN {1025}\r\n")
+        self.assertIn(b"a NO [TOOBIG]", self.client.raw)
+        self.client.write(b"b LOGIN {5}\r\n")
+        self.assertTrue(self.client.raw.startswith(b"+ "))
+
+    def test_literal_count(self) -> None:
+        self.client.write(b"a LOGIN {1+}\r\nx {1+}\r\ny {1+}\r\nz\r\nb NOOP\r\n")
+        self.assertIn(b"a NO [LIMIT]", self.client.raw)
+        self.assertIn(b"b OK", self.client.raw)
+
+    def test_literals_that_are_none(self) -> None:
+        for text in ("{-1}", "{1e3}", "{ 5}", "{+}", "{4294967296}", "{99999999999}"):
+            client = self.server.connect()
+            client.command(f"LOGIN {text}")
+            self.assertIn(b" BAD ", client.raw, text)
+            self.assertNotIn(b"+ ", client.raw, text)
+
+    def test_nesting(self) -> None:
+        self.client.bad("ID ((((((")
+        self.client.ok("ID NIL")
+
+    def test_deadline_is_absolute(self) -> None:
+        for _ in range(7):
+            self.server.clock.advance(8.5)
+            self.client.write(b"")
+            self.client.protocol.dataReceived(b"x")
+        self.assertFalse(self.client.protocol._closing)
+        self.server.clock.advance(1)
+        self.client.receive()
+        self.assertIn(b"* BYE ", self.client.raw)
+
+    def test_browsers_are_turned_away(self) -> None:
+        self.client.write(
+            b"POST / HTTP/1.1\r\nHost: x\r\n\r\na LOGIN alice wonderland\r\n"
+        )
+        self.assertTrue(self.client.raw.startswith(b"* BYE "), self.client.raw)
+        self.assertNotIn(b"a OK", self.client.raw)
+
+    def test_logins_refused_end_it(self) -> None:
+        for _ in range(9):
+            self.client.no("LOGIN alice wrong")
+        self.client.command("LOGIN alice wrong")
+        self.assertIn(b"* BYE ", self.client.raw)
+
+    def test_connections_of_an_address(self) -> None:
+        from imapd.server.counts import ConnectionCounts
+
+        limits = Limits(address_connections=2)
+        server = Server(self, limits=limits, counts=ConnectionCounts(limits))
+        one, _two = server.connect(), server.connect()
+        three = server.connect()
+        self.assertIn(b"* BYE [LIMIT]", three.raw)
+        one.hang_up()
+        self.assertIn(b"* OK ", server.connect().raw)
+
+    def test_connections_of_a_user(self) -> None:
+        from imapd.server.counts import ConnectionCounts
+
+        limits = Limits(user_address_connections=1, user_connections=2)
+        server = Server(self, limits=limits, counts=ConnectionCounts(limits))
+        one = server.login()
+        two = server.connect()
+        self.assertIn(b"[LIMIT]", two.no("LOGIN alice wonderland"))
+        two.ok("LOGIN bob builder")
+        three = server.connect("198.51.100.9")
+        three.ok("LOGIN alice wonderland")
+        four = server.connect("198.51.100.10")
+        four.no("LOGIN alice wonderland")
+        one.ok("LOGOUT")
+        four.ok("LOGIN alice wonderland")
+
+
+class PostAuthTests(unittest.TestCase):
+    def setUp(self) -> None:
+        self.server = Server(self)
+        self.client = self.server.login(select="INBOX")
+
+    def test_command_octets(self) -> None:
+        self.client.write(b"a SEARCH SUBJECT " + b"x" * 66000 + b"\r\n")
+        self.assertIn(b"[TOOBIG]", self.client.raw)
+
+    def test_literal(self) -> None:
+        self.client.write(b"a SEARCH SUBJECT {102401}\r\n")
+        self.assertIn(b"a NO [TOOBIG]", self.client.raw)
+        self.client.write(b"b SEARCH SUBJECT {102401+}\r\n" + b"x" * 102401 + b"\r\n")
+        self.assertIn(b"b NO [TOOBIG]", self.client.raw)
+        self.client.ok("NOOP")
+
+    def test_literals_in_all(self) -> None:
+        octets = b"x" * 100_000
+        self.client.write(
+            b"a SEARCH" + b" SUBJECT {100000+}\r\n%b" % octets * 11 + b"\r\n"
+        )
+        self.assertIn(b"a NO [TOOBIG]", self.client.raw)
+        self.client.ok("NOOP")
+
+    def test_literal_count(self) -> None:
+        self.client.write(b"a SEARCH" + b" SUBJECT {0+}\r\n" * 1001 + b"\r\n")
+        self.assertIn(b"a NO [LIMIT]", self.client.raw)
+        self.client.ok("NOOP")
+
+    def test_nesting(self) -> None:
+        for depth in (33, 4000, 20000):
+            self.client.command("SEARCH " + "(" * depth + "ALL" + ")" * depth)
+            self.assertRegex(self.client.raw, rb" (NO|BAD) ", f"depth {depth}")
+        self.client.ok("SEARCH " + "(" * 31 + "ALL" + ")" * 31)
+
+    def test_search_keys(self) -> None:
+        self.client.command("SEARCH " + "NOT " * 10_000 + "ALL")
+        self.assertRegex(self.client.raw, rb" (NO|BAD) ")
+        self.client.command("SEARCH " + "OR SEEN " * 5000 + "ALL")
+        self.assertRegex(self.client.raw, rb" (NO|BAD) ")
+        self.client.ok("SEARCH " + "OR SEEN " * 240 + "ALL")
+        self.client.ok("SEARCH " + "NOT " * 490 + "ALL")
+
+    def test_mailbox_names(self) -> None:
+        for name in (
+            "x" * 1001,
+            "x" * 256,
+            "/".join(["x"] * 33),
+            "a//b",
+            "a/../b",
+            "..",
+            "a.b",
+            "&AAE-",
+            "&Jjo",
+        ):
+            self.client.command(f'CREATE "{name}"')
+            self.assertRegex(self.client.raw, rb" (NO|BAD) ", name)
+        self.assertEqual(self.client.ok('LIST "" *').count(b"* LIST"), 1)
+
+    def test_keywords(self) -> None:
+        self.client.append(b"Subject: x\r\n\r\nx\r\n")
+        self.client.command("STORE 1 +FLAGS (" + "k" * 65 + ")")
+        self.assertRegex(self.client.raw, rb" (NO|BAD) ")
+        self.client.ok("STORE 1 +FLAGS (" + "k" * 64 + ")")
+        many = " ".join(f"k{n}" for n in range(40))
+        self.client.ok(f"STORE 1 +FLAGS ({many})")
+        self.assertIn(b"k39", self.client.ok("FETCH 1 FLAGS"))
+
+    def test_append(self) -> None:
+        self.assertIn(b"[TOOBIG]", self.client.no("APPEND INBOX {52428801}"))
+        self.client.write(b"a APPEND INBOX {5}\r\n")
+        self.assertTrue(self.client.raw.startswith(b"+ "))
+        self.client.write(b"abcde\r\n")
+        self.assertIn(b"a OK", self.client.raw)
+
+    def test_idle_time(self) -> None:
+        self.server.clock.advance(1799)
+        self.client.ok("NOOP")
+        self.server.clock.advance(1799)
+        self.client.receive()
+        self.assertEqual(self.client.raw, b"")
+        self.server.clock.advance(2)
+        self.client.receive()
+        self.assertIn(b"* BYE ", self.client.raw)
+
+    def test_octets_ahead_pause_the_client(self) -> None:
+        # The client does not read: its commands wait, and then its octets do.
+        self.client.protocol.gate.pauseProducing()
+        for _ in range(100):
+            if self.client.transport.producerState == "paused":
+                break
+            self.client.protocol.dataReceived(b"a NOOP\r\n" * 1000)
+        self.assertEqual(self.client.transport.producerState, "paused")
+        self.assertLess(self.client.protocol.framer.buffered, 100_000)
+        self.client.protocol.gate.resumeProducing()
+        self.client.receive()
+        self.assertEqual(self.client.transport.producerState, "producing")
+        self.client.ok("NOOP")
+
+    def test_a_client_that_does_not_read_is_dropped(self) -> None:
+        self.client.protocol.gate.pauseProducing()
+        self.server.clock.advance(299)
+        self.assertTrue(self.client.transport.connected)
+        self.server.clock.advance(2)
+        self.assertFalse(self.client.transport.connected)
+
+    def test_id_pairs(self) -> None:
+        pairs = " ".join(f'"k{n}" "v"' for n in range(31))
+        self.assertIn(b"[LIMIT]", self.client.no(f"ID ({pairs})"))
+
+    def test_tag(self) -> None:
+        self.client.write(b"x" * 65 + b" NOOP\r\n")
+        self.assertIn(b" BAD ", self.client.raw)
+        self.client.write(b"x" * 64 + b" NOOP\r\n")
+        self.assertIn(b" OK ", self.client.raw)
+
+    def test_sequence_set(self) -> None:
+        numbers = ",".join(str(n) for n in range(1, 20_000, 2))
+        self.client.bad(f"FETCH {numbers[:60000].rstrip(',')} FLAGS")
+        self.client.ok("UID FETCH 1:4294967295 FLAGS")
+        self.client.bad("UID FETCH 1:4294967296 FLAGS")
+
+    def test_list_patterns(self) -> None:
+        self.client.ok("CREATE " + "a" * 100)
+        self.client.ok('LIST "" "' + "*a" * 400 + 'b"')
