@@ -1,6 +1,7 @@
 """What the operations on one Maildir folder share: its files, tables and rules."""
 
 import errno
+import math
 import os
 import stat
 import zlib
@@ -150,9 +151,10 @@ class MailboxCore:
 
     # -- writing --
 
-    def lock(self) -> MailboxLock:
+    def lock(self, at_most_seconds: float = math.inf) -> MailboxLock:
         """Return both locks, not yet taken."""
-        return MailboxLock(self.directory, self.limits.lock_seconds)
+        seconds = min(self.limits.lock_seconds, at_most_seconds)
+        return MailboxLock(self.directory, seconds)
 
     def require_writable(self) -> None:
         """Refuse a change of a mailbox that cannot be changed.

@@ -124,9 +124,9 @@ class MaildirDelivery:
 
     def end(self) -> None:
         """Finish the message: its contents survive power loss when this returns."""
-        draft, descriptor = self.drafts[-1], self._descriptor
-        if descriptor is None:
+        if self._descriptor is None:
             raise Unavailable("No message was begun")
+        draft = self.drafts[-1]
         held, self._held = self._held, b""
         with fsops.translate_errors("storing a message"):
             if held:
@@ -134,7 +134,7 @@ class MaildirDelivery:
             if draft.date_seconds is not None:
                 fsops.set_times(draft.path, draft.date_seconds * _NANOSECONDS)
             # Never tried a second time: after a failure the kernel forgets.
-            fsops.fsync(descriptor)
+            fsops.fsync(self._descriptor)
             self._finish_descriptor()
         draft.on_disk = draft.size if draft.bare else draft.size - draft.line_end_count
 

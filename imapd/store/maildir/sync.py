@@ -34,6 +34,8 @@ _log = Logger()
 SCAN_COUNT: Final = 4
 #: The same at the first sync, in which a message missed is one given a new UID.
 FIRST_SCAN_COUNT: Final = 10
+#: How long a sync waits to number new mail, before it shows the rest without.
+SYNC_LOCK_SECONDS: Final = 2.0
 #: A second name of one inode is a move in progress until it is this old.
 _MOVE_SECONDS: Final = 2.0
 _NEW: Final = b"new/"
@@ -222,7 +224,7 @@ def _number(core: MailboxCore, found: _Found) -> None:
 def _number_locked(core: MailboxCore, found: _Found) -> None:
     """Give UIDs to messages that have none, in the order Dovecot would."""
     validity = core.uidlist.table.uid_validity
-    with core.lock() as lock:
+    with core.lock(SYNC_LOCK_SECONDS) as lock:
         refresh_locked(core, lock)
         if core.uidlist.table.uid_validity != validity:
             raise Unavailable("The mailbox was renumbered; try again")

@@ -36,6 +36,7 @@ FILE_NAME: Final = b"dovecot-uidlist"
 SALVAGE_MARGIN: Final = 10_000
 _MOST_OCTETS: Final = 1 << 30
 _REWRITE_AT_LEAST_LINES: Final = 64
+_MOST_COPIES: Final = 8  # of broken files; the first ones tell most
 
 
 class UidList:
@@ -292,17 +293,17 @@ class UidList:
 
     def _keep_aside(self) -> None:
         """Keep a copy of the broken file; a crash leaves it with both names."""
-        aside = b"%b.broken-%d" % (self.path, time.time())
-        try:
-            status = fsops.status(self.path)
-            if not stat.S_ISREG(status.st_mode):
-                fsops.rename(self.path, aside)
-            else:
-                fsops.link(self.path, aside)
-        except (FileExistsError, FileNotFoundError) as error:
-            _log.warn(
-                "store: no copy of {path!r}: {error!r}", path=self.path, error=error
-            )
+        directory, _, name = self.path.rpartition(b"/")
+        prefix = name + b".broken-"
+        aside = b"%b/%b%d" % (directory, prefix, time.time_ns() // 1000)
+        copies = [one for one in fsops.names(directory) if one.startswith(prefix)]
+        status = fsops.status_or_none(self.path)
+        if status is None:
+            return
+        if not stat.S_ISREG(status.st_mode):
+            fsops.rename(self.path, aside)
+        elif len(copies) < _MOST_COPIES:
+            fsops.link(self.path, aside)
 
 
 def _read_anyhow(path: bytes) -> bytes:

@@ -1,0 +1,410 @@
+"""One folder: what sync, STORE, EXPUNGE, APPEND, COPY and MOVE leave on disk."""
+
+import os
+import time
+
+from imapd.errors import (
+    Cannot,
+    ImapError,
+    InUse,
+    LimitReached,
+    MessageGone,
+    ReadOnly,
+    Unavailable,
+)
+from imapd.ids import Octets, Uid
+from imapd.limits import Limits
+from imapd.model.flags import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
+from imapd.model.mailbox import Derived
+from imapd.store import locks
+from imapd.store.maildir.takeover import TakenOver
+from tests.store.folders import LONG_AGO, FolderTestCase, append, settle, uids_of
+
+
+class SyncTests(FolderTestCase):
+    def test_order_of_new_messages(self) -> None:
+        for name in (
+            "1600000001.P1.h",
+            "1600000000.M20P1.h",
+            "1600000000.M3P1.h",
+            "x.h",
+        ):
+            self.deliver(name)
+        box = self.open()
+        box.sync(True)
+        table = (self.folder() / "dovecot-uidlist").read_text().splitlines()[1:]
+        self.assertEqual(
+            [line.split(":")[1] for line in table],
+            ["x.h", "1600000000.M3P1.h", "1600000000.M20P1.h", "1600000001.P1.h"],
+        )
+
+    def test_recent_moves_on_only_when_claimed(self) -> None:
+        path = self.deliver("1600000000.M1P1.h")
+        box = self.open()
+        self.assertTrue(box.sync(False).added[0].recent)
+        self.assertTrue(path.exists())
+        self.assertFalse(box.sync(True).added)
+        self.assertEqual(os.listdir(self.folder() / "cur"), ["1600000000.M1P1.h:2,"])
+        self.assertFalse(self.open().sync(True).added[0].recent)
+
+    def test_foreign_changes(self) -> None:
+        cur = self.folder() / "cur"
+        for number in range(3):
+            self.deliver(f"160000000{number}.M1P1.h:2,", part="cur")
+        box = self.open()
+        box.sync(True)
+        settle()
+        box.sync(True)
+        self.assertFalse(box.changed())
+        os.rename(cur / "1600000000.M1P1.h:2,", cur / "1600000000.M1P1.h:2,FS")
+        os.unlink(cur / "1600000001.M1P1.h:2,")
+        self.deliver("1600000009.M1P1.h")
+        self.assertTrue(box.changed())
+        changes = box.sync(True)
+        self.assertEqual(changes.flags, {1: {FLAGGED, SEEN}})
+        self.assertEqual(changes.expunged, [2])
+        self.assertEqual(uids_of(changes), [4])
+
+    def test_an_expunged_message_that_comes_back_is_a_new_one(self) -> None:
+        path = self.deliver("1600000000.M1P1.h:2,", part="cur")
+        self.deliver("1600000001.M1P1.h:2,", part="cur")
+        box = self.open()
+        box.sync(True)
+        aside = self.root / "aside"
+        os.rename(path, aside)
+        self.assertEqual(box.sync(True).expunged, [1])
+        os.rename(aside, path)
+        self.assertEqual(uids_of(box.sync(True)), [3])
+        self.assertEqual(uids_of(self.open().sync(True)), [2, 3])
+
+    def test_duplicates_get_names_of_their_own(self) -> None:
+        cases = {
+            "new and cur": ("new", "a.M1P1.h", "cur", "a.M1P1.h:2,S"),
+            "twice in cur": ("cur", "a.M1P1.h:2,", "cur", "a.M1P1.h:2,F"),
+        }
+        for name, (part, first, other_part, second) in cases.items():
+            box = self.open(name)
+            self.deliver(first, b"one\n\n", box=name, part=part)
+            self.deliver(second, b"two\n\n", box=name, part=other_part)
+            box.sync(False)
+            box.sync(False)
+            settle()
+            box.sync(False)
+            contents = {
+                box.read(uid) for uid in map(Uid, uids_of(self.open(name).sync(False)))
+            }
+            self.assertEqual(contents, {b"one\n\n", b"two\n\n"}, name)
+
+    def test_what_is_no_message_is_no_message(self) -> None:
+        cur = self.folder() / "cur"
+        os.mkfifo(cur / "1600000000.M1P1.h:2,")
+        (cur / "1600000001.M1P1.h:2,").mkdir()
+        (cur / "1600000002.M1P1.h:2,").symlink_to("/etc/passwd")
+        (cur / ".hidden").write_bytes(b"x")
+        (cur / "line\nend:2,").write_bytes(b"x")
+        (cur / ":2,S").write_bytes(b"x")
+        self.deliver("1600000003.M1P1.h")
+        box = self.open()
+        self.assertEqual(uids_of(box.sync(True)), [1])
+        self.assertEqual(list(box.meta([Uid(1), Uid(2)])), [1])
+
+    def test_a_message_that_became_something_else(self) -> None:
+        for kind in ("fifo", "directory", "link"):
+            name = f"{kind}.M1P1.h:2,"
+            path = self.deliver(name, box=kind, part="cur")
+            box = self.open(kind)
+            box.sync(True)
+            path.unlink()
+            if kind == "fifo":
+                os.mkfifo(path)
+            elif kind == "directory":
+                path.mkdir()
+            else:
+                path.symlink_to("/etc/passwd")
+            with self.assertRaises(Unavailable, msg=kind):
+                box.read(Uid(1))
+            self.assertEqual(box.meta([Uid(1)]), {}, kind)
+
+    def test_links_in_place_of_directories(self) -> None:
+        folder = self.folder()
+        other = self.folder("other")
+        for part in ("cur", "new"):
+            (folder / part).rmdir()
+            (folder / part).symlink_to(other / part)
+            with self.assertRaises(ImapError):
+                self.open().sync(True)
+            (folder / part).unlink()
+            (folder / part).mkdir()
+
+    def test_read_only(self) -> None:
+        self.deliver("1600000000.M1P1.h:2,", part="cur")
+        self.open().sync(True)
+        self.deliver("1600000001.M1P1.h")
+        box = self.open(read_only=True)
+        self.assertEqual(uids_of(box.sync(True)), [1, 2])
+        self.assertEqual(len(os.listdir(self.folder() / "new")), 1)
+        for action in (
+            lambda: box.expunge([Uid(1)]),
+            lambda: box.store_flags([Uid(1)], StoreMode.ADD, [SEEN]),
+            box.begin_delivery,
+        ):
+            with self.assertRaises(ReadOnly):
+                action()
+        self.deliver("1600000000.M1P1.h", box="bare")
+        bare = [self.open("bare", read_only=True) for _ in range(2)]
+        for one in bare:
+            self.assertEqual(uids_of(one.sync(True)), [1])
+        self.assertEqual(bare[0].uid_validity, bare[1].uid_validity)
+        self.assertFalse((self.folder("bare") / "dovecot-uidlist").exists())
+
+    def test_taking_over(self) -> None:
+        for number in range(3):
+            self.deliver(f"160000000{number}.M1P1.h:2,S", part="cur")
+        self.taken = TakenOver(
+            77,
+            40,
+            [(Uid(12), b"1600000002.M1P1.h"), (Uid(30), b"1600000001.M1P1.h")],
+            [b"Red"],
+            {b"1600000001.M1P1.h": frozenset({b"Red", b"Blue"})},
+        )
+        box = self.open()
+        changes = box.sync(True)
+        self.assertEqual(uids_of(changes), [12, 30, 40])
+        self.assertEqual((box.uid_validity, box.uid_next), (77, 41))
+        self.assertEqual(changes.added[1].flags, {SEEN, b"Red", b"Blue"})
+
+    def test_old_litter_goes(self) -> None:
+        tmp = self.folder() / "tmp"
+        (tmp / "young").write_bytes(b"")
+        self.open().sync(True)
+        self.assertTrue((tmp / "young").exists())
+
+
+class ChangeTests(FolderTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        for number in range(3):
+            self.deliver(f"160000000{number}.M1P1.h,S=9:2,PX,extra", part="cur")
+        self.box = self.open()
+        self.box.sync(True)
+
+    def names(self) -> list[str]:
+        return sorted(os.listdir(self.folder() / "cur"))
+
+    def test_unknown_letters_and_extras_stay(self) -> None:
+        cases = [
+            (StoreMode.ADD, [SEEN, ANSWERED, b"Red"], "PRSXa"),
+            (StoreMode.REMOVE, [b"\\SEEN", b"red"], "PRX"),
+            (StoreMode.REPLACE, [DELETED, b"RED", b"\\Recent"], "PTXa"),
+            (StoreMode.REPLACE, [], "PX"),
+        ]
+        for mode, flags, letters in cases:
+            self.box.store_flags([Uid(1)], mode, flags)
+            self.assertEqual(
+                self.names()[0], f"1600000000.M1P1.h,S=9:2,{letters},extra", flags
+            )
+
+    def test_flags_start_from_the_disk(self) -> None:
+        cur = self.folder() / "cur"
+        old, new = (cur / f"1600000000.M1P1.h,S=9:2,{f},extra" for f in ("PX", "FPX"))
+        os.rename(old, new)
+        changes = self.box.store_flags([Uid(1)], StoreMode.ADD, [SEEN])
+        self.assertEqual(changes.flags, {1: {SEEN, FLAGGED}})
+        os.unlink(cur / "1600000000.M1P1.h,S=9:2,FPSX,extra")
+        changes = self.box.store_flags([Uid(1), Uid(9)], StoreMode.ADD, [DELETED])
+        self.assertEqual(changes.expunged, [1, 9])
+        with self.assertRaises(MessageGone):
+            self.box.read(Uid(1))
+
+    def test_expunge_looks_at_the_disk(self) -> None:
+        self.box.store_flags([Uid(1), Uid(2)], StoreMode.ADD, [DELETED])
+        cur = self.folder() / "cur"
+        os.rename(
+            cur / "1600000000.M1P1.h,S=9:2,PTX,extra",
+            cur / "1600000000.M1P1.h,S=9:2,PX,extra",
+        )
+        changes = self.box.expunge([Uid(1), Uid(2), Uid(3)])
+        self.assertEqual(changes.expunged, [2])
+        self.assertEqual(len(self.names()), 2)
+
+    def test_more_keywords_than_letters(self) -> None:
+        words = [b"word%02d" % number for number in range(40)]
+        changes = self.box.store_flags([Uid(2)], StoreMode.ADD, words)
+        self.assertEqual(changes.flags[Uid(2)], frozenset(words))
+        fresh = self.open()
+        state = next(one for one in fresh.sync(True).added if one.uid == 2)
+        self.assertEqual(state.flags, frozenset(words))
+        other = self.open("other")
+        other.sync(True)
+        copied = other.copy_from(fresh, [Uid(2)], True)
+        self.assertEqual(copied.target.added[0].flags, frozenset(words))
+        self.assertEqual(
+            fresh.guid in self.overflow.kept and self.overflow.kept[fresh.guid], {}
+        )
+        self.box = self.open("third", limits=Limits(keyword_count=30))
+        self.box.sync(True)
+        uid = append(self.box, b"x: y\r\n\r\n")
+        for bad, error in (
+            (words, LimitReached),
+            ([b"x" * 65], LimitReached),
+            ([b"a b"], Cannot),
+        ):
+            with self.assertRaises(error):
+                self.box.store_flags([uid], StoreMode.ADD, bad)
+
+    def test_a_letter_without_a_name(self) -> None:
+        self.deliver("1700000000.M1P1.h:2,c", part="cur")
+        changes = self.box.sync(True)
+        self.assertEqual(changes.added[0].flags, {b"unknown-2"})
+        self.box.store_flags([Uid(1)], StoreMode.ADD, [b"A", b"B", b"C"])
+        self.assertTrue(self.names()[0].endswith(":2,PXabd,extra"))
+        self.box.store_flags([Uid(4)], StoreMode.REMOVE, [b"unknown-2"])
+        self.assertTrue(self.names()[3].endswith(":2,"))
+
+
+class DeliveryTests(FolderTestCase):
+    CASES = {
+        "plain": (b"a: b\r\n\r\nhi\r\n", b"a: b\n\nhi\n", 12),
+        "no last line end": (b"a: b\r\n\r\nhi", b"a: b\n\nhi", 10),
+        "bare LF late": (b"a: b\r\n\r\nhi\nyou\r\n", b"a: b\r\n\r\nhi\nyou\r\n", 17),
+        "bare CR": (b"a: b\r\n\r\nh\ri\r\n", b"a: b\r\n\r\nh\ri\r\n", 13),
+        "last CR": (b"a: b\r\n\r\nhi\r", b"a: b\r\n\r\nhi\r", 11),
+        "CR CR LF": (b"a\r\r\nb\r\n", b"a\r\r\nb\r\n", 7),
+        "all LF": (b"a: b\n\nhi\n", b"a: b\n\nhi\n", 12),
+        "NUL": (b"a\0b\r\n", b"a\0b\n", 5),
+        "empty": (b"", b"", 0),
+    }
+
+    def test_line_ends_and_sizes_at_any_cut(self) -> None:
+        box = self.open()
+        box.sync(True)
+        for name, (sent, stored, size) in self.CASES.items():
+            for cut in range(len(sent) + 1):
+                delivery = box.begin_delivery()
+                delivery.begin([], LONG_AGO)
+                delivery.write(sent[:cut])
+                delivery.write(sent[cut:])
+                delivery.end()
+                uid = box.commit(delivery).uids[0]
+                case = f"{name}, cut at {cut}"
+                self.assertEqual(box.read(uid), stored, case)
+                meta = box.meta([uid])[uid]
+                self.assertEqual(meta.rfc822_size, size, case)
+                self.assertEqual(meta.internal_date_seconds, LONG_AGO, case)
+                if cut == 0:
+                    written = max(os.listdir(self.folder() / "new"))
+                    self.assertIn(f",S={len(stored)},W={size}", written, case)
+
+    def test_abort_and_modes(self) -> None:
+        box = self.open()
+        box.sync(True)
+        delivery = box.begin_delivery()
+        delivery.begin([], None)
+        delivery.write(b"x")
+        delivery.abort()
+        delivery.abort()
+        self.assertEqual(os.listdir(self.folder() / "tmp"), [])
+        append(box, b"x: y\r\n", [SEEN])
+        for path in self.folder().rglob("*"):
+            if path.is_file():
+                self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+
+    def test_copy_keeps_what_belongs_to_a_message(self) -> None:
+        box, other = self.open(), self.open("other")
+        box.sync(True)
+        other.sync(True)
+        append(other, b"first\r\n", [b"Zebra"])
+        uid = append(box, b"a: b\r\n\r\n", [SEEN, b"Red"], 1_234_567_890)
+        copied = other.copy_from(box, [uid, Uid(99)], False)
+        self.assertEqual(copied.pairs, [(uid, 2)])
+        self.assertEqual(copied.target.added[0].flags, {SEEN, b"Red"})
+        meta = other.meta([Uid(2)])[Uid(2)]
+        self.assertEqual(
+            (meta.internal_date_seconds, meta.rfc822_size), (1_234_567_890, 8)
+        )
+        moved = box.copy_from(box, [uid], True)
+        self.assertEqual(moved.pairs, [(uid, uid + 1)])
+        self.assertEqual(moved.source.expunged, [uid])
+        self.assertEqual(box.read(Uid(uid + 1)), b"a: b\n\n")
+
+    def test_the_cache_spares_the_files(self) -> None:
+        box = self.open()
+        box.sync(True)
+        uid = append(box, b"x: y\r\n")
+        derived = Derived(5, Octets(99), b"", b"", b"")
+        box.save_derived({uid: derived, Uid(77): derived})
+        self.assertEqual(box.load_derived([uid, Uid(77)]), {uid: derived})
+        self.assertEqual(box.meta([uid])[uid].rfc822_size, 99)
+        box.store_flags([uid], StoreMode.ADD, [DELETED])
+        box.expunge([uid])
+        self.assertEqual(self.cache.kept, {})
+
+
+class LockTests(FolderTestCase):
+    def lock(self) -> locks.MailboxLock:
+        return locks.MailboxLock(os.fsencode(self.folder()), 0.1)
+
+    def plant(self, name: str, content: str, age_seconds: float = 0) -> None:
+        path = self.folder() / name
+        path.write_text(content)
+        then = time.time() - age_seconds
+        os.utime(path, (then, then))
+
+    def test_held_and_released(self) -> None:
+        with self.lock() as lock:
+            lock.check()
+            for name in ("dovecot-uidlist.lock", "tmp/courier.lock"):
+                host = os.uname().nodename
+                self.assertEqual(
+                    (self.folder() / name).read_text(), f"{os.getpid()}:{host}"
+                )
+            with self.assertRaises(InUse), self.lock():
+                pass
+        self.assertEqual(os.listdir(self.folder() / "tmp"), [])
+
+    def test_who_may_be_broken(self) -> None:
+        host = os.uname().nodename
+        cases = {
+            "dead": (f"999999999:{host}", True),
+            "alive": (f"1:{host}", False),
+            "our number, from before": (f"{os.getpid()}:{host}", True),
+            "elsewhere, young": ("1:elsewhere", False),
+            "empty, young": ("", False),
+        }
+        for name, (content, broken) in cases.items():
+            for file in ("dovecot-uidlist.lock", "tmp/courier.lock"):
+                self.plant(file, content)
+                if broken:
+                    with self.lock():
+                        pass
+                else:
+                    with self.assertRaises(InUse, msg=name), self.lock():
+                        pass
+                    self.assertEqual((self.folder() / file).read_text(), content)
+                    (self.folder() / file).unlink()
+
+    def test_a_lock_taken_from_us_is_not_removed(self) -> None:
+        path = self.folder() / "dovecot-uidlist.lock"
+        with self.assertRaises(Unavailable), self.lock() as lock:
+            path.unlink()
+            path.write_text("1:elsewhere")
+            lock.check()
+        self.assertEqual(path.read_text(), "1:elsewhere")
+
+    def test_links_are_refused(self) -> None:
+        (self.folder() / "dovecot-uidlist.lock").symlink_to("/etc/passwd")
+        with self.assertRaises(Unavailable), self.lock():
+            pass
+
+    def test_a_held_lock_does_not_keep_mail_from_being_read(self) -> None:
+        self.deliver("1600000000.M1P1.h:2,", part="cur")
+        limits = Limits(lock_seconds=1)
+        box = self.open(limits=limits)
+        box.sync(True)
+        self.plant("dovecot-uidlist.lock", f"1:{os.uname().nodename}")
+        self.deliver("1600000001.M1P1.h")
+        self.assertEqual(box.sync(True).added, [])
+        with self.assertRaises(InUse):
+            append(box, b"x: y\r\n")
+        (self.folder() / "dovecot-uidlist.lock").unlink()
+        self.assertEqual(uids_of(box.sync(True)), [2])
