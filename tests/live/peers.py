@@ -28,6 +28,9 @@ __all__ = [
 PEER_UNDER_TEST = os.environ.get("IMAPD_LIVE_SERVER") == "peer"
 
 
+_ADMIN = "import sys; from imapd.service.admin import main; sys.exit(main())"
+
+
 class ImapdServer(PortServer):
     """Our ``twistd -n imapd`` as administrators run it, in a process of its own."""
 
@@ -63,7 +66,7 @@ class ImapdServer(PortServer):
     def launch(self, plain: int, implicit: int) -> Child:
         loopback = "interface=127.0.0.1"
         command = [
-            *_script("twistd"),
+            *(sys.executable, str(Path(sys.executable).with_name("twistd"))),
             *("--nodaemon", "--pidfile", str(self.folder / "pid")),
             "imapd",
             *("--imap", f"tcp:{plain}:{loopback}"),
@@ -89,7 +92,8 @@ class ImapdServer(PortServer):
             AssertionError: it failed; with what it said.
         """
         command = [
-            *_script("imapd-admin"),
+            # As the console script of the same name does, installed or not.
+            *(sys.executable, "-c", _ADMIN),
             *("hand-back", "--to", "courier"),
             *self._mail_options(),
             user,
@@ -112,8 +116,3 @@ class ImapdServer(PortServer):
         return [
             line for line in self.log().splitlines() if any(w in line for w in words)
         ]
-
-
-def _script(name: str) -> list[str]:
-    """A console script of the environment that runs the tests."""
-    return [sys.executable, str(Path(sys.executable).with_name(name))]

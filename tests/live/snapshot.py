@@ -68,7 +68,10 @@ def snapshot(server: Connectable, user: str) -> Snapshot:
     """Look at everything that ``user`` has, and change nothing."""
     with server.connect(user) as client:
         folders = {name: _folder(client, name) for name in client.selectable()}
-        return Snapshot(folders, frozenset(client.folders(b"LSUB")))
+        # Courier lists the parents too; \\Noselect says that they are not subscribed.
+        listed = client.folders(b"LSUB").items()
+        subscribed = {name for name, words in listed if b"\\noselect" not in words}
+        return Snapshot(folders, frozenset(subscribed))
 
 
 def _folder(client: Client, name: str) -> Folder:

@@ -100,7 +100,13 @@ class Worker(threading.Thread):
         """UIDs of the selected folder with the numbers of their messages."""
         numbers = {}
         item = b"BODY.PEEK[HEADER.FIELDS (X-Number)]"
-        for uid, row in client.fetch(b"1:*", item).items():
+        try:
+            rows = client.fetch(b"1:*", item)
+        except Refused as refusal:
+            self._must_be_about_an_expunge(refusal)
+            client.command(b"NOOP")  # and now the server may tell what is gone
+            return {}
+        for uid, row in rows.items():
             header = next((row[key] for key in row if key.startswith(b"BODY[")), None)
             if isinstance(header, bytes) and b":" in header:
                 numbers[uid] = int(header.partition(b":")[2])
@@ -142,9 +148,12 @@ class Worker(threading.Thread):
         try:
             action(*arguments)
         except Refused as refusal:
-            words = str(refusal).upper()
-            if "EXPUNGEISSUED" not in words and "NO LONGER EXIST" not in words:
-                raise
+            self._must_be_about_an_expunge(refusal)
+
+    def _must_be_about_an_expunge(self, refusal: Refused) -> None:
+        words = str(refusal).upper()
+        if "EXPUNGEISSUED" not in words and "NO LONGER EXIST" not in words:
+            raise refusal
 
 
 @needs("dovecot")
