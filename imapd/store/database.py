@@ -32,7 +32,10 @@ CHECKED_OCTETS: Final = 4 << 20  # a larger file is checked only as it is read
 _OPEN_CONNECTIONS: Final = 128
 
 #: What SQLite says of a file that is not, or no longer, a database of ours.
-_DAMAGED = ("malformed", "not a database", "no such table", "no such column")
+_DAMAGED = (
+    *("malformed", "not a database", "unsupported file format"),
+    *("no such table", "no such column"),
+)
 
 
 class Unusable(Exception):
@@ -109,9 +112,15 @@ class Database:
         with suppress(sqlite3.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        if isinstance(error, sqlite3.Error) and is_damage(error):
+        if isinstance(error, sqlite3.Error) and self._is_at_fault(error):
             self._disconnect()
             self._take_away(error)
+
+    def _is_at_fault(self, error: sqlite3.Error) -> bool:
+        if "readonly" in str(error):
+            # The header says so (or that the file was moved away, which is no fault).
+            return not self.in_memory and self._identity == _identity(self.path)
+        return is_damage(error)
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is not None:

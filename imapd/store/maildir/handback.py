@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imapd.errors import ImapError
+from imapd.errors import ImapError, NoPermission
 from imapd.ids import INBOX, MailboxPath
 from imapd.model.flags import Flags, is_system
 from imapd.model.mailbox import NamespaceStyle
@@ -45,9 +45,11 @@ def hand_back_to_courier(account: "MaildirAccount") -> HandBackReport:
     """Write Courier's files of an account; may be done again at any time.
 
     Raises:
-        NoPermission, ReadOnly, OverQuota, Unavailable: it could not be finished;
-            what is written so far is right.
+        NoPermission, ReadOnly, OverQuota, InUse, Unavailable: it could not be
+            finished; what is written so far is right.
     """
+    if account.read_only:
+        raise NoPermission("This account cannot be changed")
     report = HandBackReport()
     names: set[bytes] = set()
     with fsops.translate_errors("handing back to Courier"):
