@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.strcred import findCheckerFactories, makeChecker
 
 from imapd.limits import DEFAULT_LIMITS, Limits
@@ -310,9 +311,21 @@ def make_checkers(config: Config) -> list[Any]:
     checkers = []
     for description in config.auth:
         try:
-            checkers.append(makeChecker(description))
+            checkers.append(_with_octets(makeChecker(description)))
         except Exception as error:  # a plugin of anybody's
             problems.append(f"auth {description!r}: {error or type(error).__name__}")
     if problems:
         raise ConfigError(problems)
     return checkers
+
+
+def _with_octets(checker: Any) -> Any:
+    """Twisted's ``memory:`` keeps strings, and compares them with our octets."""
+    if type(checker) is InMemoryUsernamePasswordDatabaseDontUse:
+        users = {_octets(name): _octets(word) for name, word in checker.users.items()}
+        checker.users = users
+    return checker
+
+
+def _octets(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text

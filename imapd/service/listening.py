@@ -6,6 +6,8 @@ import re
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 
+from imapd.service.proxied import ProxiedEndpoint
+
 #: Wrap a connection in TLS of their own, which could not be reloaded.
 _TLS_PREFIXES = ("ssl", "tls", "txsni", "le", "lets")
 
@@ -20,12 +22,14 @@ def make_endpoint(description: str) -> IStreamServerEndpoint:
     from twisted.internet import reactor  # noqa: PLC0415
 
     prefix, arguments = split(description)
+    if prefix == "haproxy":
+        return ProxiedEndpoint(make_endpoint(description.partition(":")[2]))
     if prefix in _TLS_PREFIXES:
         raise ValueError(
             f'"{prefix}:" has a certificate of its own; write "tcp:..." '
             "with imaps, certificate and key"
         )
-    if prefix not in ("tcp", "tcp6", "unix", "systemd", "haproxy", "fd"):
+    if prefix not in ("tcp", "tcp6", "unix", "systemd"):
         known = "tcp:993, tcp6:993, systemd:domain=INET:name=imaps, haproxy:tcp:993"
         raise ValueError(f'"{prefix}:" is not known here; write for example {known}')
     _check_port(prefix, arguments)

@@ -1,0 +1,100 @@
+"""Connections through a proxy that tells the client's address first (PROXY v1, v2).
+
+Twisted's wrapper connects the protocol at once, while the address is still that of
+the proxy.  IMAP greets before the client says a word, and what the greeting offers,
+like every limit, depends on who the client is: ours waits for the header.
+"""
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.haproxy._wrapper import (
+    HAProxyProtocolWrapper,
+    HAProxyWrappingFactory,
+)
+from twisted.protocols.policies import WrappingFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+#: How long a proxy may take to send its header.
+HEADER_SECONDS = 20
+
+
+class _Held(Protocol):
+    """Stands for the protocol until the header was read; keeps what follows it."""
+
+    def __init__(self) -> None:
+        self.octets = b""
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        self.octets += data
+
+
+class ProxiedProtocol(HAProxyProtocolWrapper):
+    """Connects the protocol when the client's address is known, not before."""
+
+    _deadline: IDelayedCall | None = None
+
+    def __init__(self, factory: Any, wrappedProtocol: IProtocol) -> None:  # noqa: N803
+        self._waiting: IProtocol | None = wrappedProtocol
+        self._held = _Held()
+        super().__init__(factory, self._held)
+
+    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        """Wait for the header, but not forever."""
+        super().connectionMade()
+        from twisted.internet import reactor  # noqa: PLC0415 - chosen by twistd
+
+        clock: Any = reactor
+        self._deadline = clock.callLater(HEADER_SECONDS, self.loseConnection)
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Read the header; then hand everything on."""
+        super().dataReceived(data)
+        if self._waiting is None or self._proxyInfo is None:
+            return
+        self._cancel_deadline()
+        self.wrappedProtocol, self._waiting = self._waiting, None
+        self.wrappedProtocol.makeConnection(cast(ITransport, self))
+        if self._held.octets:
+            self.wrappedProtocol.dataReceived(self._held.octets)
+            self._held.octets = b""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+        """The protocol hears of it only if it was connected."""
+        self._cancel_deadline()
+        self._waiting = None
+        super().connectionLost(reason)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+
+
+class ProxiedFactory(HAProxyWrappingFactory):
+    """Makes a ``ProxiedProtocol`` for each connection."""
+
+    protocol = ProxiedProtocol
+    noisy = False
+
+
+@implementer(IStreamServerEndpoint)
+class ProxiedEndpoint:
+    """Listens at another endpoint, where only a proxy connects."""
+
+    def __init__(self, endpoint: IStreamServerEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def listen(self, protocolFactory: IProtocolFactory) -> "Deferred[IListeningPort]":  # noqa: N803
+        """Listen; the protocols see the addresses of clients."""
+        wrapped: WrappingFactory = ProxiedFactory(protocolFactory)
+        return self._endpoint.listen(wrapped)
