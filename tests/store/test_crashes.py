@@ -1,4 +1,4 @@
-"""Every write path, stopped or failed at every operation: nothing acknowledged is lost."""
+"""Every write path, stopped or failed at every operation: nothing is lost."""
 
 import errno
 import os
@@ -134,7 +134,8 @@ class CrashTests(FolderTestCase):
     def sweep(self, name: str, number: int | None) -> int:
         action = ACTIONS[name]
         for k in range(1, 400):
-            case = f"{name}, {'killed' if number is None else errno.errorcode[number]} at {k}"
+            how = "killed" if number is None else errno.errorcode[number]
+            case = f"{name}, {how} at {k}"
             tag = f"{name[:6]}{number}-{k}"
             box, other, history = self.prepare(tag)
             done = False

@@ -143,7 +143,10 @@ class RenamerTests(FolderTestCase):
         for index, box in enumerate((one, two)):
             for state in box.sync(True).added:
                 told[index][state.uid] = box.read(state.uid)
-        everything = {uid: fresh.read(Uid(uid)) for uid in uids_of(fresh.sync(False))}
+        everything: dict[int, bytes]
+        everything = {
+            int(uid): fresh.read(Uid(uid)) for uid in uids_of(fresh.sync(False))
+        }
         self.assertEqual(len(everything), 120 + appended)
         self.assertEqual(len(set(everything.values())), len(everything))
         for index in range(2):

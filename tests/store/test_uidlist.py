@@ -134,7 +134,7 @@ class DamageTests(FolderTestCase):
         for path in (self.folder() / "new").iterdir():
             path.unlink()
         contents = {
-            path.name[:10]: uid
+            path.name[:10]: int(uid)
             for path in (self.folder() / "cur").iterdir()
             for base, uid in parse(self.list.read_bytes()).uids.items()
             if base == os.fsencode(path.name.partition(":")[0])

@@ -1,6 +1,6 @@
 """STORE and EXPUNGE on files: renames and unlinks that survive other programs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,7 +40,6 @@ def store_flags(
     A crash leaves some messages changed and others not; each is whole.
     """
     core.require_writable()
-    changes = Changes()
     wanted = [canonical(flag) for flag in flags if canonical(flag) != RECENT]
     if mode is not StoreMode.REMOVE:
         provide_letters(core, [flag for flag in wanted if not is_system(flag)])
@@ -48,15 +47,18 @@ def store_flags(
     wanted = [spelling.get(flag.lower(), flag) for flag in wanted]
     touched: set[Uid] = set()
     overflow: dict[int, frozenset[bytes]] = {}
-    for uid in uids:
-        rest = _store_one(core, uid, mode, wanted, changes)
-        if rest is None:
-            continue
-        touched.add(uid)
-        if rest != core.overflow_keywords.get(uid, frozenset()):
-            overflow[uid] = rest
-    core.set_overflow(overflow)
-    tell_flags(core, changes, touched)
+    with core.telling() as changes:
+        try:
+            for uid in uids:
+                rest = _store_one(core, uid, mode, wanted, changes)
+                if rest is None:
+                    continue
+                touched.add(uid)
+                if rest != core.overflow_keywords.get(uid, frozenset()):
+                    overflow[uid] = rest
+            core.set_overflow(overflow)
+        finally:
+            tell_flags(core, changes, touched)
     return changes
 
 
@@ -165,10 +167,10 @@ def expunge(core: MailboxCore, uids: Iterable[Uid]) -> Changes:
     loss may bring some back, with their UIDs.
     """
     core.require_writable()
-    changes = Changes()
-    gone = [uid for uid in uids if _expunge_one(core, uid, changes)]
-    core.forget_messages(gone)
-    changes.expunged.sort()
+    with core.telling() as changes:
+        gone = [uid for uid in uids if _expunge_one(core, uid, changes)]
+        core.forget_messages(gone)
+        changes.expunged.sort()
     return changes
 
 
@@ -190,8 +192,3 @@ def _expunge_one(core: MailboxCore, uid: Uid, changes: Changes) -> bool:
         forget(core, changes, uid)
         return True
     return False  # it is being renamed all the time; it stays for now
-
-
-def set_overflow_of(core: MailboxCore, uids: Mapping[Uid, frozenset[bytes]]) -> None:
-    """Keep the keywords without letters of new messages."""
-    core.set_overflow({int(uid): names for uid, names in uids.items() if names})

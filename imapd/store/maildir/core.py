@@ -5,7 +5,8 @@ import math
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +17,7 @@ from imapd.errors import ReadOnly, Unavailable
 from imapd.ids import LARGEST_NUMBER, Uid
 from imapd.limits import Limits
 from imapd.model.flags import Flags
-from imapd.model.mailbox import Derived
+from imapd.model.mailbox import Changes, Derived
 from imapd.store import fsops
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.index import FileIndex
@@ -76,6 +77,8 @@ class MailboxCore:
         self.limits = limits
         self.read_only = self._cannot_write() if read_only is None else read_only
         self.synced = False
+        #: Changes that were found by operations that then failed: told by the next.
+        self._untold = Changes()
         #: The UID list that the index was last compared with.
         self.told_table: UidTable | None = None
         #: A message was missing from a listing that may have been wrong.
@@ -89,6 +92,17 @@ class MailboxCore:
         self._made_up_next = 1
         self._flags_of_letters: dict[bytes, Flags] = {}
 
+    @contextmanager
+    def telling(self) -> Iterator[Changes]:
+        """Collect changes; if the block fails, the next one to succeed tells them."""
+        yield self._untold
+        self._untold = Changes()
+
+    @property
+    def has_untold(self) -> bool:
+        """Whether there are changes that a failed operation could not tell."""
+        return bool(self._untold)
+
     def reset(self) -> None:
         """Forget everything; the next sync is a first one."""
         self.uidlist = UidList(self.directory)
@@ -97,6 +111,7 @@ class MailboxCore:
         self.new = Directory(self.new.path)
         self.index = FileIndex()
         self.told_table = None
+        self._untold = Changes()
         self.synced = self.pending = False
         self.overflow_keywords = {}
         self.ignored, self.made_up, self.whereabouts = set(), {}, {}

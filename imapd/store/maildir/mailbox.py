@@ -86,6 +86,7 @@ class MaildirMailbox:
             return (
                 not core.synced
                 or core.pending
+                or core.has_untold
                 or core.new.changed()
                 or core.cur.changed()
                 or core.uidlist.changed()
@@ -93,9 +94,8 @@ class MaildirMailbox:
 
     def sync(self, claim_recent: bool) -> Changes:
         """Bring what we know in line with the disk."""
-        changes = Changes()
         first = not self._core.synced
-        with translate_errors("reading a mailbox"):
+        with translate_errors("reading a mailbox"), self._core.telling() as changes:
             sync(self._core, changes, claim_recent)
         if first and not self._core.read_only:
             clean_tmp(self._core)

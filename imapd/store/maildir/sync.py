@@ -3,6 +3,7 @@
 import stat
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -364,4 +365,5 @@ def _part_duplicates(core: MailboxCore, kept: bytes, second: bytes) -> None:
         name=name,
     )
     target = name if second.startswith(_CUR) else base
-    fsops.rename_new(path + second, path + second[:4] + target)
+    with suppress(FileNotFoundError):  # it was renamed just now; look again
+        fsops.rename_new(path + second, path + second[:4] + target)

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from twisted.logger import Logger
@@ -42,14 +42,14 @@ class _Taken:
 
 def commit(core: MailboxCore, delivery: MaildirDelivery) -> Appended:
     """Publish what was delivered; its files in ``tmp`` are removed in any case."""
-    changes = Changes()
     incoming = [
         Incoming(draft.path, draft.sized_base, draft.flags)
         for draft in delivery.drafts
         if draft.on_disk is not None
     ]
     try:
-        uids = publish(core, incoming, changes) if incoming else []
+        with core.telling() as changes:
+            uids = publish(core, incoming, changes) if incoming else []
     finally:
         # A crash before this leaves a second link in tmp/, gone after 36 hours.
         delivery.abort()
@@ -67,26 +67,40 @@ def copy(
     target.require_writable()
     if move:
         source.require_writable()
-    to_source = Changes()
-    to_target = to_source if source is target else Changes()
+    with ExitStack() as stack:
+        to_source = stack.enter_context(source.telling())
+        to_target = to_source
+        if source is not target:
+            to_target = stack.enter_context(target.telling())
+        pairs = _copy_all(source, target, sorted(set(uids)), to_source, to_target)
+        if move and pairs:
+            # A crash before or in here leaves messages in both folders, none in
+            # neither.
+            _remove(source, [uid for uid, _ in pairs], to_source)
+    return Copied(target.uidlist.table.uid_validity, pairs, to_target, to_source)
+
+
+def _copy_all(
+    source: MailboxCore,
+    target: MailboxCore,
+    uids: Iterable[Uid],
+    to_source: Changes,
+    to_target: Changes,
+) -> list[tuple[Uid, Uid]]:
+    """Publish all of the messages in the target, or none; return pairs of UIDs."""
     taken: list[_Taken] = []
     try:
-        for uid in sorted(set(uids)):
+        for uid in uids:
             one = _take(source, target, uid, to_source)
             if one is not None:
                 taken.append(one)
-        new = (
-            publish(target, [one.incoming for one in taken], to_target) if taken else []
-        )
+        incoming = [one.incoming for one in taken]
+        new = publish(target, incoming, to_target) if taken else []
     finally:
         for one in taken:
             with suppress(OSError):  # litter, gone after 36 hours
                 fsops.unlink(one.incoming.source)
-    pairs = list(zip([one.uid for one in taken], new, strict=True))
-    if move and pairs:
-        # A crash before or in here leaves messages in both folders, none in neither.
-        _remove(source, [uid for uid, _ in pairs], to_source)
-    return Copied(target.uidlist.table.uid_validity, pairs, to_target, to_source)
+    return list(zip([one.uid for one in taken], new, strict=True))
 
 
 def _take(

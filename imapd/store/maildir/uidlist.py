@@ -56,6 +56,7 @@ class UidList:
         self._tail = b""  # the last whole line, to know the file again
         self._mtime_ns = 0
         self._rewrite = False
+        self._look_for_waste_at = _REWRITE_AT_LEAST_LINES
 
     # -- reading --
 
@@ -177,8 +178,9 @@ class UidList:
         table = self.table
         if self._rewrite or self._key is None or table.version != 3 or table.torn:
             return True
-        if table.line_count < _REWRITE_AT_LEAST_LINES:
+        if table.line_count < self._look_for_waste_at:
             return False
+        self._look_for_waste_at = table.line_count * 5 // 4
         waste = table.line_count - sum(not gone(uid) for uid in table.uids.values())
         return waste * 4 >= table.line_count * 3
 
@@ -229,6 +231,9 @@ class UidList:
         fsops.replace_file(self.path, octets)
         status = fsops.status(self.path)
         self._rewrite = False
+        self._look_for_waste_at = max(
+            table.line_count * 5 // 4, _REWRITE_AT_LEAST_LINES
+        )
         self.table = table
         self._header = header_line(table)
         self._remember(status, len(octets), octets)

@@ -1,0 +1,141 @@
+"""File names, keyword letters, listings and the one door to the file system."""
+
+import os
+import time
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imapd.errors import NoPermission, OverQuota, ReadOnly, Unavailable
+from imapd.store import fsops
+from imapd.store.locks import MailboxLock
+from imapd.store.maildir import names
+from imapd.store.maildir.keywords import KeywordTable
+from imapd.store.maildir.scan import COARSE_SECONDS, FINE_SECONDS, settle_seconds
+from tests.store.folders import FolderTestCase
+
+NAMES = {
+    # name: base, letters, extra
+    b"a": (b"a", b"", b""),
+    b"a:2,": (b"a", b"", b""),
+    b"a,S=1,W=2:2,FS": (b"a,S=1,W=2", b"FS", b""),
+    b"a:2,FSx,more,9": (b"a", b"FSx", b",more,9"),
+    b"a:1,exp": (b"a", b"", b""),
+    b"a:b:2,T": (b"a", b"T", b""),
+}
+SIZES = {
+    b"a,S=12,W=13:2,S": (12, 13),
+    b"a,W=13,S=12": (12, 13),
+    b"a,S=12x": (None, None),
+    b"a,S=": (None, None),
+    b"a": (None, None),
+    b"a,S=99999999999999999999": (None, None),
+}
+
+
+class NameTests(unittest.TestCase):
+    def test_taken_apart(self) -> None:
+        for name, (base, letters, extra) in NAMES.items():
+            parsed = names.parse(name)
+            self.assertEqual(names.base_of(name), base, name)
+            self.assertEqual((parsed.letters, parsed.extra), (letters, extra), name)
+            self.assertEqual(names.letters_of(name), letters, name)
+
+    def test_sizes(self) -> None:
+        for name, sizes in SIZES.items():
+            self.assertEqual(
+                (names.file_size(name), names.rfc822_size(name)), sizes, name
+            )
+
+    @given(st.binary(max_size=60), st.binary(max_size=5))
+    def test_new_letters_keep_the_rest(self, name: bytes, letters: bytes) -> None:
+        letters = letters.replace(b",", b"").replace(b":", b"")
+        built = names.parse(name).with_letters(letters)
+        again = names.parse(built)
+        self.assertEqual(again.letters, bytes(sorted(set(letters))))
+        self.assertEqual(again.extra, names.parse(name).extra)
+        self.assertEqual(names.base_of(built), names.base_of(name))
+        names.sort_key(name)
+
+    def test_unique(self) -> None:
+        many = {names.unique_base() for _ in range(2000)}
+        self.assertEqual(len(many), 2000)
+        for name in many:
+            self.assertTrue(names.usable(name))
+            self.assertNotIn(b":", name)
+
+
+class KeywordTests(FolderTestCase):
+    def test_letters(self) -> None:
+        directory = os.fsencode(self.folder())
+        path = self.folder() / "dovecot-keywords"
+        path.write_bytes(b"0 Red\n2 Blue\n99 no\njunk\n3 a b\n")
+        table = KeywordTable(directory)
+        table.refresh()
+        self.assertEqual(table.letter_of(b"bLUE"), ord("c"))
+        self.assertEqual(table.name_of(ord("b")), b"unknown-1")
+        self.assertEqual(table.name_of(ord("d")), b"unknown-3")
+        before = path.stat().st_mtime_ns // 10**9
+        for number in range(3):
+            with MailboxLock(directory, 1) as lock:
+                table.assign(lock, [b"New%d" % number, b"red"], {ord("b")})
+            after = path.stat().st_mtime_ns // 10**9
+            self.assertGreater(after, before)
+            before = after
+        self.assertEqual(
+            path.read_bytes(),
+            b"0 Red\n2 Blue\n3 a b\n4 New0\n5 New1\n6 New2\n",
+        )
+        self.assertFalse(table.changed())
+
+
+class DoorTests(FolderTestCase):
+    def test_errors_become_ours(self) -> None:
+        cases = {
+            28: OverQuota,
+            122: OverQuota,
+            13: NoPermission,
+            1: NoPermission,
+            30: ReadOnly,
+            5: Unavailable,
+            24: Unavailable,
+        }
+        for number, expected in cases.items():
+            with self.assertRaises(expected) as caught:
+                with fsops.translate_errors("testing"):
+                    raise OSError(number, "x")
+            self.assertIsInstance(caught.exception.__cause__, OSError)
+
+    def test_only_regular_files_are_opened(self) -> None:
+        folder = self.folder()
+        os.mkfifo(folder / "fifo")
+        (folder / "link").symlink_to("/etc/passwd")
+        for name in ("fifo", "link", "cur"):
+            for function in (fsops.open_read, fsops.open_append):
+                with self.assertRaises(OSError, msg=name):
+                    function(os.fsencode(folder / name))
+
+    def test_rename_never_replaces(self) -> None:
+        folder = self.folder()
+        (folder / "a").write_bytes(b"a")
+        (folder / "b").write_bytes(b"b")
+        one, two = os.fsencode(folder / "a"), os.fsencode(folder / "b")
+        with self.assertRaises(FileExistsError):
+            fsops.rename_new(one, two)
+        with self.assertRaises(FileNotFoundError):
+            fsops.rename_new(one + b"x", one + b"y")
+        fsops.rename_new(one, one + b"2")
+        self.assertEqual((folder / "a2").read_bytes(), b"a")
+
+    def test_replace(self) -> None:
+        path = os.fsencode(self.folder() / "x")
+        for octets in (b"one", b"two"):
+            fsops.replace_file(path, octets)
+            self.assertEqual(fsops.read_file(path), octets)
+        with self.assertRaises(OSError):
+            fsops.read_file(path, 2)
+
+    def test_times_without_fractions_need_longer(self) -> None:
+        self.assertEqual(settle_seconds(10**18), COARSE_SECONDS)
+        self.assertEqual(settle_seconds(time.time_ns() | 1), FINE_SECONDS)
