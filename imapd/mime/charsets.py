@@ -68,11 +68,13 @@ def decode(octets: bytes, charset: bytes = b"") -> str:
 class Decoder:
     """Decodes one text in pieces."""
 
-    __slots__ = ("_decoder", "_guess")
+    __slots__ = ("_decoder", "_guess", "_hoards")
 
     def __init__(self, charset: bytes = b"") -> None:
         name = codec_name(charset)
         self._guess = name is None
+        # It keeps a whole shifted run and begins it anew with every piece.
+        self._hoards = name == "utf_7"
         self._decoder: codecs.IncrementalDecoder | None = None
         if name in ("latin_1", "cp1252"):
             self._guess = False  # by the table: it knows all 256 octets
@@ -86,7 +88,7 @@ class Decoder:
             return codecs.charmap_decode(octets, "strict", _WINDOWS_1252)[0]
         pending = self._decoder.getstate()[0] if self._guess else b""
         try:
-            return self._decoder.decode(octets, final)
+            return self._decoder.decode(octets, final or self._hoards)
         except UnicodeError:
             if not self._guess:  # a codec that breaks in spite of "replace"
                 self._decoder.reset()

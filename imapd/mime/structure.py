@@ -9,6 +9,8 @@ Where senders break the rules:
 
 * A boundary matches if a line begins with it (RFC 2046 §5.1.1); of several the
   longest does, and of equal ones the innermost.
+* The CRLF before a delimiter is the delimiter's (RFC 2046 §5.1.1), also where the
+  part it ends is a multipart or a message that has ended already.
 * A multipart without any part gets one empty text/plain at its end, as Dovecot
   and Cyrus send it: the grammar of RFC 3501 §9 has no multipart without a part.
 * A Content-Type that cannot be read is text/plain, charset us-ascii (RFC 2045

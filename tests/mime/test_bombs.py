@@ -136,6 +136,11 @@ BOMBS: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes], int]] 
         200_000,
     ),
     "invalid UTF-8": (bodies, lambda n: b"\r\n" + b"\xff" * n, 1 << 20),
+    "UTF-7 in one run": (
+        bodies,
+        lambda n: b"Content-Type: text/plain; charset=utf-7\r\n\r\n+" + b"A" * n,
+        1 << 21,
+    ),
     "combining marks": (
         lambda m: fold(m.decode()),
         lambda n: b"a" + b"\xcc\x81\xcc\xa3" * n,
