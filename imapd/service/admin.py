@@ -16,7 +16,7 @@ from imapd.server.tls import TlsContext
 from imapd.service.accounts import avatar_of, maildir_of, open_account
 from imapd.service.config import Config, ConfigError, load, make_checkers
 from imapd.service.templates import NoMailLocation
-from imapd.store.maildir.handback import hand_back_to_courier
+from imapd.store.maildir.handback import HandBackReport, hand_back_to_courier
 
 _DONE, _FAILED, _WRONG = 0, 1, 2  # 2 is argparse's own for a wrong command line
 
@@ -121,15 +121,22 @@ def _hand_back(parsed: argparse.Namespace) -> int:
     failed = 0
     for user in parsed.user:
         try:
-            print(f"{user}: handed back {_hand_back_one(config, user)}")
+            report = _hand_back_one(config, user)
         except Failed as error:
             failed += 1
             _complain(f"{user}: {error}")
+            continue
+        print(
+            f"{user}: {report.folders} folders, {report.messages} messages, "
+            f"{report.keywords} keywords, {report.subscriptions} subscriptions"
+        )
+        for warning in report.warnings:
+            print(f"{user}: note: {warning}")
     return _FAILED if failed else _DONE
 
 
-def _hand_back_one(config: Config, user: str) -> Path:
-    """Write the files of one account; return where.
+def _hand_back_one(config: Config, user: str) -> HandBackReport:
+    """Write the files of one account.
 
     As root this would leave files that nobody else may replace, so it becomes the
     owner of the Maildir for the time it takes.
@@ -149,14 +156,13 @@ def _hand_back_one(config: Config, user: str) -> Path:
         try:
             account = open_account(config, avatar)
             try:
-                hand_back_to_courier(account)
+                return hand_back_to_courier(account)
             finally:
                 account.close()
         except ImapError as error:
             raise Failed(f"{root}: {error}") from error
         except OSError as error:
             raise Failed(f"{error.filename or root}: {error.strerror}") from error
-    return root
 
 
 @contextmanager
