@@ -1,13 +1,14 @@
 """The small rules that all commands share: strings, numbers, names, flags."""
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
 from imapd.errors import Cannot, LimitReached, SyntaxRejected
 from imapd.ids import LARGEST_NUMBER
 from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.model import utf7
 from imapd.model.flags import RECENT, canonical
-from imapd.wire import utf7
 from imapd.wire.chars import (
     ASTRING_CHARS,
     ATOM_CHARS,
@@ -23,6 +24,9 @@ T = TypeVar("T")
 #: What a LIST pattern that is not modified UTF-7 becomes: it matches no mailbox,
 #: but the one that somebody might have named so.
 UNREADABLE_PATTERN = "\ufffd"
+
+# Names with these cannot be shown, logged or sent as they are: C0, DEL, C1.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 _NUMBER_DIGITS = len(str(LARGEST_NUMBER))
 
@@ -141,8 +145,10 @@ def mailbox(cursor: Cursor) -> str:
         raise Cannot("mailbox name too long")
     try:
         name = utf7.decode(octets)
-    except utf7.NotModifiedUtf7 as error:
+    except ValueError as error:
         raise Cannot("mailbox name is not modified UTF-7") from error
+    if _CONTROLS.search(name):
+        raise Cannot("control character in a mailbox name")
     return "INBOX" if octets.upper() == b"INBOX" else name
 
 
@@ -171,9 +177,10 @@ def _pattern(octets: bytes, limits: Limits) -> str:
     if len(octets) > limits.mailbox_name_octets:
         raise Cannot("mailbox pattern too long")
     try:
-        return utf7.decode(octets)
-    except utf7.NotModifiedUtf7:
+        pattern = utf7.decode(octets)
+    except ValueError:
         return UNREADABLE_PATTERN
+    return UNREADABLE_PATTERN if _CONTROLS.search(pattern) else pattern
 
 
 #   flag-keyword = atom                                     ; RFC 3501 §9

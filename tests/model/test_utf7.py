@@ -37,6 +37,13 @@ REFUSED = {
     "half a unit": b"&AA-",
     "one character": b"&A-",
     "lone ampersand": b"a&b",
+    "two shifts in a row": b"&AOQ-&APY-",
+    "other half": b"&3gA-",
+    "pair the wrong way": b"&3gDYPQ-",
+    "not base64": b"&A!Q-",
+    "space in a shift": b"&AO Q-",
+    "NUL": b"a\0b",
+    "DEL": b"a\x7fb",
     "many of them": b"&" * 100_000,
 }
 
