@@ -41,6 +41,7 @@ class Client:
         while greeting.startswith(b"* OK [ALERT]"):
             greeting = self._reader.readline()
         if not greeting.startswith((b"* OK", b"* PREAUTH")):
+            self._drop()
             raise Refused(greeting.decode("latin-1"))
         self.preauthenticated = greeting.startswith(b"* PREAUTH")
 
@@ -52,6 +53,15 @@ class Client:
         return cls(context.wrap_socket(plain, server_hostname="localhost"))
 
     def login(self, user: str, password: str) -> "Client":
+        """Log in; a connection where that fails is closed."""
+        try:
+            self._login(user, password)
+        except (OSError, Refused):
+            self._drop()
+            raise
+        return self
+
+    def _login(self, user: str, password: str) -> None:
         if not self.preauthenticated:
             self.command(b"LOGIN %s %s" % (quoted(user), quoted(password)))
         for answer in self.command(b"CAPABILITY"):
@@ -60,11 +70,13 @@ class Client:
                     word.upper() for word in answer[1:] if isinstance(word, bytes)
                 )
         self._learn_namespace()
-        return self
 
     def close(self) -> None:
         with contextlib.suppress(OSError, Refused):  # it may be gone already
             self.command(b"LOGOUT")
+        self._drop()
+
+    def _drop(self) -> None:
         self._reader.close()
         self._socket.close()
 
