@@ -25,21 +25,22 @@ class Offering(Protocol):
         """Whether a password may cross the connection as it is now."""
 
 
-#: Offered before login; RFC 5161 and RFC 2971 allow ID there.
-BEFORE_LOGIN = (b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE")
-
-#: Offered after login, beside those above.
-AFTER_LOGIN = (
+#: Offered in every state: clients that ask only once, before login, go by that.
+ALWAYS = (
     b"CHILDREN",
+    b"CREATE-SPECIAL-USE",
+    b"ENABLE",
     b"ESEARCH",
+    b"ID",
     b"IDLE",
     b"LIST-EXTENDED",
     b"LIST-STATUS",
+    b"LITERAL+",
     b"MOVE",
     b"MULTIAPPEND",
     b"NAMESPACE",
+    b"SASL-IR",
     b"SPECIAL-USE",
-    b"CREATE-SPECIAL-USE",
     b"STATUS=SIZE",
     b"UIDPLUS",
     b"UNSELECT",
@@ -56,11 +57,9 @@ def offered(connection: Offering) -> dict[bytes, list[bytes] | None]:
     A mechanism is listed only where it would be taken: a cleartext one not before
     TLS.  One that is not ours is taken for cleartext.
     """
-    names: dict[bytes, list[bytes] | None] = dict.fromkeys(BEFORE_LOGIN)
+    names: dict[bytes, list[bytes] | None] = dict.fromkeys(ALWAYS)
+    names[b"APPENDLIMIT=%d" % connection.settings.limits.append_octets] = None
     if connection.session.state is not State.NOT_AUTHENTICATED:
-        names.update(dict.fromkeys(AFTER_LOGIN))
-        limit = connection.settings.limits.append_octets
-        names[b"APPENDLIMIT=%d" % limit] = None
         return names
     if connection.may_start_tls:
         names[b"STARTTLS"] = None
