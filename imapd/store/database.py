@@ -199,9 +199,13 @@ class Database:
             synchronous = "FULL" if schema.durable else "OFF"
             connection.execute(f"PRAGMA synchronous={synchronous}")
             connection.execute("PRAGMA journal_mode=DELETE")
+        # One transaction: another process may be making the tables just now, and a
+        # mixture of before and after would look like a file of somebody else's.
+        connection.execute("BEGIN")
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        connection.execute("COMMIT")
         if not tables and writable:
             _create(connection, schema)
         elif (application, version) != (schema.application_id, schema.version):

@@ -11,7 +11,7 @@ A row that fails it is as good as not there.
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -94,11 +94,11 @@ class AccountState:
     def special_uses(self) -> dict[bytes, MailboxPath]:
         """What CREATE ... USE said, by use; the mailboxes may be gone."""
         found = {}
-        for use in SPECIAL_USES:
-            text = self._setting(_SPECIAL_USE + use.decode("ascii"))
-            path = None if text is None else _path(text)
+        names = {_SPECIAL_USE + use.decode("ascii"): use for use in SPECIAL_USES}
+        for name, text in self._settings(list(names)).items():
+            path = _path(text)
             if path is not None:
-                found[use] = path
+                found[names[name]] = path
         return found
 
     def set_special_uses(self, uses: dict[bytes, MailboxPath]) -> None:
@@ -176,12 +176,16 @@ class AccountState:
     # -- common --
 
     def _setting(self, name: str) -> str | None:
+        return self._settings([name]).get(name)
+
+    def _settings(self, names: Sequence[str]) -> dict[str, str]:
         try:
             with self._database.transaction(write=False) as connection:
-                return _get(connection, name)
+                found = {name: _get(connection, name) for name in names}
         except (sqlite3.Error, OSError) as error:
             _log.error("store: state cannot be read: {error!r}", error=error)
-            return None
+            return {}
+        return {name: value for name, value in found.items() if value is not None}
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[sqlite3.Connection]:

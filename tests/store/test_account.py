@@ -194,6 +194,36 @@ class OpeningTests(AccountCase):
             self.assertIs(self.open().namespace_style, style, f"{name}, unsaid")
 
 
+class SampleTests(AccountCase):
+    """Maildirs of real shape, as Courier, Dovecot and qmail left them."""
+
+    def test_every_sample(self) -> None:
+        samples = Path(__file__).resolve().parents[2] / "maildirs-sample"
+        found = sorted(samples.glob("*/*/Maildir"))
+        if not found:
+            self.skipTest("no maildirs-sample in this checkout")
+        for sample in found:
+            shutil.rmtree(self.top / "users", ignore_errors=True)
+            shutil.copytree(sample, self.root)
+            (self.root / "cur").mkdir(exist_ok=True)
+            validities: dict[MailboxPath, int] = {}
+            for turn in range(2):
+                account = self.open()
+                there = self.paths(account)
+                directories = {
+                    name for name in os.listdir(sample) if name.startswith(".")
+                }
+                self.assertEqual(len(there), len(directories) + 1, sample)
+                for path in there:
+                    validity = self.uid_validity(account, path)
+                    self.assertEqual(validities.setdefault(path, validity), validity)
+                subscribed = account.subscriptions()
+                known = [path for path in subscribed if path in there]
+                # A name may be subscribed and gone, but not most of them.
+                self.assertGreaterEqual(2 * len(known), len(subscribed), f"{turn}")
+                account.close()
+
+
 class FolderTests(AccountCase):
     def test_create_and_delete(self) -> None:
         account = self.open()

@@ -199,13 +199,18 @@ class TreeTests(unittest.TestCase):
         self.make(".bad..name")
         self.make("cur.d")
         (self.root / ".nocur").mkdir()
+        (self.root / ".marked").mkdir()
+        (self.root / ".marked" / "maildirfolder").write_bytes(b"")
         (self.root / ".file").write_bytes(b"")
         os.mkdir(bytes(self.root) + b"/.Entw\xfcrfe")
         os.mkdir(bytes(self.root) + b"/.Entw\xfcrfe/cur")
         os.symlink(self.root / ".Sent", self.root / ".link")
         (self.root / ".half").mkdir()
         os.symlink(self.root / "cur", self.root / ".half" / "cur")
-        self.assertEqual(self.tree.listing(), {("Sent",): b".Sent", ("R&D",): b".R&-D"})
+        self.assertEqual(
+            self.tree.listing(),
+            {("Sent",): b".Sent", ("R&D",): b".R&-D", ("marked",): b".marked"},
+        )
         self.assertIsNone(self.tree.directory_name(("link",)))
         follow = FolderTree(bytes(self.root), follow_links=True)
         self.assertEqual(follow.directory_name(("link",)), b".link")
@@ -297,7 +302,7 @@ class TreeTests(unittest.TestCase):
         for path_octets in touched:
             self.assertTrue(path_octets.startswith(prefix), path_octets)
             inside = path_octets.removeprefix(prefix)
-            name = inside.removesuffix(b"/cur")
+            name = inside.removesuffix(b"/cur").removesuffix(b"/maildirfolder")
             self.assertNotIn(b"/", name, path_octets)
             self.assertTrue(name.startswith(b".") and name.strip(b"."), path_octets)
 

@@ -16,16 +16,16 @@ from imapd.errors import (
     LimitReached,
     NoPermission,
     NoSuchMailbox,
-    UnsupportedUse,
 )
 from imapd.ids import INBOX, MailboxPath
 from imapd.limits import DEFAULT_LIMITS, Limits
-from imapd.model.mailbox import SPECIAL_USES, Folder, NamespaceStyle
+from imapd.model.mailbox import Folder, NamespaceStyle
 from imapd.store import fsops
 from imapd.store.cache import derived
 from imapd.store.cache.derived import DerivedDatabase
 from imapd.store.maildir import (
     courier,
+    firstlogin,
     layout,
     opening,
     renaming,
@@ -41,8 +41,6 @@ from imapd.store.maildir.subscriptions import Subscriptions
 from imapd.store.state import AccountState
 
 _log = Logger()
-
-_FIRST_LOGIN = "first-login"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +124,8 @@ class MaildirAccount:
             name = self._existing(path)
             directory = self.tree.directory(name)
             if not self.read_only:
+                with suppress(OSError):  # a full disk; the mailbox says what it needs
+                    opening.complete(directory)
                 settling.settle_numbers(
                     directory, name, self.state, self.limits.lock_seconds
                 )
@@ -153,7 +153,7 @@ class MaildirAccount:
             name = self._check_new(path, there)
             uses = self.state.special_uses()
             if special_use is not None:
-                _check_use(special_use, uses, there)
+                special_uses.check(special_use, uses, there)
             self.tree.create(name, self._reserve())
             # A crash here leaves the mailbox without its use, and no OK was said.
             stale = [use for use, used in uses.items() if used == path]
@@ -181,8 +181,7 @@ class MaildirAccount:
             directory = self.tree.directory(name)
             last = uidvalidity.of_directory(directory)
             guid = uidvalidity.guid_of_directory(directory)
-            self.state.note_uid_validity(last)
-            uidvalidity.raise_to(self.root, last)
+            self._note_uid_validity(last)
             self.tree.remove(name)
             self._forget(path, guid)
 
@@ -273,6 +272,16 @@ class MaildirAccount:
         self.state.note_uid_validity(value)
         return value
 
+    def _note_uid_validity(self, value: int) -> None:
+        """Never give it out again.  Either place is enough: the disk may be full."""
+        try:
+            self.state.note_uid_validity(value)
+        except ImapError:
+            uidvalidity.raise_to(self.root, value)
+            return
+        with suppress(OSError):
+            uidvalidity.raise_to(self.root, value)
+
     def _greatest_uid_validity(self) -> int:
         names = [b"", *self.tree.listing().values()]
         directories = map(self.tree.directory, names)
@@ -357,19 +366,15 @@ class MaildirAccount:
         style = self.state.namespace_style
         if style is None:
             style = self._decide_namespace()
-        self._settle_subscriptions()
-        if self.options.special_use and self.state.setting(_FIRST_LOGIN) is None:
-            self._make_special_uses()
-        return style
-
-    def _settle_subscriptions(self) -> None:
         settling.settle_subscriptions(
             self.root,
             self._subscriptions,
             self.state,
-            self._new_encoding(self.tree.listing()),
+            lambda: self._new_encoding(self.tree.listing()),
             self.limits.lock_seconds,
         )
+        firstlogin.make_special_uses(self)
+        return style
 
     def _decide_namespace(self) -> NamespaceStyle:
         with account_lock(self.root, self.limits.lock_seconds):
@@ -377,29 +382,13 @@ class MaildirAccount:
             if known is not None:
                 return known
             style = opening.detect_namespace(self.root)
-            opening.write_namespace(self.root, style)
-            self.state.set_namespace_style(style)
-            return style
-
-    def _make_special_uses(self) -> None:
-        """Make what the administrator wants every account to have, once."""
-        present = {folder.special_use for folder in self.folders()}
-        for use, name in self.options.special_use.items():
-            if use in present:
-                continue
-            path = tuple(name.split("/"))
             try:
-                with suppress(AlreadyExists):
-                    self.create(path, use)
-                self.subscribe(path)
-            except ImapError as error:
-                _log.error(
-                    "store: {name!r} cannot be made in {root!r}: {error!r}",
-                    name=name,
-                    root=self.root,
-                    error=error,
-                )
-        self.state.set_setting(_FIRST_LOGIN, "done")
+                opening.write_namespace(self.root, style)
+                self.state.set_namespace_style(style)
+            except (OSError, ImapError) as error:
+                # A full disk must not keep users from their mail.
+                _log.error("store: namespace not written down: {error!r}", error=error)
+            return style
 
     def _cache_path(self) -> bytes:
         directory = self.options.cache_directory
@@ -408,12 +397,3 @@ class MaildirAccount:
         with suppress(OSError):
             directory.mkdir(mode=fsops.DIRECTORY_MODE, parents=True, exist_ok=True)
         return os.fsencode(directory) + b"/" + derived.FILE_NAME
-
-
-def _check_use(
-    use: bytes, given: Mapping[bytes, MailboxPath], there: Mapping[MailboxPath, bytes]
-) -> None:
-    if use not in SPECIAL_USES:
-        raise UnsupportedUse("There is no such use")
-    if given.get(use) in there:
-        raise UnsupportedUse("Another mailbox has this use")

@@ -1,7 +1,8 @@
 """The folders of one Maildir++ on disk: find, make, rename, remove.
 
-A folder is a directory ``.A.B`` in the root that has a directory ``cur``: Courier
-asks for that, and Dovecot makes the missing ``new`` and ``tmp`` itself.  A parent
+A folder is a directory ``.A.B`` in the root that has a directory ``cur``, as Courier
+asks for it, or the file ``maildirfolder``, which nothing else has; what is missing of
+``cur``, ``new`` and ``tmp`` is made when it is opened, as Dovecot does.  A parent
 that has no directory of its own is no folder.  Links are not followed, neither the
 folder nor its ``cur``, unless ``follow_links`` allows the former.
 
@@ -186,9 +187,13 @@ class FolderTree:
             elif not stat.S_ISDIR(status.st_mode):
                 return False
             inner = fsops.status_or_none(directory + b"/cur")
+            if inner is None:
+                # What copies no empty directories (git, some backups) leaves this.
+                inner = fsops.status_or_none(directory + b"/maildirfolder")
+                return inner is not None and stat.S_ISREG(inner.st_mode)
         except OSError:  # no permission, a loop of links, a name too long
             return False
-        return inner is not None and stat.S_ISDIR(inner.st_mode)
+        return stat.S_ISDIR(inner.st_mode)
 
 
 def is_below(path: MailboxPath, parent: MailboxPath) -> bool:

@@ -44,7 +44,8 @@ def open_root(root: bytes, *, create_missing: bool) -> bool:
             refuse(root, "we may not read it")
     writable = os.access(root, os.W_OK | os.X_OK, effective_ids=True)
     if writable:
-        _complete(root)
+        with suppress(OSError):  # a full disk: what is there can be read
+            complete(root)
     else:
         _log.info("store: account {root!r} is served read-only", root=root)
     return writable
@@ -120,14 +121,17 @@ def _make(root: bytes) -> None:
     _log.info("store: made the account {root!r}", root=root)
 
 
-def _complete(root: bytes) -> None:
-    """Make ``new`` and ``tmp`` where somebody removed them, as Dovecot does."""
-    try:
-        for part in MESSAGE_DIRECTORIES:
-            if not fsops.exists(root + b"/" + part):
-                _make_directory(root + b"/" + part)
-    except OSError as error:
-        refuse(root, repr(error))
+def complete(folder: bytes) -> None:
+    """Make what is missing of ``cur``, ``new`` and ``tmp``, as Dovecot does.
+
+    Backups and version control leave empty directories out.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for part in MESSAGE_DIRECTORIES:
+        if not fsops.exists(folder + b"/" + part):
+            _make_directory(folder + b"/" + part)
 
 
 def _make_directory(directory: bytes) -> None:

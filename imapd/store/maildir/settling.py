@@ -6,11 +6,12 @@ comes to name another message under the same UIDVALIDITY, and a question once
 decided is asked again only when Courier's files change.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
 
-from imapd.errors import InUse
+from imapd.errors import ImapError
 from imapd.store import fsops
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir import courier
@@ -48,35 +49,49 @@ def settle_numbers(
     try:
         with MailboxLock(folder, seconds) as lock:
             _choose(folder, first_sight=before is None, lock=lock)
-    except InUse:
-        return  # we shall look again
-    state.set_setting(key, seen)
+        state.set_setting(key, seen)
+    except (OSError, ImapError) as error:  # we shall look again
+        _log.warn("store: {path!r} not settled: {error!r}", path=folder, error=error)
 
 
 def settle_subscriptions(
     root: bytes,
     subscriptions: "Subscriptions",
     state: "AccountState",
-    encoding: "NameEncoding",
+    encoding: Callable[[], "NameEncoding"],
     seconds: float,
 ) -> None:
-    """Take ``courierimapsubscribed`` over where it is newer, or all there is."""
+    """Take ``courierimapsubscribed`` over where it is newer, or all there is.
+
+    What cannot be done is logged and tried at the next open: it keeps nobody out.
+    """
     seen = courier.signature(root, courier.SUBSCRIBED)
     before = state.setting(_SUBSCRIBED)
     if not seen or seen == before:
         return
-    with account_lock(root, seconds):
-        theirs = fsops.status_or_none(root + b"/" + courier.SUBSCRIBED)
-        ours = fsops.status_or_none(subscriptions.path)
-        newer = theirs is not None and (
-            ours is None or before is not None or theirs.st_mtime_ns > ours.st_mtime_ns
+    try:
+        with account_lock(root, seconds):
+            if _are_newer(root, subscriptions, before):
+                lines = courier.read_subscribed(root) or []
+                found = (courier.subscribed_path(line) for line in lines)
+                paths = [path for path in found if path is not None]
+                subscriptions.replace(paths, encoding())
+        state.set_setting(_SUBSCRIBED, seen)
+    except (OSError, ImapError) as error:
+        _log.error(
+            "store: subscriptions of {root!r} are not taken over: {error!r}",
+            root=root,
+            error=error,
         )
-        lines = courier.read_subscribed(root)
-        if newer and lines is not None:
-            found = (courier.subscribed_path(line) for line in lines)
-            paths = [path for path in found if path is not None]
-            subscriptions.replace(paths, encoding)
-    state.set_setting(_SUBSCRIBED, seen)
+
+
+def _are_newer(root: bytes, ours: "Subscriptions", before: str | None) -> bool:
+    """Whether Courier's subscriptions are the ones to keep."""
+    theirs = fsops.status_or_none(root + b"/" + courier.SUBSCRIBED)
+    known = fsops.status_or_none(ours.path)
+    if theirs is None or known is None:
+        return theirs is not None
+    return before is not None or theirs.st_mtime_ns > known.st_mtime_ns
 
 
 def note_handed_back(state: "AccountState", root: bytes) -> None:

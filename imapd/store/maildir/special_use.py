@@ -6,7 +6,9 @@ A folder is recognised by its name, and only at the top: ``("Sent",)``, not
 
 from collections.abc import Iterable, Mapping
 
+from imapd.errors import UnsupportedUse
 from imapd.ids import MailboxPath
+from imapd.model.mailbox import SPECIAL_USES
 
 #: The names that clients give such folders, the more usual first: of two that are
 #: there, the earlier has the attribute.
@@ -84,3 +86,19 @@ def assign(
         if ranked:
             given[min(ranked)[1]] = use
     return given
+
+
+def check(
+    use: bytes,
+    explicit: Mapping[bytes, MailboxPath],
+    there: Mapping[MailboxPath, bytes],
+) -> None:
+    """See whether CREATE may give this use to a new mailbox.  RFC 6154 §3.
+
+    Raises:
+        UnsupportedUse: we have no such use, or another mailbox was given it.
+    """
+    if use not in SPECIAL_USES:
+        raise UnsupportedUse("There is no such use")
+    if explicit.get(use) in there:
+        raise UnsupportedUse("Another mailbox has this use")

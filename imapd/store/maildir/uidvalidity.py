@@ -18,9 +18,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from twisted.logger import Logger
+
 from imapd.errors import Unavailable
 from imapd.ids import LARGEST_NUMBER
 from imapd.store import fsops
+
+_log = Logger()
 
 FILE_NAME: Final = b"dovecot-uidvalidity"
 
@@ -123,7 +127,17 @@ def _written(root: bytes) -> int:
 
 
 def _write(root: bytes, value: int) -> None:
-    """Replace the text.  No lock is held here, so the draft has a name of its own."""
+    """Replace the text.  No lock is held here, so the draft has a name of its own.
+
+    The counter decides: where the text cannot be written it stays one behind.
+    """
+    try:
+        _replace(root, value)
+    except OSError as error:
+        _log.warn("store: {root!r}: {error!r}", root=root, error=error)
+
+
+def _replace(root: bytes, value: int) -> None:
     draft = b"%b/tmp/imapd-uidvalidity.%08x.%d" % (root, value, os.getpid())
     descriptor = fsops.open_exclusive(draft)
     try:
