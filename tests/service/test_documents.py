@@ -6,6 +6,7 @@ import tomllib
 import unittest
 from pathlib import Path
 
+from imapd.server.capabilities import ALWAYS
 from imapd.service.config import load
 from imapd.service.table import OPTIONS
 from imapd.service.tomlfile import read_toml
@@ -47,6 +48,14 @@ class DocumentTests(unittest.TestCase):
         socket = (CHECKOUT / "packaging/systemd/imapd.socket").read_text("utf-8")
         name = re.findall(r"name=(\w+)", command)
         self.assertEqual(re.findall(r"FileDescriptorName=(\w+)\n", socket), name)
+
+    def test_every_capability_is_in_the_list_of_standards(self) -> None:
+        text = (CHECKOUT / "docs/rfcs.rst").read_text("utf-8")
+        done, _, missing = text.partition("Not there yet:")
+        for name in (*ALWAYS, b"APPENDLIMIT"):
+            pattern = rf"(?<![\w-]){re.escape(name.decode())}(?![\w-])"
+            self.assertRegex(done, pattern)
+            self.assertNotRegex(missing, pattern)
 
     def test_news_is_gathered_from_where_it_is(self) -> None:
         towncrier = tomllib.loads((CHECKOUT / "towncrier.toml").read_text("utf-8"))

@@ -176,6 +176,7 @@ class TwistdTests(unittest.TestCase):
             time.sleep(0.3)
             with self.connect() as new:
                 self.assertEqual(serial(new), renewed.serial_number)
+            old.close()
             process.terminate()
             output, _ = process.communicate(timeout=SECONDS)
             self.assertIn("certificate reloaded", output)
