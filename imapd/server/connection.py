@@ -31,7 +31,7 @@ TURN_SECONDS = 0.005
 #: What a client may send ahead while its command runs.
 AHEAD_OCTETS = 65536
 #: How long a connection that was told BYE may take to read it.
-CLOSING_SECONDS = 10
+CLOSING_SECONDS = 5
 
 
 class ClientConnection(imap4.IMAP4Server):

@@ -156,7 +156,8 @@ class SessionTests(unittest.TestCase):
 
     def test_pipelined_commands_run_in_order(self) -> None:
         self.one.write(
-            b"a STORE 1 +FLAGS (\\Deleted)\r\nb EXPUNGE\r\nc FETCH 1 (UID)\r\nd NOOP\r\n"
+            b"a STORE 1 +FLAGS (\\Deleted)\r\nb EXPUNGE\r\n"
+            b"c FETCH 1 (UID)\r\nd NOOP\r\n"
         )
         raw = self.one.raw
         order = [raw.index(each) for each in (b"a OK", b"b OK", b"c OK", b"d OK")]
@@ -182,7 +183,8 @@ class SessionTests(unittest.TestCase):
         raw = self.one.ok("MOVE 2:3 box")
         self.assertRegex(
             raw,
-            rb"^\* OK \[COPYUID \d+ 2:3 1:2\] [^\r]*\r\n\* 3 EXPUNGE\r\n\* 2 EXPUNGE\r\n",
+            rb"^\* OK \[COPYUID \d+ 2:3 1:2\] [^\r]*\r\n"
+            rb"\* 3 EXPUNGE\r\n\* 2 EXPUNGE\r\n",
         )
         self.assertIn(b"EXPUNGE", self.two.ok("NOOP"))
 

@@ -79,9 +79,8 @@ def client_in(server: Server, state: State) -> Client:
         return client
     client.ok("LOGIN alice wonderland")
     client.command("CREATE there")
-    if state is State.SELECTED:
-        if b" 0 EXISTS" in client.ok("SELECT INBOX"):
-            client.append(b"Subject: x\r\n\r\nx\r\n")
+    if state is State.SELECTED and b" 0 EXISTS" in client.ok("SELECT INBOX"):
+        client.append(b"Subject: x\r\n\r\nx\r\n")
     return client
 
 
