@@ -113,6 +113,7 @@ class Session:
         "state",
         "stream",
         "tag",
+        "told_keywords",
         "user",
     )
 
@@ -129,6 +130,7 @@ class Session:
         self.selected: SelectedMailbox | None = None
         self.selected_path: MailboxPath | None = None
         self.stream: LiteralStream | None = None
+        self.told_keywords: tuple[bytes, ...] = ()
         self._account: MailAccount | None = None
 
     @property
@@ -196,7 +198,15 @@ class Session:
         if self.selected is not None:
             octets = updates.news(self.selected, may_expunge=may_expunge)
             if octets:
+                self._tell_keywords(self.selected)
                 self.connection.send(octets)
+
+    def _tell_keywords(self, selected: SelectedMailbox) -> None:
+        """A new keyword is told before the first message that has it."""
+        keywords = tuple(selected.keywords)
+        if keywords != self.told_keywords:
+            self.told_keywords = keywords
+            self.connection.send(updates.flag_lines(selected))
 
     # Called by the mailbox.
 

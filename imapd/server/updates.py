@@ -1,6 +1,7 @@
 """Untagged responses for what changed under a session.  RFC 3501 §5.2, §7.3, §7.4."""
 
 from imapd.mailbox.api import SelectedMailbox
+from imapd.model.flags import SYSTEM_FLAGS
 from imapd.wire import msgatt, response
 from imapd.wire.response import untagged
 
@@ -29,3 +30,17 @@ def news(selected: SelectedMailbox, *, may_expunge: bool) -> bytes:
             )
         )
     return b"".join(lines)
+
+
+def flag_lines(selected: SelectedMailbox) -> bytes:
+    """FLAGS and PERMANENTFLAGS, as lines: what messages here may have.
+
+    RFC 3501 §7.2.6, §7.1.
+    """
+    flags = [*SYSTEM_FLAGS, *selected.keywords]
+    permanent = response.permanentflags(
+        () if selected.read_only else flags, selected.may_create_keywords
+    )
+    return untagged(response.flags(flags)) + untagged(
+        response.status_line(b"OK", b"Flags that are kept", permanent)
+    )

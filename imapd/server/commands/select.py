@@ -1,8 +1,8 @@
 """Entering and leaving a mailbox.  RFC 3501 §6.3.1, §6.3.2, §6.4.1, §6.4.2."""
 
 from imapd.mailbox.api import SelectedMailbox
-from imapd.model.flags import SYSTEM_FLAGS
 from imapd.model.requests import MailboxName, Nothing, UidExpunge
+from imapd.server import updates
 from imapd.server.commands.numbers import existing_path, messages
 from imapd.server.registry import LOGGED_IN, SELECTED, Completed, command
 from imapd.server.session import Session
@@ -34,18 +34,13 @@ async def _open(session: Session, name: str, *, read_only: bool) -> SelectedMail
     path = existing_path(session, name)
     mailbox = await session.select(path, read_only=read_only)
     view = mailbox.view
-    flags = [*SYSTEM_FLAGS, *mailbox.keywords]
-    session.untagged(response.flags(flags))
+    session.told_keywords = tuple(mailbox.keywords)
+    session.connection.send(updates.flag_lines(mailbox))
     session.untagged(response.exists(len(view)))
     session.untagged(response.recent(len(view.recent)))
     unseen = mailbox.first_unseen()
     if unseen is not None:
         session.untagged_ok(b"First unseen message", response.unseen(unseen))
-    permanent = () if mailbox.read_only else flags
-    session.untagged_ok(
-        b"Flags that are kept",
-        response.permanentflags(permanent, mailbox.may_create_keywords),
-    )
     session.untagged_ok(b"UIDs are valid", response.uidvalidity(mailbox.uid_validity))
     session.untagged_ok(b"Predicted next UID", response.uidnext(mailbox.uid_next))
     return mailbox
