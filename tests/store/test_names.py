@@ -102,9 +102,9 @@ class DoorTests(FolderTestCase):
             24: Unavailable,
         }
         for number, expected in cases.items():
-            with self.assertRaises(expected) as caught:
-                with fsops.translate_errors("testing"):
-                    raise OSError(number, "x")
+            door = fsops.translate_errors("testing")
+            with self.assertRaises(expected) as caught, door:
+                raise OSError(number, "x")
             self.assertIsInstance(caught.exception.__cause__, OSError)
 
     def test_only_regular_files_are_opened(self) -> None:

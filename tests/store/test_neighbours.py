@@ -150,8 +150,8 @@ class RenamerTests(FolderTestCase):
         self.assertEqual(len(everything), 120 + appended)
         self.assertEqual(len(set(everything.values())), len(everything))
         for index in range(2):
-            for uid, octets in told[index].items():
-                self.assertEqual(everything[uid], octets, f"UID {uid} of {index}")
+            for number, octets in told[index].items():
+                self.assertEqual(everything[number], octets, f"{number} of {index}")
 
 
 @unittest.skipUnless(can_be_somebody(), "no doveadm that works on this machine")

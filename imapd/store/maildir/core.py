@@ -13,7 +13,7 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-from imapd.errors import ReadOnly, Unavailable
+from imapd.errors import ImapError, ReadOnly, Unavailable
 from imapd.ids import LARGEST_NUMBER, Uid
 from imapd.limits import Limits
 from imapd.model.flags import Flags
@@ -301,4 +301,10 @@ class MailboxCore:
             for uid in gone
             if uid in self.overflow_keywords
         }
-        self.set_overflow(kept)
+        try:
+            self.set_overflow(kept)
+        except (OSError, ImapError) as error:
+            # The messages are gone all the same, and their UIDs name no others.
+            _log.warn(
+                "store: keywords of expunged messages stay: {error!r}", error=error
+            )
