@@ -104,9 +104,9 @@ class FolderTestCase(unittest.TestCase):
         directory = self.folder(box)
         draft = directory / "tmp" / name
         draft.write_bytes(octets)
+        os.utime(draft, (LONG_AGO, LONG_AGO))
         target = directory / part / name
-        os.rename(draft, target)
-        os.utime(target, (LONG_AGO, LONG_AGO))
+        os.rename(draft, target)  # from here on it may be moved at any moment
         return target
 
 

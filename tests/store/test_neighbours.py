@@ -122,9 +122,11 @@ class RenamerTests(FolderTestCase):
         done = threading.Event()
 
         def deliver() -> None:
-            for number in range(120):
-                self.deliver(f"{1600000000 + number}.M1P2.h", b"n: %d\n\n" % number)
-            done.set()
+            try:
+                for number in range(120):
+                    self.deliver(f"{1600000000 + number}.M1P2.h", b"n: %d\n\n" % number)
+            finally:
+                done.set()
 
         told: list[dict[int, bytes]] = [{}, {}]
         thread = threading.Thread(target=deliver)
