@@ -10,6 +10,7 @@ from imapd.mailbox.api import Listener, Messages
 from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.watch import Watch
 from imapd.model.flags import SEEN, Flags, StoreMode
+from imapd.model.mailbox import MessageMeta
 from imapd.model.requests import FetchItem
 from imapd.model.search import SearchKey
 from imapd.model.view import SessionView
@@ -108,6 +109,25 @@ class Selected:
             mark_seen=lambda uids: live.store_flags(uids, StoreMode.ADD, (SEEN,)),
         )
         return fetch.responses(mailbox, messages, items, with_uid=with_uid)
+
+    def read(self, uid: Uid) -> bytes:
+        """A message as it is on disk; blocks, for callers that cannot wait.
+
+        Raises:
+            MessageGone: it was expunged.
+        """
+        return self._live.workers.brief(self._live.store.read, uid)
+
+    def meta(self, uid: Uid) -> MessageMeta:
+        """Its size and date; blocks.
+
+        Raises:
+            MessageGone: it was expunged.
+        """
+        meta = self._live.workers.brief(self._live.store.meta, (uid,)).get(uid)
+        if meta is None:
+            raise MessageGone("The message was expunged")
+        return meta
 
     async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
         """The messages that match, ascending; those gone match nothing."""

@@ -43,9 +43,9 @@ class MailRealm:
 
     async def _request(self, user: AvatarId) -> Any:
         key, open_store = self._locate(user)
-        account = await self._accounts.acquire(key, open_store)
+        avatar = ImapAccount(await self._accounts.acquire(key, open_store))
         return (
             IAccountIMAP,
-            ImapAccount(account),
-            lambda: self._accounts.release(key),
+            avatar,
+            lambda: avatar.close().addBoth(lambda _: self._accounts.release(key)),
         )
