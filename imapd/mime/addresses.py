@@ -3,6 +3,9 @@
 RFC 3501 lets a host be NIL only in the marks of a group, and says nothing of a
 mailbox without one.  We send Dovecot's words for what is missing, which clients
 know and hide.  Empty list elements (RFC 5322 §4.4) are no addresses.
+
+A tab in a name comes from folding, and is one space with the blanks around it: a
+name is for people.  Spaces that somebody put between quotes are as many as they are.
 """
 
 import re
@@ -35,6 +38,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _AT = [("mark", b"@")]  # begins a route
+_BLANKS = re.compile(rb"[ \t]++")
 _BLANK = b" "  # between two tokens; never the text of a word
 
 
@@ -97,7 +101,7 @@ class _Reader:
             return False
         quoted, phrase, local, domain, bare_local, bare_domain = match.groups()
         self.found.append(
-            Address(quoted or phrase or None, None, local, domain)
+            Address(_tidy(quoted or phrase or b"") or None, None, local, domain)
             if local
             else Address(None, None, bare_local, bare_domain)
         )
@@ -130,7 +134,7 @@ class _Reader:
     def _take_comment(self, start: int) -> None:
         self.position = comment_end(self.value, start)
         inside = self.value[start + 1 : self.position]
-        self.comment = unescape(inside.removesuffix(b")")).strip(b" \t") or None
+        self.comment = _tidy(unescape(inside.removesuffix(b")")).strip(b" \t")) or None
         self.pending.append(("blank", _BLANK))
 
     #   group = display-name ":" [group-list] ";" [CFWS]
@@ -228,7 +232,16 @@ def _phrase(tokens: list[tuple[str, bytes]]) -> bytes:
             pieces.append(_text(kind, text))
         elif pieces and pieces[-1] is not _BLANK:
             pieces.append(_BLANK)
-    return b"".join(pieces).strip(b" ")
+    return _tidy(b"".join(pieces).strip(b" "))
+
+
+def _tidy(name: bytes) -> bytes:
+    """Return a name with one space for each run of blanks that has a tab."""
+    return _BLANKS.sub(_untabbed, name) if b"\t" in name else name
+
+
+def _untabbed(blanks: re.Match[bytes]) -> bytes:
+    return b" " if b"\t" in blanks[0] else blanks[0]
 
 
 #   addr-spec = local-part "@" domain

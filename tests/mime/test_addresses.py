@@ -44,6 +44,18 @@ CASES = {
     "dots in a name": (b"J. Q. P <a@b>", (address(b"a", b"b", b"J. Q. P"),)),
     "many blanks": (b"A  \t B   <a@b>", (address(b"a", b"b", b"A B"),)),
     "mixed phrase": (b'A "B  C" D <a@b>', (address(b"a", b"b", b"A B  C D"),)),
+    "tab in quotes": (b'"A,\tB" <a@b>', (address(b"a", b"b", b"A, B"),)),
+    "blanks and tab in quotes": (
+        b'"A \t\tB  C" <a@b>, c@d',
+        (address(b"a", b"b", b"A B  C"), CD),
+    ),
+    "tab in a mixed phrase": (
+        b'A\t"B\tC" \t D <a@b>',
+        (address(b"a", b"b", b"A B C D"),),
+    ),
+    "tab in a comment as name": (b"a@b (A\tB)", (address(b"a", b"b", b"A B"),)),
+    "tab in a group's name": (b'"G\tH": a@b;', (group(b"G H"), AB, END)),
+    "tab in a mailbox": (b'"a\tb"@c', (address(b"a\tb", b"c"),)),
     "encoded word": (
         b"=?utf-8?q?=C3=BC_b?= <a@b>",
         (address(b"a", b"b", b"=?utf-8?q?=C3=BC_b?="),),

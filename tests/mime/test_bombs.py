@@ -58,6 +58,7 @@ BOMBS: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes], int]] 
     "quotes": (envelope, lambda n: b"To: " + b'"' * n, 80_000),
     "open quotes": (envelope, lambda n: b"To: " + b'"a, ' * n, 100_000),
     "escapes": (envelope, lambda n: b'To: "' + b"\\" * n, 200_000),
+    "blanks in a name": (envelope, lambda n: b'To: "\t' + b" " * n, 500_000),
     "comments": (envelope, lambda n: b"To: " + b"(" * n, 200_000),
     "comments, closed": (envelope, lambda n: b"To: " + b"(" * n + b")" * n, 200_000),
     "literals": (envelope, lambda n: b"To: " + b"[" * n, 200_000),
