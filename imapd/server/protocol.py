@@ -19,13 +19,14 @@ from imapd.auth import sasl
 from imapd.errors import (
     AuthenticationFailed,
     ImapError,
+    PrivacyRequired,
     ServerBug,
     SyntaxRejected,
     WrongState,
 )
 from imapd.server import commands as handlers
 from imapd.server import logins
-from imapd.server.capabilities import offered, usable_mechanisms
+from imapd.server.capabilities import is_near, offered, usable_mechanisms
 from imapd.server.connection import ClientConnection
 from imapd.server.literals import StreamedLiterals
 from imapd.server.registry import COMMANDS, Command, Completed, State
@@ -152,6 +153,8 @@ class ImapServer(ClientConnection):
 
     def _streamed(self, prompt: LiteralPrompt) -> tuple[Command, Any] | None:
         _tag, name = grammar.command_start(Cursor(prompt.parts, self.settings.limits))
+        if name == b"LOGIN" and not self.may_send_password:
+            raise PrivacyRequired("A password may only be sent through TLS")
         row = COMMANDS.get(name)
         if row is None or not row.streams:
             return None
@@ -292,6 +295,5 @@ class ImapServer(ClientConnection):
             return True
         allowed = self.settings.cleartext_login
         if allowed is CleartextLogin.LOOPBACK:
-            host = self.peer_host
-            return host in ("unix", "::1") or host.startswith(("127.", "::ffff:127."))
+            return is_near(self.peer_host)
         return allowed is CleartextLogin.ALWAYS
