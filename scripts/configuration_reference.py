@@ -89,12 +89,14 @@ def _limits() -> str:
         "   * - Name",
         "     - Default",
         "     - Least",
+        "     - Bounds",
     ]
     for name, field in Limits.__dataclass_fields__.items():
         lines += [
             f"   * - ``{name}``",
             f"     - {field.default}",
             f"     - {field.metadata['least']}",
+            f"     - {field.metadata['source']}",
         ]
     return "\n".join([*lines, ""])
 

@@ -28,8 +28,6 @@ _log = Logger()
 
 #: Work of one connection before the reactor looks at the others.
 TURN_SECONDS = 0.005
-#: What a client may send ahead while its command runs.
-AHEAD_OCTETS = 65536
 #: How long a connection that was told BYE may take to read it.
 CLOSING_SECONDS = 5
 
@@ -113,7 +111,8 @@ class ClientConnection(imap4.IMAP4Server):
 
     def _regulate(self) -> None:
         """Stop reading from a client that is too far ahead of us."""
-        too_far = self._running and self.framer.buffered > AHEAD_OCTETS
+        ahead_octets = self.framer.buffered
+        too_far = self._running and ahead_octets > self.settings.limits.ahead_octets
         if too_far and self._waiter is None and not self._reading_paused:
             self._reading_paused = True
             self.transport.pauseProducing()

@@ -1,4 +1,4 @@
-"""How many connections an address and a user have.  hardening V06."""
+"""How many connections an address and a user have."""
 
 from collections import Counter
 from typing import TypeVar

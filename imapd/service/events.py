@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 _log = Logger(namespace="imapd")
 
-#: As long as a name may be in the log; hardening A13.
+#: As long as a name may be in the log.
 USER_CHARACTERS = 64
 REASON_CHARACTERS = 200
 

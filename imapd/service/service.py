@@ -34,7 +34,7 @@ from imapd.service.options import Options
 
 _log = Logger(namespace="imapd")
 
-#: How long sessions may take to end when we stop; hardening V09.
+#: How long sessions may take to end when we stop.
 STOP_SECONDS = 10
 
 

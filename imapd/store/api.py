@@ -84,7 +84,7 @@ class MailboxStore(Protocol):
                 ``recent`` too, as nobody has seen them yet.
 
         A message that one listing of the directory did not show is not gone:
-        see ``hardening.md`` D09.
+        a directory that is being changed is listed with holes.
         """
 
     def store_flags(
@@ -109,7 +109,7 @@ class MailboxStore(Protocol):
     def commit(self, delivery: Delivery) -> Appended:
         """Publish the messages of a delivery under new UIDs, durably.
 
-        When this returns they survive power loss (``hardening.md`` 3, class A).
+        When this returns they survive power loss (``docs/durability.rst``).
         """
 
     def copy_from(

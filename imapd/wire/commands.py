@@ -54,7 +54,7 @@ from imapd.wire.strings import (
     word,
 )
 
-_MECHANISM_OCTETS = 64  # RFC 4422 §3.1 has 20; hardening P06
+_MECHANISM_OCTETS = 64  # RFC 4422 §3.1 has 20
 
 
 #   command = tag SP (command-any / command-auth / command-nonauth /

@@ -87,7 +87,7 @@ class CommandFramer:
         """Drop all that was received and not delivered; return how many octets.
 
         For STARTTLS: what came before TLS must not run inside it.  RFC 3501
-        §6.2.1, hardening P01.
+        §6.2.1.
         """
         dropped = len(self._buffer)
         self._buffer.clear()

@@ -2,7 +2,7 @@
 
 What is to be done is written down first, in ``imapd-rename.json`` in the root.
 Whoever opens the account and finds it finishes the work.  So after a crash a tree
-has its new name, all of it: see ``hardening.md`` D16.
+has its new name, all of it.
 """
 
 import errno
