@@ -33,7 +33,7 @@ class LimitsTests(unittest.TestCase):
             DEFAULT_LIMITS.idle_seconds = 1  # type: ignore[misc]
 
     def test_what_a_stranger_may_cost_is_less(self) -> None:
-        for name in ("line_octets", "literal_octets", "literal_count", "nesting_depth"):
+        for name in ("line_octets", "literal_octets", "literal_count"):
             stranger = getattr(DEFAULT_LIMITS, f"preauth_{name}")
             user = getattr(DEFAULT_LIMITS, name.replace("line", "command"))
             self.assertLess(stranger, user, name)
