@@ -4,8 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from twisted.internet.defer import DeferredLock
+from twisted.logger import Logger
 
-from imapd.errors import NoDestination, NoSuchMailbox, ReadOnly
+from imapd.errors import (
+    ImapError,
+    NoDestination,
+    NoPermission,
+    NoSuchMailbox,
+    Unavailable,
+)
 from imapd.ids import INBOX, MailboxPath
 from imapd.mailbox.api import Listener
 from imapd.mailbox.append import Append
@@ -16,6 +23,8 @@ from imapd.mailbox.threads import Workers
 from imapd.mailbox.watch import Watch
 from imapd.model.mailbox import Folder, MailboxStatus
 from imapd.store.api import AccountStore
+
+_log = Logger()
 
 
 class Account:
@@ -66,7 +75,10 @@ class Account:
             if old != INBOX:
                 self._vanish(old, below=True)
         if old == INBOX and INBOX in self._live:
-            await self._live[INBOX].refresh()
+            try:
+                await self._live[INBOX].refresh()
+            except ImapError as error:  # it is done; the sessions see it later
+                _log.warn("cannot look at INBOX: {error}", error=error)
 
     def _vanish(self, path: MailboxPath, *, below: bool) -> None:
         for each in list(self._live):
@@ -93,7 +105,9 @@ class Account:
             if live is None or live.gone:
                 live = self._live[path] = LiveMailbox(store, self._workers)
             else:
-                await self._workers.run(store.close)
+                live.users += 1  # at once: it must not be closed while we wait
+                await LiveMailbox(store, self._workers).close()
+                return live
         live.users += 1
         return live
 
@@ -108,6 +122,18 @@ class Account:
         self, path: MailboxPath, *, read_only: bool, listener: Listener
     ) -> Selected:
         """SELECT or EXAMINE: a session's own view.  RFC 3501 §6.3.1."""
+        try:
+            return await self._select(path, read_only, listener)
+        except Unavailable:
+            live = self._live.get(path)
+            if live is None or not live.gone:
+                raise
+            # It was numbered anew since others opened it.
+            return await self._select(path, read_only, listener)
+
+    async def _select(
+        self, path: MailboxPath, read_only: bool, listener: Listener
+    ) -> Selected:
         live = await self._acquire(path)
         selected = Selected(
             live,
@@ -127,6 +153,15 @@ class Account:
     async def status(self, path: MailboxPath, *, with_size: bool) -> MailboxStatus:
         """STATUS; no message loses its recent state.  RFC 3501 §6.3.10."""
         async with self.using(path) as live:
+            try:
+                await live.refresh()
+            except Unavailable:
+                if not live.gone:
+                    raise
+            if not live.gone:
+                return live.status(await size_octets(live) if with_size else None)
+        # It was numbered anew since others opened it.
+        async with self.using(path) as live:
             await live.refresh()
             return live.status(await size_octets(live) if with_size else None)
 
@@ -142,7 +177,7 @@ class Account:
             raise NoDestination("No such mailbox") from error
         try:
             if live.store.read_only:
-                raise ReadOnly("The mailbox cannot be written")
+                raise NoPermission("The mailbox cannot be written")
             delivery = await self._workers.run(live.store.begin_delivery)
         except BaseException:
             await self._release(live)

@@ -12,9 +12,11 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Protocol
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from imapd.errors import NoSuchMailbox, ReadOnly
+from imapd.errors import NoPermission, NoSuchMailbox, ReadOnly, Unavailable
 from imapd.ids import MailboxPath, Uid
 from imapd.mailbox.threads import Workers
 from imapd.model.flags import NO_FLAGS, Flags, StoreMode
@@ -22,6 +24,7 @@ from imapd.model.mailbox import Appended, Changes, Copied, MailboxStatus, Messag
 from imapd.model.view import SessionView
 from imapd.store.api import Delivery, MailboxStore
 
+_log = Logger()
 _order = count()
 
 
@@ -29,6 +32,7 @@ class Member(Protocol):
     """One session's place at a mailbox."""
 
     view: SessionView
+    joined_validity: int  # the UIDVALIDITY of the UIDs in the view
     read_only: bool
 
     def changed(self) -> None:
@@ -53,6 +57,8 @@ class LiveMailbox:
         self._members: list[Member] = []
         self._lock = DeferredLock()
         self._loaded = False
+        #: Those who wait for a look at the disk that has not begun yet.
+        self._looking: list[Deferred[None]] | None = None
 
     @property
     def path(self) -> MailboxPath:
@@ -98,6 +104,7 @@ class LiveMailbox:
             if not member.read_only:
                 self._unclaimed.clear()
             member.view = SessionView(self.uids, recent)
+            member.joined_validity = self.store.uid_validity
             self._members.append(member)
 
     def leave(self, member: Member) -> None:
@@ -108,11 +115,30 @@ class LiveMailbox:
     # The disk.
 
     async def refresh(self) -> None:
-        """See what other programs did, if anything may have changed."""
+        """See what other programs did, if anything may have changed.
+
+        A look that has not begun yet sees all that ours would: it serves everybody
+        who asks meanwhile.
+        """
         if self.gone or (self._loaded and not self.workers.brief(self.store.changed)):
             return
-        async with self._lock:
-            await self._sync(claim=any(not each.read_only for each in self._members))
+        if self._looking is not None:
+            waiter: Deferred[None] = Deferred()
+            self._looking.append(waiter)
+            await waiter
+            return
+        waiting = self._looking = []
+        try:
+            async with self._lock:
+                self._looking = None
+                await self._sync(claim=any(not one.read_only for one in self._members))
+        except BaseException:
+            failure = Failure()
+            for each in waiting:
+                each.errback(failure)
+            raise
+        for each in waiting:
+            each.callback(None)
 
     async def _sync(self, *, claim: bool) -> None:
         if self.gone:
@@ -124,6 +150,8 @@ class LiveMailbox:
             raise
         self._loaded = True
         self._apply(changes)
+        if changes.renumbered:
+            raise Unavailable("The messages were numbered anew; open it again")
 
     async def store_flags(
         self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
@@ -146,10 +174,9 @@ class LiveMailbox:
     async def commit(self, delivery: Delivery) -> Appended:
         """Publish delivered messages."""
         async with self._lock:
-            self._writable()
+            self._writable_target()
             appended = await self.workers.run(self.store.commit, delivery)
-            if self._loaded:
-                self._apply(appended.target)
+            self._apply(appended.target)
             return appended
 
     async def copy_from(
@@ -157,16 +184,23 @@ class LiveMailbox:
     ) -> Copied:
         """Copy or move messages here from another mailbox, or from this one."""
         async with _holding({self, source}):
-            self._writable()
+            self._writable_target()
+            if source.gone:  # its UIDs may mean other messages now
+                raise Unavailable("The mailbox is gone, or its messages numbered anew")
             if move:
                 source._writable()
             copied = await self.workers.run(
                 self.store.copy_from, source.store, list(uids), move
             )
             source._apply(copied.source)
-            if self._loaded:
-                self._apply(copied.target)
+            self._apply(copied.target)
             return copied
+
+    def _writable_target(self) -> None:
+        # READ-ONLY would say that of the mailbox the client has selected.
+        if not self.gone and self.store.read_only:
+            raise NoPermission("The mailbox cannot be written")
+        self._writable()
 
     def _writable(self) -> None:
         if self.gone:
@@ -179,8 +213,7 @@ class LiveMailbox:
     def _apply(self, changes: Changes) -> None:
         if changes.renumbered:
             self.vanish("The messages of the mailbox were numbered anew")
-            return
-        if not changes:
+        if self.gone or not changes:
             return
         if changes.expunged:
             self._remove(changes.expunged)
@@ -226,10 +259,17 @@ class LiveMailbox:
             member.lost(why)
 
     async def close(self) -> None:
-        """Give back what the store holds; nobody may use the mailbox afterwards."""
+        """Give back what the store holds; nobody may use the mailbox afterwards.
+
+        Never raises: what was done before is done, and must not look as if it had
+        failed (an APPEND would be sent again).
+        """
         async with self._lock:
             self.gone = True
-            await self.workers.run(self.store.close)
+            try:
+                await self.workers.run(self.store.close)
+            except Exception:
+                _log.failure("closing {path}", path=self.path)
 
 
 @asynccontextmanager

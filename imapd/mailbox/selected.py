@@ -3,7 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from imapd.errors import MessageGone, NoDestination, NoSuchMailbox, ReadOnly
+from imapd.errors import (
+    MessageGone,
+    NoDestination,
+    NoSuchMailbox,
+    ReadOnly,
+    Unavailable,
+)
 from imapd.ids import MailboxPath, Seq, Uid
 from imapd.mailbox import fetch, search
 from imapd.mailbox.api import Listener, Messages
@@ -32,6 +38,7 @@ class Selected:
         release: Callable[[LiveMailbox], Awaitable[None]],
     ) -> None:
         self.view = SessionView()
+        self.joined_validity = 0
         self.read_only = read_only
         self._live = live
         self._listener = listener
@@ -93,6 +100,20 @@ class Selected:
         """Take in what other programs did."""
         await self._live.refresh()
 
+    async def _render(
+        self, plan: fetch.Plan, uids: Sequence[Uid]
+    ) -> list[fetch.Rendered]:
+        live = self._live
+        rendered = await live.workers.run(fetch.render, live.store, plan, uids)
+        self._same_numbers()
+        return rendered
+
+    def _same_numbers(self) -> None:
+        """Let nothing out that was found under other numbers than the session's."""
+        live = self._live
+        if live.gone or live.store.uid_validity != self.joined_validity:
+            raise Unavailable("The mailbox is gone, or its messages numbered anew")
+
     def fetch(
         self, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
     ) -> AsyncIterator[bytes]:
@@ -103,9 +124,7 @@ class Selected:
             read_only=self.read_only,
             flags=live.flags,
             has=live.has,
-            render=lambda plan, uids: live.workers.run(
-                fetch.render, live.store, plan, uids
-            ),
+            render=self._render,
             mark_seen=lambda uids: live.store_flags(uids, StoreMode.ADD, (SEEN,)),
         )
         return fetch.responses(mailbox, messages, items, with_uid=with_uid)
