@@ -29,7 +29,7 @@ from imapd.server.settings import CleartextLogin, Settings
 from imapd.store.maildir.account import MaildirAccount, StoreOptions
 from tests.support.grammar import Response, ResponseReader
 
-USERS = {b"alice": b"wonderland", b"bob": b"builder"}
+USERS = {b"alice": b"wonderland", b"bob": b"builder", b"carol": b"singers"}
 
 
 class Transport(StringTransportWithDisconnection):
@@ -55,6 +55,7 @@ class Server:
         namespace: NamespaceStyle | None = None,
         cleartext_login: CleartextLogin = CleartextLogin.ALWAYS,
         root: Path | None = None,
+        options: StoreOptions | None = None,
         **settings: Any,
     ) -> None:
         if root is None:
@@ -67,7 +68,7 @@ class Server:
         self.limits = limits
         self.watch = PollingWatch(self.clock)
         self.accounts = Accounts(InlineWorkers(), self.watch)
-        self.namespace = namespace
+        self.options = options or StoreOptions(namespace=namespace)
         checker = InMemoryUsernamePasswordDatabaseDontUse(**{})
         for user, password in USERS.items():
             checker.addUser(user, password)
@@ -90,8 +91,9 @@ class Server:
     def locate(self, user: bytes) -> tuple[Path, Callable[[], MaildirAccount]]:
         path = self.maildir(user.decode())
         path.parent.mkdir(exist_ok=True)
-        options = StoreOptions(namespace=self.namespace)
-        return path, lambda: MaildirAccount(path, options=options, limits=self.limits)
+        return path, lambda: MaildirAccount(
+            path, options=self.options, limits=self.limits
+        )
 
     def connect(self, host: str = "192.0.2.1") -> "Client":
         client = Client(self, host)
