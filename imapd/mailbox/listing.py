@@ -3,6 +3,7 @@
 Pure: from the mailboxes that are there and the names subscribed.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -74,9 +75,8 @@ class Tree:
         folder = self.folders.get(name)
         attributes = []
         if folder is None:
-            attributes = [rb"\Noselect"]
-            if request.extended:
-                attributes = [rb"\NonExistent", *attributes]
+            # One of them only: RFC 5258 §6 has a single mbox-list-sflag.
+            attributes = [rb"\NonExistent" if request.extended else rb"\Noselect"]
         attributes.append(
             rb"\HasChildren" if name in self._parents else rb"\HasNoChildren"
         )
@@ -118,13 +118,28 @@ class Tree:
     def _matching(self, names: Iterable[str], request: ListMailboxes) -> set[str]:
         patterns = [request.reference + pattern for pattern in request.patterns]
         matcher = PatternMatcher(patterns, self._separator)
-        # INBOX has no case: RFC 3501 §5.1.
+        # INBOX has no case (RFC 3501 §5.1), nor has it as the first of several
+        # components: clients are set up with "Inbox." as their prefix.
         upper = PatternMatcher([each.upper() for each in patterns], self._separator)
+        headed = PatternMatcher(
+            [_with_inbox(each, self._separator) for each in patterns], self._separator
+        )
+        below = "INBOX" + self._separator
         return {
             name
             for name in names
-            if matcher.matches(name) or (name == "INBOX" and upper.matches(name))
+            if matcher.matches(name)
+            or (name == "INBOX" and upper.matches(name))
+            or (name.startswith(below) and headed.matches(name))
         }
+
+
+def _with_inbox(pattern: str, separator: str) -> str:
+    """Write a first component that may be INBOX, or its beginning, in upper case."""
+    head = re.split(rf"[*%{re.escape(separator)}]", pattern, maxsplit=1)[0]
+    if not "INBOX".startswith(head.upper()):
+        return pattern
+    return head.upper() + pattern[len(head) :]
 
 
 def _inbox_first(name: str) -> tuple[bool, str]:

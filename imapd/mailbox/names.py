@@ -27,7 +27,7 @@ class Namespace:
         head, separator, tail = name.partition(self.separator)
         if head.upper() == "INBOX":
             name = "INBOX" + separator + tail
-        if name in ("INBOX", self.prefix):
+        if name == "INBOX" or (name and name == self.prefix):
             return INBOX
         if not name.startswith(self.prefix):
             raise Cannot(f"Mailbox names begin with {self.prefix} here")

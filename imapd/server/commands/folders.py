@@ -44,12 +44,16 @@ async def delete(session: Session, arguments: MailboxName) -> bytes:
 
 @command(b"RENAME", LOGGED_IN, grammar=grammar.rename)
 async def rename(session: Session, arguments: Rename) -> bytes:
-    """Give a mailbox, and all below it, another name.  RFC 3501 §6.3.5."""
+    """Give a mailbox, and all below it, another name.  RFC 3501 §6.3.5.
+
+    Subscriptions stay as they are: the RFC has RENAME change none, and clients
+    that rename a mailbox subscribe the new name and unsubscribe the old.
+    """
     old = existing_path(session, arguments.old)
     new = session.account.namespace.path(arguments.new)
     if new == INBOX:
         raise AlreadyExists("INBOX is always there")
-    if old != INBOX and new[: len(old)] == old:
+    if old != INBOX and len(new) > len(old) and new[: len(old)] == old:
         raise Cannot("A mailbox cannot be moved below itself")
     await session.account.rename(old, new)
     if old != INBOX:

@@ -209,7 +209,8 @@ class MaildirAccount:
                 (there[path], self._check_new(target, rest, there[path]))
                 for path, target in targets.items()
             ]
-            self._check_new(new, rest)  # also where only a parent moves
+            # Also where only a parent moves.
+            self._check_new(new, there if new == old else rest)
             renaming.rename_all(self.root, moves)
             uses = self.state.special_uses()
             if set(targets) & set(uses.values()):
