@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
+from imapd.auth.discreet import log_broken
 from imapd.auth.refusals import LoginRefused, LoginUnavailable
 
 _log = Logger()
@@ -66,7 +67,7 @@ class ChainChecker:
             except LoginUnavailable:  # the checker has written its log line
                 unavailable = True
             except Exception:
-                _log.failure("checker {checker} broke", checker=type(checker).__name__)
+                log_broken(_log, f"checker {type(checker).__name__} broke", credentials)
                 unavailable = True
             else:
                 return avatar

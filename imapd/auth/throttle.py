@@ -9,11 +9,17 @@ import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from twisted.internet.defer import DeferredSemaphore
 
 #: What each further failure of a network costs; the last for all that follow.
 PENALTIES_SECONDS = (2.0, 4.0, 8.0, 15.0)
 #: Parallel tries queue up behind one another, but no longer than this.
 LONGEST_SECONDS = 45.0
+#: So many tries of one network are checked at a time.  Their penalties together
+#: make up ``LONGEST_SECONDS``: guessing side by side is no faster.
+PARALLEL_TRIES = 3
 #: One failure is forgiven in this time.
 FORGIVEN_SECONDS = 120.0
 #: However many they were, after this many times ``FORGIVEN_SECONDS`` all is well.
@@ -47,6 +53,21 @@ class Throttle:
         self._key = secrets.token_bytes(32)
         self._networks: OrderedDict[str, _Row] = OrderedDict()
         self._known: OrderedDict[bytes, None] = OrderedDict()
+        # Each is there as long as somebody tries.
+        self._turns: WeakValueDictionary[str, DeferredSemaphore] = WeakValueDictionary()
+
+    def turns(self, peer: str, user: bytes) -> DeferredSemaphore | None:
+        """What to hold while waiting and while the credentials are looked at.
+
+        None for a user who has logged in from this network before.
+        """
+        if self._pair(peer, user) in self._known:
+            return None
+        name = network(peer)
+        found = self._turns.get(name)
+        if found is None:
+            found = self._turns[name] = DeferredSemaphore(PARALLEL_TRIES)
+        return found
 
     def delay_seconds(self, peer: str, user: bytes, now: float) -> float:
         """How long to wait before the credentials are looked at; mostly 0.0.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import ITLSTransport
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
@@ -53,6 +53,7 @@ class ClientConnection(imap4.IMAP4Server):
         self._closing = False
         self._reading_paused = False
         self._waiter: Deferred[None] | None = None
+        self._awaited: Deferred[Any] | None = None
         self._bad_commands = 0
         self._refused_logins = 0
         self._turn_began = 0.0
@@ -132,8 +133,7 @@ class ClientConnection(imap4.IMAP4Server):
         self.gate.stopProducing()
         if self.settings.counts is not None:
             self.settings.counts.disconnected(self.peer_host)
-        if self._waiter is not None:
-            self._wake()
+        self._give_up_waiting()
         if not self._running:
             self._running = True
             Deferred.fromCoroutine(self.clean_up()).addErrback(
@@ -201,6 +201,27 @@ class ClientConnection(imap4.IMAP4Server):
         if self._closing:
             raise ConnectionAbortedError("the session is over")
 
+    async def while_connected(self, awaited: "Deferred[Any]") -> None:
+        """Wait for something that is worth nothing without the client.
+
+        Raises:
+            ConnectionError: the session ended meanwhile; ``awaited`` is cancelled.
+        """
+        if self._closing:
+            raise ConnectionAbortedError("the session is over")
+        self._awaited = awaited
+        try:
+            await awaited
+        except CancelledError:
+            raise ConnectionAbortedError("the session is over") from None
+        finally:
+            self._awaited = None
+
+    def _give_up_waiting(self) -> None:
+        self._wake()
+        if self._awaited is not None:
+            self._awaited.cancel()
+
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
@@ -221,7 +242,8 @@ class ClientConnection(imap4.IMAP4Server):
 
     def finish(self, why: bytes) -> None:
         """Say BYE as soon as no command runs: the server stops."""
-        if self._running and self._waiter is None:
+        waits = self._waiter is not None or self._awaited is not None
+        if self._running and not waits:
             self._finish_because = why
         else:
             self.hang_up(why)
@@ -238,9 +260,9 @@ class ClientConnection(imap4.IMAP4Server):
         self.framer.discard()
         self._reading_paused = False
         self.transport.unregisterProducer()
-        self.transport.loseConnection()
         self.setTimeout(CLOSING_SECONDS)
-        self._wake()
+        self.transport.loseConnection()
+        self._give_up_waiting()
 
     def abort(self, why: str) -> None:
         """Close at once, without a word."""
@@ -266,11 +288,12 @@ class ClientConnection(imap4.IMAP4Server):
 
     def _gate_changed(self) -> None:
         """Output stopped or goes on: another time limit holds."""
+        if self.session.state is State.NOT_AUTHENTICATED:
+            return  # before login the deadline is absolute
         limits = self.settings.limits
-        if self.gate.paused:
-            self.setTimeout(limits.output_stall_seconds)
-        elif self.session.state is not State.NOT_AUTHENTICATED:
-            self.setTimeout(limits.idle_seconds)
+        self.setTimeout(
+            limits.output_stall_seconds if self.gate.paused else limits.idle_seconds
+        )
 
     def timeoutConnection(self) -> None:  # noqa: N802
         """A time limit has passed: which one says where the session stands."""

@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 class ConnectionCounts:
-    """Counts, and refuses what is over the limits.  Each add needs one remove."""
+    """Counts, and refuses what is over the limits.  Each add needs one remove.
+
+    A user is one in letters of either case: most checkers take both.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -34,6 +37,7 @@ class ConnectionCounts:
             LimitReached: too many of the user, here or from the address; nothing
                 was counted.
         """
+        user = user.lower()
         pair = (user, address)
         if (
             self._users[user] >= self._limits.user_connections
@@ -45,6 +49,7 @@ class ConnectionCounts:
 
     def logged_out(self, user: bytes, address: str) -> None:
         """Take back ``logged_in``."""
+        user = user.lower()
         _lower(self._users, user)
         _lower(self._pairs, (user, address))
 

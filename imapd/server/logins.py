@@ -9,6 +9,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP
 
+from imapd.auth.discreet import log_broken
 from imapd.errors import AuthenticationFailed, ImapError, Unavailable
 from imapd.mailbox.api import MailAccount
 from imapd.server.session import Session
@@ -27,6 +28,7 @@ class LoginConnection(Protocol):
     portal: Any
     account: Any
     counted_user: bytes | None
+    _closing: bool  # the client was told BYE, or has left
     _onLogout: Any  # noqa: N815  the stock protocol's name
 
     @property
@@ -47,6 +49,9 @@ class LoginConnection(Protocol):
     def setTimeout(self, period: float | None) -> Any:  # noqa: N802
         """``TimeoutMixin``'s."""
 
+    async def while_connected(self, awaited: "Deferred[Any]") -> None:
+        """Wait for it, or raise ConnectionError when the session ends."""
+
 
 class MailAvatar(Protocol):
     """An avatar that knows its fast path."""
@@ -61,36 +66,62 @@ async def log_in(
 
     Raises:
         AuthenticationFailed, AuthorizationFailed, Unavailable, LimitReached.
+        ConnectionError: the session ended meanwhile.
     """
-    settings, peer = connection.settings, connection.peer_host
-    user: bytes = getattr(credentials, "username", b"")
+    peer = connection.peer_host
+    user: bytes = getattr(credentials, "username", None) or b""
     credentials.peer = peer  # for checkers that hold a user to addresses
-    throttle = settings.throttle
-    if throttle is not None:
-        wait = throttle.delay_seconds(peer, user, time.monotonic())
-        if wait > 0:
-            await deferLater(connection.clock, wait, lambda: None)
+    throttle = connection.settings.throttle
+    turns = None if throttle is None else throttle.turns(peer, user)
+    if throttle is None or turns is None:
+        await _try(connection, mechanism, user, credentials)
+        return
+    await connection.while_connected(turns.acquire())
     try:
-        avatar, logout = await _ask(connection, mechanism, credentials)
+        while (wait := throttle.delay_seconds(peer, user, _now(connection))) > 0:
+            await connection.while_connected(
+                deferLater(connection.clock, wait, lambda: None)
+            )
+        await _try(connection, mechanism, user, credentials)
+    finally:
+        turns.release()
+
+
+def _now(connection: LoginConnection) -> float:
+    clock = connection.settings.clock  # the reactor's would follow the wall clock
+    return time.monotonic() if clock is None else float(clock.seconds())
+
+
+async def _try(
+    connection: LoginConnection, mechanism: bytes, user: bytes, credentials: Any
+) -> None:
+    throttle, peer = connection.settings.throttle, connection.peer_host
+    try:
+        avatar, logout = await _ask(connection, credentials)
+        if throttle is not None:
+            throttle.succeeded(peer, user, _now(connection))
+        _enter(connection, mechanism, user, avatar, logout)
     except ImapError as error:
         if throttle is not None and isinstance(error, AuthenticationFailed):
             secret = getattr(credentials, "password", None)
-            throttle.failed(peer, user, time.monotonic(), secret)
-        settings.events.login_refused(
+            throttle.failed(peer, user, _now(connection), secret)
+        connection.settings.events.login_refused(
             peer=peer,
             user=user.decode("utf-8", "replace"),
             mechanism=mechanism.decode("ascii"),
             reason=getattr(error, "reason", None) or str(error),
         )
+        _still_there(connection)
         raise
-    if throttle is not None:
-        throttle.succeeded(peer, user, time.monotonic())
-    _enter(connection, mechanism, user, avatar, logout)
 
 
-async def _ask(
-    connection: LoginConnection, mechanism: bytes, credentials: Any
-) -> tuple[Any, Any]:
+def _still_there(connection: LoginConnection) -> None:
+    """Whoever was told BYE, or has left, is told nothing more."""
+    if connection._closing:
+        raise ConnectionAbortedError("the session ended before its login")
+
+
+async def _ask(connection: LoginConnection, credentials: Any) -> tuple[Any, Any]:
     """(avatar, logout), or an ImapError that the client may see."""
     try:
         password = getattr(credentials, "password", None)
@@ -108,7 +139,7 @@ async def _ask(
     except (UnauthorizedLogin, UnhandledCredentials, LoginFailed) as error:
         raise AuthenticationFailed("Wrong user name or password") from error
     except Exception as error:
-        _log.failure("checking a login")
+        log_broken(_log, "checking a login", credentials)
         raise Unavailable("Logins cannot be checked just now") from error
     return avatar, logout
 
@@ -120,17 +151,20 @@ def _enter(
     avatar: Any,
     logout: Any,
 ) -> None:
+    """Into the authenticated state; or, with an exception, out of the account."""
     session, settings = connection.session, connection.settings
-    if settings.counts is not None:
-        try:
+    try:
+        _still_there(connection)
+        account = mail_account(avatar)
+        if settings.counts is not None:
             settings.counts.logged_in(user, connection.peer_host)
-        except ImapError:
-            logout()
-            raise
-        connection.counted_user = user
+            connection.counted_user = user
+    except Exception:
+        logout()
+        raise
     connection._onLogout = logout
     connection.account = avatar
-    session.logged_in(user, mail_account(avatar))
+    session.logged_in(user, account)
     connection.framer.authenticated()
     connection.setTimeout(settings.limits.idle_seconds)
     settings.events.login_ok(

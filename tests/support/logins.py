@@ -33,7 +33,10 @@ def plain(user: bytes, password: bytes, identity: bytes = b"") -> bytes:
 class SpyChecker:
     """Knows ``USERS``; remembers who was asked about; may be slow, or broken."""
 
-    credentialInterfaces = (IUsernamePassword, IUsernameHashedPassword)
+    credentialInterfaces = (  # noqa: N815
+        IUsernamePassword,
+        IUsernameHashedPassword,
+    )
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
