@@ -5,11 +5,18 @@ import shutil
 import subprocess
 import sys
 import unittest
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.live.base import PASSWORD, PortServer
-from tests.live.differences import Accepted, Group, accepted, gather, unexpected
+from tests.live.differences import (
+    Accepted,
+    Difference,
+    accepted,
+    gather,
+    unexpected,
+)
 from tests.live.peers import (
     PEER_UNDER_TEST,
     DovecotServer,
@@ -29,46 +36,96 @@ USER = "user1"
 class ListTests(unittest.TestCase):
     """The list itself, and how it is applied; without any server."""
 
-    def entry(self, **changes: str) -> Accepted:
+    def entry(self, **changes: Any) -> Accepted:
         path = self.enterContext(temporary_folder()) / "list.toml"
-        keys = {
-            "item": "size",
+        keys: dict[str, Any] = {
+            "item": "size|text",
             "path": "",
             "kind": "value",
-            "messages": "^corpus #[12] ",
+            "more": 2,
+            "messages.corpus": [1, 2],
             "right": "imapd",
             "rfc": "RFC 3501 2.3.4",
             "reason": "It counts octets.",
         } | changes
-        lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+        lines = [
+            f"{key} = {json.dumps(value)}"
+            for key, value in keys.items()
+            if value is not None
+        ]
         path.write_text("\n".join(["[[difference]]", *lines]))
         return accepted(path)[0]
 
+    def difference(self, label: str, **changes: str) -> Difference:
+        keys: dict[str, str]
+        keys = {"mailbox": "corpus", "item": "size", "path": "", "kind": "value"}
+        keys |= {"label": label, "theirs": "7", "ours": "5"}
+        return Difference(**(keys | changes))
+
     def test_the_list_can_be_read(self) -> None:
-        for entry in accepted():
-            self.assertTrue(entry.reason)
+        self.assertTrue(accepted())
 
     def test_an_entry_says_who_is_right_and_why(self) -> None:
-        for name, changes in {
+        wrong: dict[str, dict[str, Any]] = {
             "nobody": {"right": ""},
             "the other server": {"right": "dovecot"},
             "no section": {"rfc": ""},
             "no reason": {"reason": "because"},
             "unknown key": {"colour": "red"},
-            "bad pattern": {"messages": "("},
-        }.items():
+            "bad pattern": {"item": "("},
+            "any values": {"more": None},
+            "values twice": {"values": "7 => 5"},
+            "anywhere": {"messages.corpus": None},
+        }
+        for name, changes in wrong.items():
             with self.assertRaises(ValueError, msg=name):
                 self.entry(**changes)
 
     def test_unlisted_and_stale_are_told(self) -> None:
-        listed = self.entry()
-        for name, messages, count in (
-            ("all listed", {"corpus #1 <a>", "corpus #2 <b>"}, 0),
-            ("one not listed", {"corpus #1 <a>", "corpus #3 <c>"}, 1),
-            ("none occurs", set[str](), 1),
+        first, second = (self.difference(f"#{number} <a>") for number in (1, 2))
+        for name, found, count in (
+            ("all listed", [first, second], 0),
+            ("one not listed", [first, second, self.difference("#3 <c>")], 1),
+            ("one occurs no more", [first], 1),
+            ("none occurs", [], 2),
+            ("another item", [first, second, replace(first, item="sizes")], 1),
+            ("another kind", [first, second, replace(first, kind="case")], 1),
+            ("another mailbox", [first, second, replace(first, mailbox="bob")], 1),
+            ("another value", [first, replace(second, ours="6")], 2),
+            ("no number", [first, second, replace(second, theirs="many")], 1),
         ):
-            groups = [Group("size", "", "value", messages)] if messages else []
-            self.assertEqual(len(unexpected(groups, [listed])), count, name)
+            lines = unexpected(found, [self.entry()])
+            self.assertEqual(len(lines), count, f"{name}: {lines}")
+
+    def test_values_and_sections_are_matched_whole(self) -> None:
+        entry = self.entry(more=None, values="[78] => 5", section=r"BODY\[1\]")
+        for name, found, right in (
+            ("as listed", self.difference("#1 <a> BODY[1]"), True),
+            ("a longer value", self.difference("#1 <a> BODY[1]", ours="55"), False),
+            ("another section", self.difference("#1 <a> BODY[1.1]"), False),
+        ):
+            self.assertIs(entry.accepts(found), right, name)
+
+    def test_a_template_can_be_read_again(self) -> None:
+        for one in (
+            self.difference("#1 <a>", theirs='a "b" \\', ours="[x]\r\n"),
+            self.difference("NEW", path="NEW", item="search"),
+        ):
+            (lines,) = unexpected([one], [])
+            path = self.enterContext(temporary_folder()) / "list.toml"
+            text = lines.removeprefix("not listed:\n")
+            for key, value in (("right", "both"), ("rfc", "x"), ("reason", "x" * 10)):
+                text = text.replace(f'\n{key} = ""', f'\n{key} = "{value}"')
+            path.write_text(text)
+            self.assertEqual(unexpected([one], accepted(path)), [], text)
+
+    def test_a_report_without_all_examples_is_refused(self) -> None:
+        group: dict[str, Any]
+        group = {"item": "size", "path": "", "kind": "value", "messages": 2}
+        group |= {"list": ["#1 <a>", "#2 <b>"]}
+        group |= {"examples": [{"message": "#1 <a>", "a": "7", "b": "5"}]}
+        with self.assertRaises(ValueError):
+            list(gather([("corpus", {"groups": [group]})]))
 
 
 @needs_shared
@@ -116,7 +173,8 @@ class DifferentialTests(unittest.TestCase):
         done = subprocess.run(
             [
                 *(sys.executable, str(BENCH / "diff.py"), *sides),
-                *("--mailbox", f'"{mailbox}"', "--examples", "5", "--json", str(out)),
+                *("--mailbox", f'"{mailbox}"', "--json", str(out)),
+                *("--examples", "1000000"),  # all: their values are looked at
             ],
             capture_output=True,
             text=True,
