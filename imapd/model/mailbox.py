@@ -33,7 +33,7 @@ class MessageState:
 
     uid: Uid
     flags: Flags
-    recent: bool = False  # found in new/ by the sync that returned it
+    recent: bool = False  # nobody was told of it before
 
 
 @dataclass(slots=True)

@@ -329,6 +329,26 @@ class DeliveryTests(FolderTestCase):
         self.assertEqual(moved.source.expunged, [uid])
         self.assertEqual(box.read(Uid(uid + 1)), b"a: b\n\n")
 
+    def test_what_we_publish_is_recent_though_it_has_flags(self) -> None:
+        box, other = self.open(), self.open("other")
+        box.sync(True)
+        other.sync(True)
+        delivery = box.begin_delivery()
+        delivery.begin([SEEN], LONG_AGO)
+        delivery.end()
+        added = box.commit(delivery).target.added
+        self.assertEqual([one.recent for one in added], [True])
+        self.assertEqual(len(os.listdir(self.folder() / "cur")), 1)
+        copied = other.copy_from(box, [added[0].uid], False)
+        self.assertEqual([one.recent for one in copied.target.added], [True])
+        # Also where another program was faster and the folder is listed again.
+        self.deliver("1600000000.M1P1.h:2,S", part="cur", box="other")
+        self.open("other").sync(False)
+        copied = other.copy_from(box, [added[0].uid], False)
+        self.assertEqual([one.recent for one in copied.target.added], [False, True])
+        # Told once, it is recent no more.
+        self.assertFalse(any(one.recent for one in self.open().sync(True).added))
+
     def test_the_cache_spares_the_files(self) -> None:
         box = self.open()
         box.sync(True)

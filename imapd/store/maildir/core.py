@@ -85,6 +85,8 @@ class MailboxCore:
         self.pending = False
         #: Names in cur and new that are not those of messages.
         self.ignored: set[bytes] = set()
+        #: What we published ourselves and have told nobody yet.
+        self.published: set[Uid] = set()
         #: UIDs of this process only, by base: of a mailbox we may not write.
         self.made_up: dict[bytes, Uid] = {}
         #: Paths by base as a reader last found them who met a stale name.
@@ -114,6 +116,7 @@ class MailboxCore:
         self._untold = Changes()
         self.synced = self.pending = False
         self.overflow_keywords = {}
+        self.published = set()
         self.ignored, self.made_up, self.whereabouts = set(), {}, {}
         self.forget_flags()
 

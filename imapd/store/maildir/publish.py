@@ -65,6 +65,7 @@ def publish(
             raise
     _keep_overflow(core, incoming, uids)
     if unseen or not core.knows_numbers():
+        core.published.update(uids)
         _look_again(core, changes)
     else:
         _take_in(core, placed, uids, changes)
@@ -125,14 +126,18 @@ def _keep_overflow(
 def _take_in(
     core: MailboxCore, placed: Sequence[bytes], uids: Sequence[Uid], changes: Changes
 ) -> None:
-    """Tell the new messages without listing the folder again."""
+    r"""Tell the new messages without listing the folder again.
+
+    They are ``\Recent`` even where their flags put them into ``cur``: RFC 3501
+    §6.3.11 and §6.4.7.
+    """
     for uid, path in zip(uids, placed, strict=True):
         in_new = path.startswith(b"new/")
         core.index.put(uid, path[4:], in_new)
         flags = core.flags_of(path[4:], uid)
         core.index.flags[uid] = flags
         core.index.highest = uid
-        changes.added.append(MessageState(uid, flags, in_new))
+        changes.added.append(MessageState(uid, flags, recent=True))
 
 
 def _look_again(core: MailboxCore, changes: Changes) -> None:

@@ -91,6 +91,7 @@ def _compare_numbers(core: MailboxCore, changes: Changes) -> None:
         changes.flags.clear()
         core.index.clear()
         core.made_up.clear()
+        core.published.clear()
         core.synced = False
     elif core.synced and (core.made_up or core.told_table is not table):
         for uid in restore_missing(core):
@@ -269,7 +270,10 @@ def _add(core: MailboxCore, changes: Changes, found: _Found) -> None:
         core.index.highest = max(core.index.highest, uid)
         flags = core.flags_of(path[4:], uid)
         core.index.flags[uid] = flags
-        changes.added.append(MessageState(uid, flags, in_new))
+        # A message of ours is recent wherever it lies.  RFC 3501 §6.3.11.
+        recent = in_new or uid in core.published
+        changes.added.append(MessageState(uid, flags, recent))
+    core.published.difference_update(found.added)
 
 
 def _renumber(
