@@ -82,8 +82,6 @@ class Tree:
         )
         if folder is not None and folder.special_use is not None:
             attributes.append(folder.special_use)
-        if folder is not None and folder.marked is not None:
-            attributes.append(rb"\Marked" if folder.marked else rb"\Unmarked")
         wants = request.selection | request.returns
         if b"SUBSCRIBED" in wants and name in self.subscribed:
             attributes.append(rb"\Subscribed")

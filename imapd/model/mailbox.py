@@ -24,7 +24,6 @@ class Folder:
 
     path: MailboxPath
     special_use: bytes | None = None
-    marked: bool | None = None  # new mail since it was last opened; None: not known
 
 
 @dataclass(frozen=True, slots=True)
