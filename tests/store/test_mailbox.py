@@ -3,6 +3,7 @@
 import os
 import time
 from typing import ClassVar
+from unittest import mock
 
 from imapd.errors import (
     Cannot,
@@ -18,6 +19,7 @@ from imapd.limits import Limits
 from imapd.model.flags import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
 from imapd.model.mailbox import Derived
 from imapd.store import locks
+from imapd.store.maildir import deliver
 from imapd.store.maildir.takeover import TakenOver
 from tests.store.folders import LONG_AGO, FolderTestCase, append, settle, uids_of
 
@@ -158,6 +160,28 @@ class SyncTests(FolderTestCase):
         self.assertEqual(bare[0].uid_validity, bare[1].uid_validity)
         self.assertFalse((self.folder("bare") / "dovecot-uidlist").exists())
 
+    def test_an_archive_of_nothing_but_cur(self) -> None:
+        """Backups leave empty directories out; what we may not write stays so."""
+        for missing in (("new",), ("tmp",), ("new", "tmp")):
+            box = "-".join(missing)
+            self.deliver("1600000000.M1P1.h:2,S", box=box, part="cur")
+            mailbox = self.open(box, read_only=True)
+            for part in missing:
+                (self.folder(box) / part).rmdir()
+            for _ in range(2):
+                settle()
+                self.assertLessEqual(len(mailbox.sync(True).added), 1, box)
+            self.assertFalse(mailbox.changed(), box)
+            self.assertEqual(mailbox.read(Uid(1)), b"Subject: x\n\nbody\n", box)
+            self.assertEqual(list(mailbox.meta([Uid(1)])), [1], box)
+            self.assertTrue(mailbox.read_only)
+            with self.assertRaises(MessageGone):
+                mailbox.read(Uid(2))
+            os.unlink(self.root / box / "cur" / "1600000000.M1P1.h:2,S")
+            with self.assertRaises(MessageGone, msg=box):
+                mailbox.read(Uid(1))
+            self.assertEqual(mailbox.sync(True).expunged, [1], box)
+
     def test_taking_over(self) -> None:
         for number in range(3):
             self.deliver(f"160000000{number}.M1P1.h:2,S", part="cur")
@@ -176,9 +200,20 @@ class SyncTests(FolderTestCase):
 
     def test_old_litter_goes(self) -> None:
         tmp = self.folder() / "tmp"
-        (tmp / "young").write_bytes(b"")
+        for name in ("litter", "dated"):
+            (tmp / name).write_bytes(b"")
+            os.utime(tmp / name, (LONG_AGO, LONG_AGO))
+        (tmp / "directory").mkdir()
+        # Being written just now, with an INTERNALDATE of long ago: not litter.
         self.open().sync(True)
-        self.assertTrue((tmp / "young").exists())
+        self.assertEqual(
+            sorted(os.listdir(tmp)), ["dated", "directory", "litter"], "too early"
+        )
+        now = time.time() + 36 * 3600 + 60
+        with mock.patch.object(deliver, "time", mock.Mock(time=lambda: now)):
+            os.utime(tmp / "dated", (now, now))
+            self.open().sync(True)
+        self.assertEqual(sorted(os.listdir(tmp)), ["dated", "directory"])
 
 
 class ChangeTests(FolderTestCase):

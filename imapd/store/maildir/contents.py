@@ -3,6 +3,7 @@
 import errno
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 
 from twisted.logger import Logger
 
@@ -111,7 +112,8 @@ def _path(core: MailboxCore, uid: Uid, attempt: int) -> bytes:
         return hint
     whereabouts: dict[bytes, bytes] = {}
     for part in (b"new/", b"cur/"):
-        for name in fsops.names(core.directory + b"/" + part):
-            whereabouts[base_of(name)] = part + name
+        with suppress(FileNotFoundError):  # an archive may have no new
+            for name in fsops.names(core.directory + b"/" + part):
+                whereabouts[base_of(name)] = part + name
     core.whereabouts = whereabouts
     return whereabouts.get(base, path)

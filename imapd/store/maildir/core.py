@@ -209,20 +209,25 @@ class MailboxCore:
         """Whether the folder is someone's whom we may only read."""
         parts = (b"", b"/cur", b"/new", b"/tmp")
         flags = os.R_OK | os.W_OK | os.X_OK
-        if all(os.access(self.directory + part, flags) for part in parts):
-            return False
-        if all(fsops.exists(self.directory + part) for part in parts):
-            _log.info("store: {path!r} is served read-only", path=self.directory)
-            return True
-        return not os.access(self.directory, flags)
+        there = [part for part in parts if fsops.exists(self.directory + part)]
+        if all(os.access(self.directory + part, flags) for part in there):
+            return False  # what is missing can be made
+        _log.info("store: {path!r} is served read-only", path=self.directory)
+        return True
 
     def make_directories(self) -> None:
-        """Make ``cur``, ``new`` and ``tmp`` where one is missing."""
+        """Make ``cur``, ``new`` and ``tmp`` where one is missing.
+
+        An archive that cannot be written needs no more than ``cur``.
+        """
+        self.new.may_be_missing = self.read_only
         for part in (b"/cur", b"/new", b"/tmp"):
             path = self.directory + part
             status = fsops.status_or_none(path)
             if status is None and not self.read_only:
                 fsops.mkdir(path)
+            elif status is None and part != b"/cur":
+                continue
             elif status is None or not stat.S_ISDIR(status.st_mode):
                 _log.warn("store: {path!r} is not a directory", path=path)
                 raise Unavailable("The mailbox is damaged")

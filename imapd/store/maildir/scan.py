@@ -20,6 +20,7 @@ COARSE_SECONDS: Final = 2.0
 
 _NANOSECONDS: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
+_MISSING: Final = -1  # the mtime of what is not there
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Directory:
 
     def __init__(self, path: bytes) -> None:
         self.path = path
+        #: Where we may not make it, one that is missing is empty.
+        self.may_be_missing = False
         self._mtime_ns: int | None = None
         self._seen_at = 0.0  # when this mtime was first seen, by the steady clock
         self._clean = False
@@ -52,19 +55,23 @@ class Directory:
         """
         before = self._look()
         settled = self._age_seconds(before) >= settle_seconds(before)
-        names = frozenset(fsops.names(self.path))
+        names = frozenset(() if before == _MISSING else fsops.names(self.path))
         self._clean = self._look() == before and settled
         return Listing(names, self._clean)
 
     def _look(self) -> int:
-        status = fsops.status(self.path)
-        if not stat.S_ISDIR(status.st_mode):
-            raise NotADirectoryError(20, "not a directory", self.path)
-        if status.st_mtime_ns != self._mtime_ns:
-            self._mtime_ns = status.st_mtime_ns
+        if self.may_be_missing and not fsops.exists(self.path):
+            mtime_ns = _MISSING
+        else:
+            status = fsops.status(self.path)
+            if not stat.S_ISDIR(status.st_mode):
+                raise NotADirectoryError(20, "not a directory", self.path)
+            mtime_ns = status.st_mtime_ns
+        if mtime_ns != self._mtime_ns:
+            self._mtime_ns = mtime_ns
             self._seen_at = time.monotonic()
             self._clean = False
-        return status.st_mtime_ns
+        return mtime_ns
 
     def _age_seconds(self, mtime_ns: int) -> float:
         """How long the mtime has been what it is, at least.
