@@ -34,7 +34,11 @@ class Accounts:
         async with lock:
             account = self._open.get(key)
             if account is None:
-                store = await self._workers.run(open_store)
+                try:
+                    store = await self._workers.run(open_store)
+                except BaseException:
+                    self._forget_lock(key)
+                    raise
                 account = self._open[key] = Account(store, self._workers, self._watch)
             account.users += 1
             return account
@@ -50,9 +54,15 @@ class Accounts:
         async with self._locks[key]:
             account = self._open[key]
             account.users -= 1
-            if not account.users:
-                del self._open[key]
+            if account.users:
+                return
+            del self._open[key]
+            try:
                 await account.close()
-        lock = self._locks.get(key)
-        if key not in self._open and lock is not None and not lock.locked:
+            finally:
+                self._forget_lock(key)
+
+    def _forget_lock(self, key: Hashable) -> None:
+        """Called with the lock held; those who wait for it need it still."""
+        if not self._locks[key].waiting:
             del self._locks[key]
