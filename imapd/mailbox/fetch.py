@@ -8,6 +8,8 @@ batch.  RFC 3501 §6.4.5, §7.4.2.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from twisted.logger import Logger
+
 from imapd.errors import ImapError, MessageGone
 from imapd.ids import Octets, Uid
 from imapd.mailbox.api import Messages
@@ -21,6 +23,8 @@ from imapd.model.view import SessionView
 from imapd.wire import msgatt
 from imapd.wire import structure as wire_structure
 from imapd.wire.response import untagged
+
+_log = Logger()
 
 #: A batch ends at so many messages or octets, whichever comes first.
 BATCH_MESSAGES = 64
@@ -293,8 +297,13 @@ async def _mark_seen(
         for one in batch
         if one.error is None and SEEN not in mailbox.flags(one.uid)
     ]
-    if unseen:
+    if not unseen:
+        return set()
+    try:
         await mailbox.mark_seen(unseen)
+    except ImapError as error:  # mail can be read where nothing can be written
+        _log.warn("cannot set the Seen flag: {error}", error=error)
+        return set()
     return set(unseen)
 
 
