@@ -64,7 +64,8 @@ class SessionView:
             self._arrived = [uid for uid in self._arrived if uid not in never_told]
             self.recent -= never_told
             gone -= never_told
-        self._gone |= gone
+        # Only those that have a number: another may come back under its UID.
+        self._gone.update(uid for uid in gone if self.seq(uid) is not None)
         self._changed -= gone
 
     def flags_changed(self, uids: Iterable[Uid]) -> None:
@@ -74,6 +75,10 @@ class SessionView:
     def told_flags(self, uids: Iterable[Uid]) -> None:
         """The session got these flags by other means: no need to repeat them."""
         self._changed.difference_update(uids)
+
+    def untold_flags(self) -> set[Uid]:
+        """Messages whose flags are not what the session last saw."""
+        return set(self._changed)
 
     # What the session asks.
 

@@ -1,7 +1,7 @@
 """STORE.  RFC 3501 §6.4.6."""
 
 from imapd.errors import MessageGone
-from imapd.model.flags import combine
+from imapd.model.flags import StoreMode, combine
 from imapd.model.requests import Store
 from imapd.server.commands.numbers import messages, storable
 from imapd.server.registry import SELECTED, command
@@ -29,6 +29,8 @@ async def _store(session: Session, arguments: Store) -> None:
     uids = [uid for _, uid in messages(session, arguments.numbers, uid=arguments.uid)]
     if not uids:
         return
+    # Flags that the client was not told of, it cannot work with.
+    untold = set() if arguments.mode is StoreMode.REPLACE else view.untold_flags()
     before = {uid: mailbox.flags(uid) for uid in uids}
     await mailbox.store(uids, arguments.mode, flags)
     if arguments.silent:
@@ -36,7 +38,8 @@ async def _store(session: Session, arguments: Store) -> None:
         view.told_flags(
             uid
             for uid in uids
-            if mailbox.flags(uid) == combine(before[uid], arguments.mode, flags)
+            if uid not in untold
+            and mailbox.flags(uid) == combine(before[uid], arguments.mode, flags)
         )
     else:
         view.flags_changed(uids)
