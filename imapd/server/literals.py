@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from imapd.errors import ImapError
 from imapd.wire import response
 from imapd.wire.framer import (
     CommandFramer,
@@ -29,6 +30,8 @@ class StreamedLiterals:
         self._prompt: LiteralPrompt | None = prompt
         self._in_literal = False
         self._ended = False
+        #: Why nothing that follows can be read: the connection must end.
+        self.lost: ImapError | None = None
         self.size = prompt.size
         self.text = prompt.parts[-1]
 
@@ -72,10 +75,15 @@ class StreamedLiterals:
                 self._ended = True
                 self.text = parts[-1]
                 return False
-            case Rejected(_, error, _):
-                self._ended = True
-                raise error
+            case Rejected():
+                self._rejected(event)
+                raise event.error
         raise RuntimeError(f"{event!r} after a literal")
+
+    def _rejected(self, event: Rejected) -> None:
+        self._ended = True
+        if event.fatal:
+            self.lost = event.error
 
     def refuse(self) -> None:
         """Drop the rest of the command."""
@@ -92,5 +100,7 @@ class StreamedLiterals:
             event = await self._source.next_event()
             if isinstance(event, LiteralPrompt):
                 self._prompt = event
+            elif isinstance(event, Rejected):
+                self._rejected(event)
             self._ended = True
         self.refuse()
