@@ -51,6 +51,7 @@ class ClientConnection(imap4.IMAP4Server):
         self.gate = OutputGate(self._gate_changed)
         self._running = False
         self._closing = False
+        self._between_commands = False
         self._reading_paused = False
         self._waiter: Deferred[None] | None = None
         self._awaited: Deferred[Any] | None = None
@@ -94,8 +95,10 @@ class ClientConnection(imap4.IMAP4Server):
         if self._closing:
             return
         self.framer.receive(data)
-        if self.session.state is not State.NOT_AUTHENTICATED:
-            self.resetTimeout()  # before login the deadline is absolute
+        if self.session.state is not State.NOT_AUTHENTICATED and not self.gate.paused:
+            # Before login the deadline is absolute; and one who does not read
+            # gains no time by writing.
+            self.resetTimeout()
         if self._waiter is not None:
             self._wake()
         elif not self._running:
@@ -108,7 +111,7 @@ class ClientConnection(imap4.IMAP4Server):
 
     def _broken(self, failure: Failure) -> None:
         _log.failure("a session broke", failure)
-        self.abort("a defect of ours")
+        self.hang_up(b"Internal error; the log has it", b"SERVERBUG")
 
     def _regulate(self) -> None:
         """Stop reading from a client that is too far ahead of us."""
@@ -151,14 +154,19 @@ class ClientConnection(imap4.IMAP4Server):
                     break
                 await self.handle(event)
                 self._regulate()
+                if self._finish_because is not None:
+                    self.hang_up(self._finish_because)
+                self._between_commands = True
                 await self.ready()
+                self._between_commands = False
         except ConnectionError as error:
             _log.debug("session ends: {error}", error=error)
         finally:
-            self._running = False
+            self._running = self._between_commands = False
             self._resume_reading()
             if self.gate.lost:
                 self._running = True
+                self.setTimeout(None)  # what ran may have set it again
                 await self.clean_up()
 
     # What the session asks of its connection.
@@ -167,6 +175,11 @@ class ClientConnection(imap4.IMAP4Server):
         """Write octets, whether or not the client reads."""
         if not self.gate.lost:
             self.transport.write(octets)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client does not read what it was sent."""
+        return self.gate.paused
 
     async def ready(self) -> None:
         """Wait until the client has read enough, and let others have their turn."""
@@ -243,7 +256,7 @@ class ClientConnection(imap4.IMAP4Server):
     def finish(self, why: bytes) -> None:
         """Say BYE as soon as no command runs: the server stops."""
         waits = self._waiter is not None or self._awaited is not None
-        if self._running and not waits:
+        if self._running and not waits and not self._between_commands:
             self._finish_because = why
         else:
             self.hang_up(why)
@@ -294,6 +307,8 @@ class ClientConnection(imap4.IMAP4Server):
         self.setTimeout(
             limits.output_stall_seconds if self.gate.paused else limits.idle_seconds
         )
+        if not self.gate.paused:
+            self.session.mailbox_changed()  # what was held back in IDLE
 
     def timeoutConnection(self) -> None:  # noqa: N802
         """A time limit has passed: which one says where the session stands."""

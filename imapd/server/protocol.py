@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.cred.error import UnauthorizedLogin
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP
@@ -74,18 +75,24 @@ class ImapServer(ClientConnection):
         try:
             await self.session.unselect()
         finally:
-            self.registered(self, False)
             if self.session.state is not State.NOT_AUTHENTICATED:
                 self.session.state = State.LOGOUT
-            on_logout, self._onLogout = self._onLogout, None
-            if on_logout is not None:
-                logins.logged_out(self)
-                on_logout()
-                self.settings.events.session_ended(
-                    peer=self.peer_host,
-                    user=self.session.user.decode("utf-8", "replace"),
-                    reason=self._ended_because,
-                )
+            try:
+                await self._log_out()
+            finally:
+                self.registered(self, False)
+
+    async def _log_out(self) -> None:
+        on_logout, self._onLogout = self._onLogout, None
+        if on_logout is None:
+            return
+        logins.logged_out(self)
+        self.settings.events.session_ended(
+            peer=self.peer_host,
+            user=self.session.user.decode("utf-8", "replace"),
+            reason=self._ended_because,
+        )
+        await maybeDeferred(on_logout)
 
     async def handle(self, event: Event) -> None:
         """Answer one event of the framer."""
@@ -147,7 +154,10 @@ class ImapServer(ClientConnection):
         self.session.stream = literals = StreamedLiterals(self, prompt)
         try:
             await self._execute(tag or b"", row, arguments)
-            await literals.finish()
+            if not self._closing:
+                await literals.finish()
+            if literals.lost is not None:
+                self.hang_up(b"What follows cannot be read", literals.lost.code)
         finally:
             self.session.stream = None
 
@@ -165,6 +175,10 @@ class ImapServer(ClientConnection):
     async def _execute(self, tag: bytes, row: Command, arguments: Any) -> None:
         session = self.session
         session.tag = tag
+        if session.lost is not None:
+            # The UIDs the client knows may mean other messages now.
+            self._hang_up_lost(session.lost)
+            return
         try:
             done = await row.handler(session, arguments)
         except ImapError as error:
@@ -185,7 +199,10 @@ class ImapServer(ClientConnection):
         if self._finish_because is not None:
             self.hang_up(self._finish_because)
         elif session.lost is not None:
-            self.hang_up(session.lost.encode("ascii", "replace"), b"UNAVAILABLE")
+            self._hang_up_lost(session.lost)
+
+    def _hang_up_lost(self, why: str) -> None:
+        self.hang_up(why.encode("ascii", "replace"), b"UNAVAILABLE")
 
     async def _tell_news(self, row: Command) -> None:
         await self.session.refresh()

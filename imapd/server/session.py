@@ -41,6 +41,10 @@ class Connection(Protocol):
     def send(self, octets: bytes) -> None:
         """Write octets, whether or not the client reads."""
 
+    @property
+    def congested(self) -> bool:
+        """Whether the client does not read what it was sent."""
+
     async def ready(self) -> None:
         """Wait until the client has read enough; raises ConnectionError if gone."""
 
@@ -192,6 +196,9 @@ class Session:
                 user=self.user,
                 error=error,
             )
+        except Exception:
+            # A command that was done must not look as if it had failed.
+            _log.failure("looking at the mailbox of {user!r}", user=self.user)
 
     def tell_news(self, *, may_expunge: bool) -> None:
         """Send what changed, as far as it may be told now."""
@@ -212,7 +219,7 @@ class Session:
 
     def mailbox_changed(self) -> None:
         """Tell at once if the session idles; otherwise with the next answer."""
-        if self.idling:
+        if self.idling and not self.connection.congested:
             self.tell_news(may_expunge=True)
 
     def mailbox_lost(self, why: str) -> None:

@@ -19,7 +19,7 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from imapd.auth.chain import ChainChecker
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.mailbox.accounts import Accounts
-from imapd.mailbox.threads import InlineWorkers
+from imapd.mailbox.threads import InlineWorkers, Workers
 from imapd.mailbox.watch import PollingWatch
 from imapd.model.mailbox import NamespaceStyle
 from imapd.server.factory import ImapFactory
@@ -56,6 +56,7 @@ class Server:
         cleartext_login: CleartextLogin = CleartextLogin.ALWAYS,
         root: Path | None = None,
         options: StoreOptions | None = None,
+        workers: Workers | None = None,
         **settings: Any,
     ) -> None:
         if root is None:
@@ -67,7 +68,7 @@ class Server:
         self.clock = Clock()
         self.limits = limits
         self.watch = PollingWatch(self.clock)
-        self.accounts = Accounts(InlineWorkers(), self.watch)
+        self.accounts = Accounts(workers or InlineWorkers(), self.watch)
         self.options = options or StoreOptions(namespace=namespace)
         checker = InMemoryUsernamePasswordDatabaseDontUse(**{})
         for user, password in USERS.items():
