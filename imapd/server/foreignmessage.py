@@ -7,10 +7,11 @@ hold is lost then: repeated fields, the spelling of names, preambles.
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from typing import Any
 
 from twisted.logger import Logger
-from twisted.mail.interfaces import IMessageIMAPFile
+from twisted.mail.interfaces import IMessageIMAPCopier, IMessageIMAPFile
 
 from imapd.errors import ImapError, MessageGone, Unavailable
 from imapd.ids import Octets, Uid
@@ -19,6 +20,7 @@ from imapd.mime import scan
 from imapd.mime.dates import parse_date
 from imapd.mime.structure import parse
 from imapd.model.mailbox import Derived, MessageMeta
+from imapd.server.foreigncalls import ask, flag_names, foreign_code, split_flags
 
 _log = Logger()
 
@@ -195,3 +197,17 @@ class ForeignSource:
 
     def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
         """Nothing is kept."""
+
+
+async def copy_message(message: Any, target: Any) -> None:
+    """Copy a message to another mailbox, by its own way if it has one."""
+    with foreign_code():
+        copier = IMessageIMAPCopier(target, None)
+    if copier is not None:
+        await ask(copier, "copy", message)
+        return
+    with foreign_code():
+        octets = message_octets(message)
+        flags, _ = split_flags(message.getFlags())
+        date = message.getInternalDate()
+    await ask(target, "addMessage", BytesIO(octets), flag_names(sorted(flags)), date)

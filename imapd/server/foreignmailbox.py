@@ -1,0 +1,401 @@
+"""A mailbox of anybody's as ``SelectedMailbox``, over ``IMailboxIMAP``.
+
+Messages are named by UID in every call, so that the mailbox's own numbers may
+shift while our client's stay.  What the mailbox holds is read anew when it tells
+its listener of something, or its counts have changed.
+"""
+
+# ruff: noqa: N802, N803  the listener's methods and arguments
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+from twisted.mail.imap4 import MessageSet
+from twisted.mail.interfaces import IMailboxIMAPListener
+from zope.interface import implementer
+
+from imapd.errors import ImapError, MessageGone, ReadOnly, Unavailable
+from imapd.ids import MailboxPath, Seq, Uid
+from imapd.mailbox import fetch as fetching
+from imapd.mailbox import search
+from imapd.mailbox.api import Listener, Messages
+from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
+from imapd.model.mailbox import MessageMeta
+from imapd.model.requests import FetchItem
+from imapd.model.search import SearchKey
+from imapd.model.sets import runs
+from imapd.model.view import SessionView
+from imapd.server.foreigncalls import (
+    ask,
+    ask_number,
+    fetch_messages,
+    flag_names,
+    foreign_code,
+    split_flags,
+)
+from imapd.server.foreignmessage import ForeignSource, copy_message
+
+_log = Logger()
+
+_MODES = {StoreMode.REMOVE: -1, StoreMode.REPLACE: 0, StoreMode.ADD: 1}
+
+
+class Places(Protocol):
+    """The account, as its mailboxes need it."""
+
+    async def destination(self, path: MailboxPath) -> Any:
+        """A mailbox to put messages into.
+
+        Raises:
+            NoDestination, ReadOnly.
+        """
+
+    async def leave(self, box: Any) -> None:
+        """Give a mailbox back."""
+
+
+@implementer(IMailboxIMAPListener)
+class _News:
+    """What the mailbox is given as its listener."""
+
+    def __init__(self, tell: Callable[[bool | None], None]) -> None:
+        self._tell = tell
+
+    def modeChanged(self, writeable: bool) -> None:
+        """It may be written now, or not."""
+        self._tell(bool(writeable))
+
+    def flagsChanged(self, newFlags: Any) -> None:
+        """By message numbers that need not be ours."""
+        self._tell(None)
+
+    def newMessages(self, exists: int | None, recent: int | None) -> None:
+        """Something was delivered."""
+        self._tell(None)
+
+
+class ForeignMailbox:
+    """One session's opening of a foreign mailbox."""
+
+    def __init__(
+        self, box: Any, *, read_only: bool, listener: Listener, places: Places
+    ) -> None:
+        self.view = SessionView()
+        self.read_only = read_only
+        self._asked_read_only = read_only
+        self._box = box
+        self._listener = listener
+        self._places = places
+        self._news = _News(self._told)
+        self._lock = DeferredLock()
+        self._flags: dict[Uid, Flags] = {}
+        self._metas: dict[Uid, MessageMeta] = {}
+        self._uid_validity = 0
+        self._uid_next = 1
+        self._dirty = True
+        self._watching = False
+        self._catching_up = False
+        self._closed = False
+
+    async def open(self) -> None:
+        """Read what is there, and listen from then on.
+
+        Raises:
+            ImapError: it cannot be opened.
+        """
+        await ask(self._box, "addListener", self._news)
+        if not await ask(self._box, "isWriteable"):
+            self.read_only = self._asked_read_only = True
+        recent = await self._read()
+        self.view = SessionView(self._flags, recent)
+
+    # What is known.
+    @property
+    def uid_validity(self) -> int:
+        """1 to 2**32 - 1."""
+        return self._uid_validity
+
+    @property
+    def uid_next(self) -> int:
+        """Larger than every UID seen here."""
+        return max(self._uid_next, max(self._flags, default=0) + 1)
+
+    @property
+    def keywords(self) -> Sequence[bytes]:
+        """The keywords that messages have."""
+        return sorted(
+            {
+                flag
+                for flags in self._flags.values()
+                for flag in flags
+                if not flag.startswith(b"\\")
+            }
+        )
+
+    @property
+    def may_create_keywords(self) -> bool:
+        """Nobody can ask: STORE answers with the flags that were kept."""
+        return not self.read_only
+
+    def flags(self, uid: Uid) -> Flags:
+        r"""The flags of a message, without ``\Recent``."""
+        return self._flags.get(uid, NO_FLAGS)
+
+    def first_unseen(self) -> Seq | None:
+        r"""The first message without ``\Seen``."""
+        for index, uid in enumerate(self.view.uids):
+            if SEEN not in self.flags(uid):
+                return Seq(index + 1)
+        return None
+
+    # What changed.
+
+    def _told(self, writeable: bool | None) -> None:
+        """The mailbox calls, maybe in the middle of a call of ours."""
+        if writeable is not None:
+            self.read_only = self._asked_read_only or not writeable
+        self._dirty = True
+        if self._watching and not self._catching_up:
+            self._catching_up = True
+            Deferred.fromCoroutine(self._catch_up()).addErrback(
+                lambda failure: _log.failure(
+                    "a foreign mailbox cannot be read", failure
+                )
+            )
+
+    async def _catch_up(self) -> None:
+        try:
+            while self._dirty and self._watching:
+                await self.refresh()
+        except ImapError as error:
+            _log.warn("cannot look at a foreign mailbox: {error}", error=error)
+        finally:
+            self._catching_up = False
+
+    async def refresh(self) -> None:
+        """Take in what changed, if the mailbox said or counts otherwise."""
+        async with self._lock:
+            if self._closed:
+                return
+            if not self._dirty:
+                count = await ask_number(self._box, "getMessageCount")
+                uid_next = await ask_number(self._box, "getUIDNext")
+                if count == len(self._flags) and uid_next == self._uid_next:
+                    return
+            await self._sync()
+
+    async def _sync(self) -> None:
+        before, validity = self._flags, self._uid_validity
+        recent = await self._read()
+        if self._uid_validity != validity:
+            self._listener.mailbox_lost(
+                "The messages of the mailbox were numbered anew"
+            )
+            return
+        self.view.expunged(before.keys() - self._flags.keys())
+        self.view.arrived(
+            [uid for uid in self._flags if uid not in before], recent - before.keys()
+        )
+        self._note_changes(before, self._flags)
+
+    def _note_changes(self, before: dict[Uid, Flags], now: Iterable[Uid]) -> None:
+        self.view.flags_changed(
+            uid for uid in now if uid in before and before[uid] != self.flags(uid)
+        )
+        if self.view.has_news:
+            self._listener.mailbox_changed()
+
+    async def _read(self) -> set[Uid]:
+        r"""Read all flags; the messages that are ``\Recent``."""
+        self._dirty = False
+        try:
+            self._uid_validity = await ask_number(self._box, "getUIDValidity") or 1
+            self._uid_next = await ask_number(self._box, "getUIDNext")
+            count = await ask_number(self._box, "getMessageCount")
+            messages = await fetch_messages(
+                self._box, [(1, count)] if count else (), uid=False
+            )
+            with foreign_code():
+                found = {
+                    uid: split_flags(each.getFlags()) for uid, each in messages.items()
+                }
+        except BaseException:
+            self._dirty = True
+            raise
+        self._flags = {uid: flags for uid, (flags, _) in found.items()}
+        self._metas = {
+            uid: meta for uid, meta in self._metas.items() if uid in self._flags
+        }
+        return {uid for uid, (_, recent) in found.items() if recent}
+
+    def watch(self, on: bool) -> None:
+        """Start or end telling at once what the mailbox tells its listener."""
+        self._watching = on
+
+    # Reading.
+
+    async def _source(self, uids: Iterable[Uid]) -> ForeignSource:
+        present = runs(sorted(uid for uid in uids if uid in self._flags))
+        messages = await fetch_messages(self._box, present, uid=True)
+        return ForeignSource(messages, self._metas)
+
+    def fetch(
+        self, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
+    ) -> AsyncIterator[bytes]:
+        """Responses to FETCH in batches, ready to send."""
+        mailbox = fetching.Mailbox(
+            view=self.view,
+            read_only=self.read_only,
+            flags=self.flags,
+            has=self._flags.__contains__,
+            render=self._render,
+            mark_seen=lambda uids: self.store(uids, StoreMode.ADD, (SEEN,)),
+        )
+        return fetching.responses(mailbox, messages, items, with_uid=with_uid)
+
+    async def _render(
+        self, plan: fetching.Plan, uids: Sequence[Uid]
+    ) -> list[fetching.Rendered]:
+        batch = uids[: fetching.BATCH_MESSAGES]
+        return fetching.render(await self._source(batch), plan, batch)
+
+    async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
+        """The messages that match, ascending; those gone match nothing."""
+        uids, recent = self.view.uids, self.view.recent
+        test = search.compile_key(
+            key, largest_seq=len(uids), largest_uid=uids[-1] if uids else 0
+        )
+        present = [
+            (Seq(index + 1), uid)
+            for index, uid in enumerate(uids)
+            if uid in self._flags
+        ]
+        free = search.cost(key) == 0
+        found: list[tuple[Seq, Uid]] = []
+        for start in range(0, len(present), search.BATCH_MESSAGES):
+            batch = present[start : start + search.BATCH_MESSAGES]
+            source = await self._source(() if free else (uid for _, uid in batch))
+            found += search.matching(
+                test,
+                [
+                    search.Message(source, seq, uid, self.flags(uid), uid in recent)
+                    for seq, uid in batch
+                ],
+            )
+        return found
+
+    # Changing.
+
+    def _writable(self) -> None:
+        if self.read_only:
+            raise ReadOnly("The mailbox is open read-only")
+
+    async def store(
+        self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
+    ) -> None:
+        """Change flags; what the mailbox made of them is read back."""
+        self._writable()
+        async with self._lock:
+            await self._store(uids, mode, flags)
+
+    async def _store(
+        self, uids: Iterable[Uid], mode: StoreMode, flags: Iterable[bytes]
+    ) -> None:
+        present = [uid for uid in uids if uid in self._flags]
+        ranges = list(runs(sorted(present)))
+        if not ranges:
+            return
+        await ask(
+            self._box,
+            "store",
+            MessageSet(ranges),
+            flag_names(flags),
+            _MODES[mode],
+            uid=True,
+        )
+        before = dict(self._flags)
+        messages = await fetch_messages(self._box, ranges, uid=True)
+        with foreign_code():
+            for uid, message in messages.items():
+                self._flags[uid] = split_flags(message.getFlags())[0]
+        gone = [uid for uid in present if uid not in messages]
+        for uid in gone:
+            del self._flags[uid]
+        self.view.expunged(gone)
+        self._note_changes(before, messages)
+
+    async def expunge(self, uids: Sequence[Uid] | None = None) -> None:
+        r"""Remove the ``\Deleted`` ones of the messages given, or of all told of."""
+        self._writable()
+        async with self._lock:
+            await self._sync()
+            wanted = set(self.view.uids if uids is None else uids)
+            await self._remove(wanted & self._deleted())
+
+    def _deleted(self) -> set[Uid]:
+        return {uid for uid, flags in self._flags.items() if DELETED in flags}
+
+    async def _remove(self, doomed: set[Uid]) -> None:
+        r"""Expunge some of the ``\Deleted`` messages.
+
+        The interface expunges all of them: the others are not ``\Deleted`` for
+        the moment it takes.
+        """
+        if not doomed:
+            return
+        spared = sorted(self._deleted() - doomed)
+        await self._store(spared, StoreMode.REMOVE, (DELETED,))
+        try:
+            await ask(self._box, "expunge")
+        finally:
+            await self._store(spared, StoreMode.ADD, (DELETED,))
+        await self._sync()
+
+    async def copy(self, uids: Sequence[Uid], path: MailboxPath, *, move: bool) -> None:
+        """Copy or move; the interface does not say under which UIDs.
+
+        Raises:
+            NoDestination: the target is not there.
+            MessageGone: a message is gone, and nothing was copied.
+            Unavailable: not all were copied; nothing was removed.
+        """
+        if move:
+            self._writable()
+        messages = await fetch_messages(self._box, runs(sorted(uids)), uid=True)
+        if len(messages) < len(uids) and not move:
+            self._dirty = True
+            raise MessageGone("Some of the messages were expunged")
+        target = await self._places.destination(path)
+        try:
+            await self._copy_all(list(messages.values()), target)
+        finally:
+            await self._places.leave(target)
+        if move:
+            async with self._lock:
+                await self._store(messages, StoreMode.ADD, (DELETED,))
+                await self._remove(set(messages) & self._deleted())
+
+    async def _copy_all(self, messages: list[Any], target: Any) -> None:
+        for done, message in enumerate(messages):
+            try:
+                await copy_message(message, target)
+            except ImapError as error:
+                if not done:
+                    raise
+                raise Unavailable(
+                    f"Only {done} of {len(messages)} messages were copied"
+                ) from error
+
+    async def close(self) -> None:
+        """Leave the mailbox; what fails is for the log."""
+        if self._closed:
+            return
+        self._closed = True
+        self._watching = False
+        try:
+            await ask(self._box, "removeListener", self._news)
+        except ImapError as error:
+            _log.debug("a foreign mailbox keeps its listener: {error}", error=error)
+        await self._places.leave(self._box)
