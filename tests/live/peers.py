@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 from tests.live.base import PASSWORD, USERS, LiveServer, PortServer
 from tests.live.courier import CourierServer
 from tests.live.dovecot import DovecotServer
 from tests.live.process import REPOSITORY, Child, needs, temporary_folder
+from tests.live.sent import violations
 
 __all__ = [
     "PASSWORD",
@@ -32,7 +34,10 @@ _ADMIN = "import sys; from imapd.service.admin import main; sys.exit(main())"
 
 
 class ImapdServer(PortServer):
-    """Our ``twistd -n imapd`` as administrators run it, in a process of its own."""
+    """Our ``twistd -n imapd`` as administrators run it, in a process of its own.
+
+    All that it sends is kept in ``sent``, and must be in the grammar when it ends.
+    """
 
     kind = "imapd"
 
@@ -46,6 +51,8 @@ class ImapdServer(PortServer):
     ) -> None:
         """``options`` are further options of ``twistd imapd``."""
         super().__init__(root, label=label)
+        self.sent = self.folder / "sent"
+        self.sent.mkdir(exist_ok=True)
         self._options = ["--namespace", namespace, *options]
         self._environment = {
             **os.environ,
@@ -53,6 +60,7 @@ class ImapdServer(PortServer):
             "PYTHONPATH": str(REPOSITORY),
             "PYTHONUNBUFFERED": "1",
             "HOME": str(self.folder),
+            "IMAPD_LIVE_SENT": str(self.sent),
         }
 
     def _mail_options(self) -> list[str]:
@@ -66,7 +74,7 @@ class ImapdServer(PortServer):
     def launch(self, plain: int, implicit: int) -> Child:
         loopback = "interface=127.0.0.1"
         command = [
-            *(sys.executable, str(Path(sys.executable).with_name("twistd"))),
+            *(sys.executable, "-m", "tests.live.recorded_twistd"),
             *("--nodaemon", "--pidfile", str(self.folder / "pid")),
             "imapd",
             *("--imap", f"tcp:{plain}:{loopback}"),
@@ -84,6 +92,26 @@ class ImapdServer(PortServer):
             environment=self._environment,
             folder=self.folder,
         )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it.
+
+        Raises:
+            AssertionError: it sent what is not in the grammar.
+        """
+        super().__exit__(kind, error, traceback)
+        told = "\n".join(violations(self.sent))
+        if told and error is not None:
+            error.add_note(f"--- not grammatical ---\n{told}")
+        elif told:
+            raise AssertionError(
+                f"{self.folder.name} sent what no client can read:\n{told}"
+            )
 
     def hand_back(self, user: str) -> None:
         """``imapd-admin hand-back --to courier USER``, as README tells it.
