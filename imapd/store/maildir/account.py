@@ -34,6 +34,7 @@ from imapd.store.maildir import (
 )
 from imapd.store.maildir import special_use as special_uses
 from imapd.store.maildir.accountlock import account_lock
+from imapd.store.maildir.core import numbering
 from imapd.store.maildir.folders import FolderTree, is_below, new_encoding
 from imapd.store.maildir.layout import NameEncoding
 from imapd.store.maildir.mailbox import MaildirMailbox
@@ -183,7 +184,7 @@ class MaildirAccount:
             guid = uidvalidity.guid_of_directory(directory)
             self._note_uid_validity(last)
             self.tree.remove(name)
-            self._forget(path, guid)
+            self._forget(path, numbering(guid, last))
 
     def rename(self, old: MailboxPath, new: MailboxPath) -> None:
         """Rename a mailbox and all below it; INBOX: move its messages instead.
@@ -341,17 +342,15 @@ class MaildirAccount:
         shown = layout.name_encoding(name) if name else None
         return shown or self._new_encoding(self.tree.listing())
 
-    def _forget(self, path: MailboxPath, guid: str) -> None:
+    def _forget(self, path: MailboxPath, kept_under: str) -> None:
         """Drop what was kept of a mailbox that is gone; its loss is not an error."""
-        if guid:
-            self._cache.forget(guid)
+        self._cache.forget(kept_under)
         with suppress(ImapError):
             uses = self.state.special_uses()
             if path in uses.values():
                 kept = {use: used for use, used in uses.items() if used != path}
                 self.state.set_special_uses(kept)
-            if guid:
-                self.state.forget_mailbox(guid)
+            self.state.forget_mailbox(kept_under)
 
     # -- the first look --
 

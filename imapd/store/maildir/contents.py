@@ -12,7 +12,7 @@ from imapd.ids import Octets, Uid
 from imapd.model.mailbox import MessageMeta
 from imapd.store import fsops
 from imapd.store.maildir.core import MailboxCore
-from imapd.store.maildir.names import base_of, rfc822_size
+from imapd.store.maildir.names import base_of, file_size, rfc822_size
 
 _log = Logger()
 
@@ -45,7 +45,7 @@ def read(core: MailboxCore, uid: Uid) -> bytes:
 def meta(core: MailboxCore, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
     """Return size and date: from the cache, from the name, and else from the file."""
     wanted = list(uids)
-    known = {} if core.cache is None else core.cache.load(core.guid, wanted)
+    known = core.load_derived(wanted)
     found: dict[Uid, MessageMeta] = {}
     for uid in wanted:
         if uid not in core.index:
@@ -70,7 +70,7 @@ def _look_up(core: MailboxCore, uid: Uid) -> MessageMeta | None:
             status = fsops.status(core.directory + b"/" + path)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            size = _size(core, uid, path)
+            size = _size(core, uid, path, status.st_size)
         except MessageGone:
             return None
         except FileNotFoundError:
@@ -80,14 +80,23 @@ def _look_up(core: MailboxCore, uid: Uid) -> MessageMeta | None:
     return None
 
 
-def _size(core: MailboxCore, uid: Uid, path: bytes) -> int:
-    """Return the size in the CRLF form."""
-    named = rfc822_size(path[4:])
-    if named is not None:
-        return named
+def _size(core: MailboxCore, uid: Uid, path: bytes, on_disk: int) -> int:
+    """Return the size in the CRLF form.
+
+    What a name or the UID list says of it is believed only beside the size that
+    the file really has: files are edited, compressed and cut off, and a client
+    that was told a wrong size gets out of step or asks for the wrong parts.
+    """
+    said_on_disk, said = file_size(path[4:]), rfc822_size(path[4:])
     for word in core.uidlist.table.extras.get(uid, b"").split(b" "):
-        if word[:1] == b"W" and word[1:].isdigit() and len(word) < 16:
-            return int(word[1:])
+        if not word[1:].isdigit() or len(word) >= 16:
+            continue
+        if word[:1] == b"S" and said_on_disk is None:
+            said_on_disk = Octets(int(word[1:]))
+        elif word[:1] == b"W" and said is None:
+            said = Octets(int(word[1:]))
+    if said is not None and said_on_disk == on_disk <= said <= 2 * on_disk:
+        return said
     return crlf_size(fsops.read_file(core.directory + b"/" + path))
 
 

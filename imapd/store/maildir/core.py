@@ -48,6 +48,11 @@ class DerivedCache(Protocol):
         """Drop what is there of messages that are gone."""
 
 
+def numbering(guid: str, uid_validity: int) -> str:
+    """Name the UIDs of a mailbox, as long as they mean the same messages."""
+    return f"{guid}.{uid_validity}"
+
+
 class MailboxCore:
     """One folder.  Its users: ``sync``, ``change``, ``transfer``, ``contents``."""
 
@@ -133,6 +138,36 @@ class MailboxCore:
         if self.uidlist.table.guid:
             return self.uidlist.table.guid
         return sha256(self.directory).hexdigest()[:32]
+
+    @property
+    def numbering(self) -> str:
+        """What is kept by UID beside the Maildir is kept under this name.
+
+        The GUID is not enough: Dovecot keeps it when it numbers a folder anew.
+        """
+        return numbering(self.guid, self.uidlist.table.uid_validity)
+
+    def load_derived(self, uids: Iterable[Uid]) -> dict[Uid, Derived]:
+        """Return what the cache has.
+
+        Of made-up UIDs that is nothing: another process made up others.
+        """
+        if self.cache is None:
+            return {}
+        made_up = set(self.made_up.values())
+        known = [uid for uid in uids if uid not in made_up]
+        return self.cache.load(self.numbering, known)
+
+    def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
+        """Offer results to the cache."""
+        if self.cache is not None:
+            made_up = set(self.made_up.values())
+            kept = {
+                uid: one
+                for uid, one in derived.items()
+                if uid in self.index and uid not in made_up
+            }
+            self.cache.save(self.numbering, kept)
 
     def uid_of(self, base: bytes) -> Uid | None:
         """Return the UID that a base has, whether or not it is in the index."""
@@ -266,7 +301,7 @@ class MailboxCore:
         if self.overflow is None:
             return set()
         old = self.overflow_keywords
-        self.overflow_keywords = dict(self.overflow.keywords(self.guid))
+        self.overflow_keywords = dict(self.overflow.keywords(self.numbering))
         if old == self.overflow_keywords:
             return set()
         every = old.keys() | self.overflow_keywords.keys()
@@ -274,11 +309,13 @@ class MailboxCore:
             Uid(uid) for uid in every if old.get(uid) != self.overflow_keywords.get(uid)
         }
 
-    def set_overflow(self, changes: Mapping[int, frozenset[bytes]]) -> None:
-        """Keep keywords that have no letter."""
+    def set_overflow(
+        self, changes: Mapping[int, frozenset[bytes]], under: str | None = None
+    ) -> None:
+        """Keep keywords that have no letter, under a numbering or the present one."""
         if self.overflow is None or not changes:
             return
-        self.overflow.set(self.guid, changes)
+        self.overflow.set(under or self.numbering, changes)
         for uid, names in changes.items():
             if names:
                 self.overflow_keywords[uid] = names
@@ -303,7 +340,7 @@ class MailboxCore:
         if not gone:
             return
         if self.cache is not None:
-            self.cache.forget(self.guid, gone)
+            self.cache.forget(self.numbering, gone)
         kept = {
             int(uid): frozenset[bytes]()
             for uid in gone

@@ -151,17 +151,11 @@ class MaildirMailbox:
 
     def load_derived(self, uids: Iterable[Uid]) -> dict[Uid, Derived]:
         """Return what the cache has."""
-        cache = self._core.cache
-        return {} if cache is None else cache.load(self._core.guid, uids)
+        return self._core.load_derived(uids)
 
     def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
         """Offer results to the cache."""
-        cache = self._core.cache
-        if cache is not None:
-            present = {
-                uid: one for uid, one in derived.items() if uid in self._core.index
-            }
-            cache.save(self._core.guid, present)
+        self._core.save_derived(derived)
 
     def close(self) -> None:
         """Forget what is known; nothing is held open."""

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from imapd.ids import LARGEST_NUMBER, Uid
 from imapd.store import fsops
 from imapd.store.locks import MailboxLock
-from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.core import MailboxCore, numbering
 from imapd.store.maildir.names import base_of, parse, sort_key, usable
 from imapd.store.maildir.takeover import TakenOver
 from imapd.store.maildir.uidformat import LARGEST_UID, BrokenUidList, UidTable
@@ -142,7 +142,7 @@ def _take_keywords(
             uid = table.uids.get(base_of(name))
             if rest and uid is not None:
                 overflow[uid] = rest
-    core.set_overflow(overflow)
+    core.set_overflow(overflow, numbering(table.guid, table.uid_validity))
     core.forget_flags()
 
 

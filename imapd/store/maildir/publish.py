@@ -26,13 +26,15 @@ class Incoming:
     """One file to be published.
 
     ``source`` is linked to its new name, so it must be on the same file system.
-    ``base`` has the sizes in it.  ``extra`` are letters that are no flags of ours.
+    ``base`` has the sizes in it.  ``extra_letters`` are no flags of ours, ``extra``
+    is what followed the letters, with its comma.
     """
 
     source: bytes
     base: bytes
     flags: Sequence[bytes]
     extra_letters: bytes = b""
+    extra: bytes = b""
 
 
 def publish(
@@ -81,8 +83,8 @@ def _place(core: MailboxCore, one: Incoming) -> bytes:
     letters = letters_for(core, one.flags, b"") + one.extra_letters
     base = one.base
     while True:
-        if letters:
-            path = b"cur/%b:2,%b" % (base, bytes(sorted(set(letters))))
+        if letters or one.extra:
+            path = b"cur/%b:2,%b%b" % (base, bytes(sorted(set(letters))), one.extra)
         else:
             path = b"new/" + base
         try:

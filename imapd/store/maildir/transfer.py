@@ -18,7 +18,7 @@ from imapd.store.maildir.deliver import MaildirDelivery
 from imapd.store.maildir.keywords import LETTERS
 from imapd.store.maildir.names import (
     SYSTEM_LETTERS,
-    letters_of,
+    parse,
     sizes_part,
     unique_base,
 )
@@ -120,12 +120,14 @@ def _take(
             relocate(source, changes)
             continue
         flags = sorted(source.flags_of(name, uid))
+        parsed = parse(name)
         unknown = bytes(
             letter
-            for letter in letters_of(name)
+            for letter in parsed.letters
             if letter not in SYSTEM_LETTERS and letter not in LETTERS
         )
-        incoming = Incoming(draft, base + sizes_part(name), flags, unknown)
+        sized = base + sizes_part(name)
+        incoming = Incoming(draft, sized, flags, unknown, parsed.extra)
         return _Taken(uid, incoming)
     raise MessageGone("A message is being changed by another program")
 

@@ -1,0 +1,127 @@
+"""What other programs put into a Maildir, and take out of it, as a client sees it."""
+
+import os
+import time
+import unittest
+
+from tests.support.messages import MESSAGE, append
+from tests.support.server import Server
+
+
+class FileTests(unittest.TestCase):
+    def setUp(self) -> None:
+        self.server = Server(self)
+        self.maildir = self.server.maildir("alice")
+        self.client = self.server.login(select="INBOX")
+
+    def test_what_is_no_message(self) -> None:
+        cur, new = self.maildir / "cur", self.maildir / "new"
+        secret = self.server.root / "secret"
+        secret.write_bytes(b"Subject: canary\n\ncanary\n")
+        os.mkfifo(cur / "1700000000.M1P1.fifo:2,S")
+        os.mkfifo(new / "1700000000.M2P1.fifo")
+        (cur / "1700000000.M1P1.directory:2,S").mkdir()
+        (new / "1700000000.M2P1.directory").mkdir()
+        (cur / "1700000000.M1P1.link:2,S").symlink_to(secret)
+        (new / "1700000000.M2P1.link").symlink_to(secret)
+        (cur / "1700000000.M1P1.dangling:2,S").symlink_to("nowhere")
+        (cur / ".hidden:2,S").write_bytes(b"x")
+        (cur / "1700000001.M1P1.good:2,S").write_bytes(b"Subject: good\n\nx\n")
+        answer = self.client.ok("NOOP")
+        self.assertIn(b"* 1 EXISTS", answer)
+        answer = self.client.ok("FETCH 1:* (UID FLAGS RFC822.SIZE ENVELOPE BODY[])")
+        self.assertIn(b"good", answer)
+        self.assertNotIn(b"canary", answer)
+        self.client.ok("STATUS INBOX (MESSAGES SIZE)")
+        self.assertIn(b"* SEARCH 1\r\n", self.client.ok("SEARCH TEXT x"))
+
+    def test_a_message_that_became_something_else(self) -> None:
+        secret = self.server.root / "secret"
+        secret.write_bytes(b"Subject: canary\n\ncanary\n")
+        for kind in ("link", "fifo", "directory"):
+            uid = append(self.client, MESSAGE)
+            append(self.client, MESSAGE)
+            cur = self.maildir / "cur"
+            path = min(cur.iterdir(), key=lambda path: path.stat().st_ctime_ns)
+            found = [each for each in cur.iterdir() if each.is_file()]
+            path = sorted(found, key=lambda each: each.name)[0]
+            path.unlink()
+            if kind == "link":
+                path.symlink_to(secret)
+            elif kind == "fifo":
+                os.mkfifo(path)
+            else:
+                path.mkdir()
+            self.client.command(f"UID FETCH {uid}:* (RFC822.SIZE ENVELOPE BODY.PEEK[])")
+            self.assertNotIn(b"canary", self.client.raw, kind)
+            self.assertIn(b"* ", self.client.raw, kind)
+            self.client.ok("NOOP")
+            if kind == "directory":
+                path.rmdir()
+            else:
+                path.unlink()
+            self.client.command(r"STORE 1:* +FLAGS.SILENT (\Deleted)")
+            self.client.ok("EXPUNGE")
+            self.client.ok("NOOP")
+
+    @unittest.skipIf(os.geteuid() == 0, "root may read everything")
+    def test_unreadable(self) -> None:
+        append(self.client, MESSAGE)
+        append(self.client, MESSAGE)
+        first = min((self.maildir / "cur").iterdir())
+        first.chmod(0)
+        answer = self.client.no("FETCH 1:2 BODY[]")
+        self.assertIn(b"* 2 FETCH", answer)
+
+    def test_duplicate_base_names(self) -> None:
+        for part in ("cur", "new"):
+            name = "1700000000.M1P1.host" + (":2,S" if part == "cur" else "")
+            (self.maildir / part / name).write_bytes(
+                b"Subject: %b\n\nx\n" % part.encode()
+            )
+        old = time.time() - 100
+        for part in ("cur", "new"):
+            for path in (self.maildir / part).iterdir():
+                os.utime(path, (old, old))
+        self.client.ok("NOOP")
+        self.client.ok("NOOP")
+        self.client.ok("NOOP")
+        answer = self.client.ok("FETCH 1:* BODY.PEEK[HEADER]")
+        self.assertIn(b"Subject: cur", answer)
+        self.assertIn(b"Subject: new", answer)
+
+    def test_truncated_while_it_is_read(self) -> None:
+        """Whatever is on disk, a literal has the octets that it promises."""
+        uid = append(self.client, b"Subject: x\r\n\r\n" + b"0123456789" * 1000)
+        path = min((self.maildir / "cur").iterdir(), default=None)
+        path = path or min((self.maildir / "new").iterdir())
+        self.client.ok(f"UID FETCH {uid} (RFC822.SIZE ENVELOPE BODYSTRUCTURE)")
+        path.write_bytes(b"Subject: x\n\nshort\n")
+        for items in ("BODY[]", "BODY[TEXT]", "BODY[]<5000.100>", "BODY[1]", "RFC822"):
+            self.client.command(f"UID FETCH {uid} {items}")  # the grammar looks
+            self.assertIn(b"t%d " % self.client.number, self.client.raw, items)
+        path.write_bytes(b"")
+        self.client.command(
+            f"UID FETCH {uid} (BODY[] BODY[HEADER] BODY[TEXT] ENVELOPE)"
+        )
+        self.client.ok("NOOP")
+
+    def test_deliveries(self) -> None:
+        tmp, new = self.maildir / "tmp", self.maildir / "new"
+        (tmp / "1700000000.1.host").write_bytes(b"Subject: link\n\nx\n")
+        os.link(tmp / "1700000000.1.host", new / "1700000000.1.host")  # qmail
+        self.assertIn(b"* 1 EXISTS", self.client.ok("NOOP"))
+        os.unlink(tmp / "1700000000.1.host")
+        (tmp / "1700000001.M1P1.host").write_bytes(b"Subject: rename\n\nx\n")
+        os.rename(tmp / "1700000001.M1P1.host", new / "1700000001.M1P1.host")
+        self.assertIn(b"* 2 EXISTS", self.client.ok("NOOP"))
+        (tmp / "1700000002.M1P1.host").write_bytes(b"Subject: cur\n\nx\n")
+        os.rename(
+            tmp / "1700000002.M1P1.host",
+            self.maildir / "cur" / "1700000002.M1P1.host:2,S",
+        )
+        self.assertIn(b"* 3 EXISTS", self.client.ok("NOOP"))
+        answer = self.client.ok("FETCH 1:3 (UID FLAGS BODY.PEEK[])")
+        for subject in (b"link", b"rename", b"cur"):
+            self.assertIn(b"Subject: %b" % subject, answer)
+        self.assertNotIn(b"EXPUNGE", self.client.ok("NOOP"))
