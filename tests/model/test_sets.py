@@ -2,6 +2,8 @@
 
 import time
 import unittest
+from itertools import pairwise
+from typing import ClassVar
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ RANGES = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6).map(tuple
 
 def named(ranges: tuple[tuple[int, int], ...], largest: int) -> set[int]:
     """The definition, number by number.  RFC 3501 §9."""
-    found = set()
+    found: set[int] = set()
     for pair in ranges:
         first, last = sorted(largest if n == STAR else n for n in pair)
         found.update(range(first, last + 1))
@@ -23,7 +25,7 @@ def named(ranges: tuple[tuple[int, int], ...], largest: int) -> set[int]:
 
 
 class SetTests(unittest.TestCase):
-    CASES = {
+    CASES: ClassVar = {
         "one": (((3, 3),), 9, [(3, 3)]),
         "backwards": (((5, 2),), 9, [(2, 5)]),
         "star": (((STAR, STAR),), 9, [(9, 9)]),
@@ -46,7 +48,7 @@ class SetTests(unittest.TestCase):
         resolved = SequenceSet(ranges).resolve(largest)
         flat = [n for first, last in resolved for n in range(first, last + 1)]
         self.assertEqual(flat, sorted(named(ranges, largest)))
-        for one, two in zip(resolved, resolved[1:], strict=False):
+        for one, two in pairwise(resolved):
             self.assertGreater(two[0], one[1] + 1)
 
     @given(RANGES, st.sets(st.integers(1, 12)))

@@ -178,5 +178,5 @@ ClientMachine.TestCase.settings = settings(
 )
 
 
-class ClientMachineTests(ClientMachine.TestCase):  # type: ignore[misc, valid-type, name-defined]
+class ClientMachineTests(ClientMachine.TestCase):  # type: ignore[misc, valid-type]
     """Run the machine."""
