@@ -40,12 +40,10 @@ class Tree:
         self._separator = namespace.separator
         self.folders = {namespace.name(each.path): each for each in folders}
         self.subscribed = {namespace.name(path) for path in subscribed}
-        self._parents = {
-            parent for name in self.folders for parent in self._above(name)
-        }
-        self._above_subscribed = {
-            parent for name in self.subscribed for parent in self._above(name)
-        }
+        self._parents = self._all_above(self.folders)
+
+    def _all_above(self, names: Iterable[str]) -> set[str]:
+        return {parent for name in names for parent in self._above(name)}
 
     def _above(self, name: str) -> Iterator[str]:
         while self._separator in name:
@@ -54,24 +52,33 @@ class Tree:
 
     def listed(self, request: ListMailboxes) -> list[Listed]:
         """The answer to LIST, sorted, INBOX first."""
-        options = request.selection
-        names = set(self.folders) | self._parents
-        if b"SUBSCRIBED" in options:
-            names = set(self.subscribed)
-            if b"RECURSIVEMATCH" in options:
-                names |= self._above_subscribed
-        if b"SPECIAL-USE" in options:
-            names = {name for name in names if self._special_use(name)}
+        selected = self._selected(request)
+        names = self._matching(selected, request)
+        above: set[str] = set()
+        if b"RECURSIVEMATCH" in request.selection:
+            above = self._all_above(selected)
+            # Not for the sake of children that are listed themselves: RFC 5258 §3.5.
+            names |= self._matching(self._all_above(selected - names), request)
         return [
-            self._describe(name, request)
-            for name in sorted(self._matching(names, request), key=_inbox_first)
+            self._describe(name, request, name in above)
+            for name in sorted(names, key=_inbox_first)
         ]
+
+    def _selected(self, request: ListMailboxes) -> set[str]:
+        """What the selection options select, without RECURSIVEMATCH."""
+        names = set(self.folders) | self._parents
+        if b"SUBSCRIBED" in request.selection:
+            names = set(self.subscribed)
+        if b"SPECIAL-USE" in request.selection:
+            names = {name for name in names if self._special_use(name)}
+        return names
 
     def _special_use(self, name: str) -> bytes | None:
         folder = self.folders.get(name)
         return None if folder is None else folder.special_use
 
-    def _describe(self, name: str, request: ListMailboxes) -> Listed:
+    def _describe(self, name: str, request: ListMailboxes, below: bool) -> Listed:
+        """One line; ``below``: names under this one are selected."""
         folder = self.folders.get(name)
         attributes = []
         if folder is None:
@@ -85,9 +92,6 @@ class Tree:
         wants = request.selection | request.returns
         if b"SUBSCRIBED" in wants and name in self.subscribed:
             attributes.append(rb"\Subscribed")
-        below = (
-            b"RECURSIVEMATCH" in request.selection and name in self._above_subscribed
-        )
         return Listed(
             name,
             None if folder is None else folder.path,
@@ -103,7 +107,7 @@ class Tree:
         """
         names = set(self.subscribed)
         if any("%" in pattern for pattern in request.patterns):
-            names |= self._above_subscribed
+            names |= self._all_above(names)
         return [
             Listed(
                 name,
