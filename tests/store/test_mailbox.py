@@ -18,8 +18,8 @@ from imapd.ids import Octets, Uid
 from imapd.limits import Limits
 from imapd.model.flags import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
 from imapd.model.mailbox import Derived
-from imapd.store import locks
-from imapd.store.maildir import deliver
+from imapd.store import dotlock, locks
+from imapd.store.maildir import accountlock, deliver
 from imapd.store.maildir.takeover import TakenOver
 from tests.store.folders import LONG_AGO, FolderTestCase, append, settle, uids_of
 
@@ -440,6 +440,21 @@ class LockTests(FolderTestCase):
                         pass
                     self.assertEqual((self.folder() / file).read_text(), content)
                     (self.folder() / file).unlink()
+
+    def test_a_lock_from_before_the_start_of_the_machine(self) -> None:
+        """Its number may be anybody's by now: it must not lock a user out."""
+        content = f"1:{os.uname().nodename}"
+        paths = [self.folder() / "dovecot-uidlist.lock", self.root / "box" / "x.lock"]
+        started = time.time() + 1000
+        for path in paths:
+            self.plant(path.name, content)
+        with mock.patch.object(dotlock, "_start_of_host", lambda: started):
+            with self.lock():
+                pass
+            with accountlock.dot_lock(os.fsencode(paths[1]), 0.1):
+                self.assertNotEqual(paths[1].read_text(), content)
+        self.assertFalse(any(path.exists() for path in paths))
+        self.assertLess(dotlock._start_of_host(), time.time())
 
     def test_a_lock_taken_from_us_is_not_removed(self) -> None:
         path = self.folder() / "dovecot-uidlist.lock"

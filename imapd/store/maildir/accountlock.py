@@ -8,24 +8,21 @@ own for the same file, that is taken too: see ``dot_lock``.
 
 import fcntl
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 from twisted.logger import Logger
 
 from imapd.errors import InUse
 from imapd.store import fsops
-from imapd.store.maildir.names import unique_base
+from imapd.store.dotlock import Draft, release
 
 _log = Logger()
 
-STALE_SECONDS: Final = 120
 _STEP_SECONDS: Final = 0.02
-_CONTENT_OCTETS: Final = 512
 
 _unlocked_file_systems: set[int] = set()  # by st_dev: those that cannot flock
 _local = threading.Lock()
@@ -81,84 +78,18 @@ def dot_lock(path: bytes, seconds: float) -> Iterator[None]:
 
     Raises:
         InUse: somebody else held it for all of the time.
+        Unavailable: something that is no lock has its name.
     """
     deadline = time.monotonic() + seconds
-    draft = b"%b/tmp/%b.lock" % (os.path.dirname(path), unique_base())
-    identity = _write_draft(draft)
+    draft = Draft(os.path.dirname(path) + b"/tmp")
     try:
-        # A crash after link() leaves a lock that says whose it was.
-        while not _link(draft, path):
-            if not _remove_if_stale(path):
-                if time.monotonic() >= deadline:
-                    raise InUse("The account is locked; try again")
-                time.sleep(_STEP_SECONDS)
+        while not draft.take(path):
+            if time.monotonic() >= deadline:
+                raise InUse("The account is locked; try again")
+            time.sleep(_STEP_SECONDS)
     finally:
-        fsops.remove_if_there(draft)
+        draft.remove()
     try:
         yield
     finally:
-        status = fsops.status_or_none(path)
-        if status is not None and _identity(status) == identity:
-            fsops.remove_if_there(path)
-
-
-def _write_draft(draft: bytes) -> tuple[int, int]:
-    """Write who we are: the next one sees at once if we died."""
-    descriptor = fsops.open_exclusive(draft)
-    try:
-        with suppress(OSError):  # on a full disk an empty lock must do
-            fsops.write(descriptor, b"%d:%b" % (os.getpid(), _host_name()))
-        return _identity(os.fstat(descriptor))
-    finally:
-        fsops.close(descriptor)
-
-
-def _link(draft: bytes, path: bytes) -> bool:
-    try:
-        fsops.link(draft, path)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _remove_if_stale(path: bytes) -> bool:
-    """Remove a lock file that nobody holds; tell whether to try again at once."""
-    status = fsops.status_or_none(path)
-    if status is None:
-        return True
-    try:
-        holder = fsops.read_file(path, _CONTENT_OCTETS)
-    except OSError:
-        holder = b""  # Dovecot writes the new contents into it, however large
-    pid, _, host = holder.partition(b":")
-    if pid.isdigit() and len(pid) < 10 and host.strip() == _host_name():
-        stale = not _is_alive(int(pid))
-    else:
-        stale = time.time() - status.st_mtime > STALE_SECONDS
-    if not stale:
-        return False
-    now = fsops.status_or_none(path)
-    if now is not None and _identity(now) == _identity(status):
-        _log.warn("store: removed the stale lock {path!r}", path=path)
-        fsops.remove_if_there(path)
-    return True
-
-
-def _is_alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False  # we hold the account: it is of an earlier process
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _host_name() -> bytes:
-    return socket.gethostname().encode("ascii", "replace")
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
+        release(path, draft.identity)

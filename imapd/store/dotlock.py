@@ -1,0 +1,170 @@
+"""Lock files, as Dovecot and Courier make them, and when one is nobody's any more.
+
+A lock is a file that is made by ``link`` and says ``<pid>:<host>``.  It is stale
+when its process was on this host and is dead, or this host was started since; or,
+where it could be on another host, when it was not touched for 120 seconds.  A lock
+whose process lives is never broken.
+"""
+
+import errno
+import os
+import stat
+import time
+from contextlib import suppress
+from typing import Final
+
+from twisted.logger import Logger
+
+from imapd.errors import Unavailable
+from imapd.store import fsops
+from imapd.store.maildir.names import unique_base
+
+_log = Logger()
+
+STALE_SECONDS: Final = 120
+
+#: A clock that is set right soon after the start moves the start by this at most.
+_START_SECONDS: Final = 60
+_CONTENT_OCTETS: Final = 512
+
+#: Device and inode of a lock file: whether it is still the one that we made.
+Identity = tuple[int, int]
+
+
+class Draft:
+    """Who we are, in a file that can be linked to the name of a lock.
+
+    ``temporary`` is the directory it is made in, on the same file system.
+    """
+
+    def __init__(self, temporary: bytes) -> None:
+        """Write it.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        self._temporary = temporary
+        self._path = b"%b/%b.lock" % (temporary, unique_base())
+        descriptor = fsops.open_exclusive(self._path)
+        try:
+            with suppress(OSError):  # on a full disk an empty lock must do
+                fsops.write(descriptor, b"%d:%b" % (os.getpid(), _host_name()))
+            self.identity = _identity(os.fstat(descriptor))
+        finally:
+            fsops.close(descriptor)
+
+    def take(self, path: bytes) -> bool:
+        """Try to take a lock, and break it if it is stale; False: it is held.
+
+        Raises:
+            Unavailable: something that is no lock has its name.
+            OSError: it cannot be made.
+        """
+        while True:
+            try:
+                # A crash after this leaves a lock whose process is dead.
+                fsops.link(self._path, path)
+            except FileExistsError:
+                if not _break_if_stale(path, self._temporary):
+                    return False
+            else:
+                return True
+
+    def remove(self) -> None:
+        """Remove the draft; locks taken with it stay."""
+        with suppress(OSError):  # litter, gone after 36 hours
+            fsops.unlink(self._path)
+
+
+def is_held(path: bytes, identity: Identity) -> bool:
+    """Whether a lock is there and is the one that was made with this draft."""
+    with suppress(OSError):
+        return _identity(fsops.status(path)) == identity
+    return False
+
+
+def release(path: bytes, identity: Identity) -> None:
+    """Give a lock back if it is still ours."""
+    if is_held(path, identity):
+        # A crash before this leaves a lock whose process is dead: the next one to
+        # want it breaks it.
+        with suppress(OSError):
+            fsops.unlink(path)
+
+
+def _break_if_stale(path: bytes, temporary: bytes) -> bool:
+    """Remove a lock nobody holds; tell whether it is worth trying again at once."""
+    status = fsops.status_or_none(path)
+    if status is None:
+        return True
+    if not stat.S_ISREG(status.st_mode):
+        _log.warn("store: {path!r} is not a lock file", path=path)
+        raise Unavailable("The mailbox cannot be locked")
+    if not _is_stale(path, status):
+        return False
+    # Two waiters may both have seen it.  Take it away under another name first: if
+    # it is not the one we looked at, somebody is new there and gets it back.
+    aside = b"%b/%b.stale" % (temporary, unique_base())
+    try:
+        fsops.rename(path, aside)
+    except FileNotFoundError:
+        return True
+    moved = fsops.status_or_none(aside)
+    if moved is not None and _identity(moved) != _identity(status):
+        with suppress(FileExistsError):
+            fsops.link(aside, path)
+    else:
+        _log.info("store: removed the stale lock {path!r}", path=path)
+    # A crash before this leaves litter in tmp/, which goes after 36 hours.
+    fsops.remove_if_there(aside)
+    return True
+
+
+def _is_stale(path: bytes, status: os.stat_result) -> bool:
+    """Whether the process that made the lock is gone."""
+    try:
+        content = fsops.read_file(path, _CONTENT_OCTETS)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return False  # released just now; the next link will tell
+        content = b""  # subscriptions.lock: Dovecot writes the new contents into it
+    last_change = max(status.st_mtime, status.st_ctime)
+    number, _, host = content.strip().partition(b":")
+    if host == _host_name() and number.isdigit() and 0 < len(number) <= 10:
+        # After a start of the machine the number may be that of anybody.
+        return last_change < _start_of_host() or not _is_alive(int(number))
+    return time.time() - last_change > STALE_SECONDS
+
+
+def _start_of_host() -> float:
+    """When this machine was started, or somewhat before."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    if clock is None:  # not Linux: not known
+        return 0.0
+    return time.time() - time.clock_gettime(clock) - _START_SECONDS
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process of this host lives; our own number is an older one's.
+
+    Threads of this process do not meet here: who makes a lock file holds a lock
+    within the process first.
+    """
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _host_name() -> bytes:
+    """Return the host as Dovecot and Courier write it into their locks."""
+    return os.fsencode(os.uname().nodename)
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino
