@@ -54,16 +54,16 @@ class Throttle:
         self._networks: OrderedDict[str, _Row] = OrderedDict()
         self._known: OrderedDict[bytes, None] = OrderedDict()
         # Each is there as long as somebody tries.
-        self._turns: WeakValueDictionary[str, DeferredSemaphore] = WeakValueDictionary()
+        self._turns = WeakValueDictionary[str | bytes, DeferredSemaphore]()
 
-    def turns(self, peer: str, user: bytes) -> DeferredSemaphore | None:
+    def turns(self, peer: str, user: bytes) -> DeferredSemaphore:
         """What to hold while waiting and while the credentials are looked at.
 
-        None for a user who has logged in from this network before.
+        One for all strangers of a network; a user who has logged in from there
+        before has one of their own.
         """
-        if self._pair(peer, user) in self._known:
-            return None
-        name = network(peer)
+        pair = self._pair(peer, user)
+        name = pair if pair in self._known else network(peer)
         found = self._turns.get(name)
         if found is None:
             found = self._turns[name] = DeferredSemaphore(PARALLEL_TRIES)

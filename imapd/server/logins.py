@@ -72,19 +72,27 @@ async def log_in(
     user: bytes = getattr(credentials, "username", None) or b""
     credentials.peer = peer  # for checkers that hold a user to addresses
     throttle = connection.settings.throttle
-    turns = None if throttle is None else throttle.turns(peer, user)
-    if throttle is None or turns is None:
+    if throttle is None:
         await _try(connection, mechanism, user, credentials)
         return
-    await connection.while_connected(turns.acquire())
+    turns = throttle.turns(peer, user)
+    mine = turns.acquire()
+    waited = not mine.called
+    await connection.while_connected(mine)
     try:
+        if waited:  # in a turn of our own, not inside of what ends another's try
+            await _pause(connection, 0)
         while (wait := throttle.delay_seconds(peer, user, _now(connection))) > 0:
-            await connection.while_connected(
-                deferLater(connection.clock, wait, lambda: None)
-            )
+            await _pause(connection, wait)
         await _try(connection, mechanism, user, credentials)
     finally:
         turns.release()
+
+
+async def _pause(connection: LoginConnection, seconds: float) -> None:
+    await connection.while_connected(
+        deferLater(connection.clock, seconds, lambda: None)
+    )
 
 
 def _now(connection: LoginConnection) -> float:

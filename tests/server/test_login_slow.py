@@ -1,65 +1,25 @@
 """Logins that take their time, fail, or come too late; and what the log gets."""
 
-import unittest
 from typing import Any
 from unittest import mock
 
 from twisted.cred.portal import Portal
 
-from imapd.auth.throttle import Throttle
 from imapd.errors import LimitReached
 from imapd.limits import Limits
 from imapd.server.counts import ConnectionCounts
 from imapd.server.protocol import ImapServer
 from tests.support.logins import (
-    Events,
-    Peer,
-    SpyChecker,
+    SlowCase,
     b64,
     plain,
-    use_checkers,
     watch_log,
 )
-from tests.support.server import Server
 
 GOOD = b"a LOGIN alice wonderland\r\n"
 
 
-class _Case(unittest.TestCase):
-    limits = Limits()
-
-    def setUp(self) -> None:
-        self.events = Events()
-        self.counts = ConnectionCounts(self.limits)
-        self.server = self.make_server()
-        self.spy = SpyChecker()
-        use_checkers(self.server, self.spy)
-
-    def make_server(self, **settings: Any) -> Server:
-        return Server(
-            self,
-            limits=self.limits,
-            events=self.events,
-            counts=self.counts,
-            **settings,
-        )
-
-    def peer(self, host: str = "192.0.2.1", **kind: bool) -> Peer:
-        return Peer(self.server, host, **kind)
-
-    def assert_nothing_is_left(self, name: str = "") -> None:
-        self.assertEqual(self.server.factory.connections, 0, name)
-        self.assertEqual(self.server.clock.getDelayedCalls(), [], name)
-        self.assertEqual(self.server.accounts._open, {}, name)
-        for counter in (
-            self.counts._users,
-            self.counts._pairs,
-            self.counts._addresses,
-        ):
-            self.assertEqual(dict(counter), {}, name)
-
-
-class SlowTests(_Case):
+class SlowTests(SlowCase):
     def setUp(self) -> None:
         super().setUp()
         self.spy.slow = True
@@ -139,7 +99,7 @@ class _Lingering(ImapServer):
         type(self.transport).loseConnection(self.transport)
 
 
-class BrokenTests(_Case):
+class BrokenTests(SlowCase):
     def test_a_checker_that_breaks(self) -> None:
         other = self.peer()
         other.ok("LOGIN bob builder")
@@ -217,7 +177,7 @@ class BrokenTests(_Case):
         self.assertEqual(dict(counts._users), {})
 
 
-class DeadlineTests(_Case):
+class DeadlineTests(SlowCase):
     def test_a_client_that_does_not_read_gets_no_longer(self) -> None:
         """Absolute: output that stalls before login does not move it."""
         peer = self.peer()
@@ -254,86 +214,7 @@ class DeadlineTests(_Case):
         self.assertEqual(self.server.factory.connections, 1)
 
 
-class ThrottleTests(_Case):
-    def setUp(self) -> None:
-        super().setUp()
-        self.throttle = Throttle()
-        self.server = self.make_server(throttle=self.throttle)
-        use_checkers(self.server, self.spy)
-
-    def fail(self, count: int, host: str = "192.0.2.1") -> None:  # type: ignore[override]
-        """Guess, and wait as long as it takes."""
-        for number in range(count):
-            peer = self.peer(host)
-            peer.write(b"a LOGIN alice guess%d\r\n" % number)
-            self.server.clock.advance(45)
-            self.assertIn(b"a NO", peer.raw + peer.sent())
-            peer.hang_up()
-
-    def test_who_fails_waits(self) -> None:
-        for _ in range(3):
-            self.peer().no(f"LOGIN alice wrong{len(self.spy.asked)}")
-        peer = self.peer()
-        peer.write(GOOD)
-        self.assertEqual((peer.raw, len(self.spy.asked)), (b"", 3))
-        self.server.clock.advance(1.9)
-        self.assertEqual((peer.sent(), len(self.spy.asked)), (b"", 3))
-        self.server.clock.advance(0.2)
-        self.assertIn(b"a OK", peer.sent())
-
-    def test_others_do_not(self) -> None:
-        bob = self.peer()
-        bob.ok("LOGIN bob builder")
-        for number in range(4):
-            self.peer().write(b"a LOGIN alice wrong%d\r\n" % number)
-        self.peer("198.51.100.1").ok("LOGIN alice wonderland")
-        self.peer().ok("LOGIN bob builder")
-        bob.ok("NOOP")
-
-    def test_leaving_while_waiting(self) -> None:
-        """Nothing is held for who has left, and nobody is asked."""
-        for number in range(3):
-            self.peer().no(f"LOGIN alice wrong{number}")
-        for client in self.server.clients:
-            client.hang_up()
-        peers = [self.peer() for _ in range(20)]
-        for peer in peers:
-            peer.write(GOOD)
-        for peer in peers:
-            peer.hang_up()
-        self.assert_nothing_is_left()
-        self.assertEqual(len(self.spy.asked), 3)
-
-    def test_guessing_side_by_side_is_no_faster(self) -> None:
-        """Twenty connections at a time, for an hour, with a checker that is slow."""
-        self.spy.slow = True
-        guesses = 0
-        for _ in range(3600 // 60):
-            peers = [self.peer() for _ in range(20)]
-            for peer in peers:
-                for _ in range(10):
-                    guesses += 1
-                    peer.protocol.dataReceived(b"a LOGIN alice w%d\r\n" % guesses)
-            for _ in range(60):
-                self.server.clock.advance(1)
-                self.spy.answer()
-            for peer in peers:
-                peer.hang_up()
-        self.assertLess(len(self.spy.asked), 300)
-
-    def test_a_good_login_among_many_is_not_slow(self) -> None:
-        """After a restart everybody comes at once, from one address."""
-        self.spy.slow = True
-        peers = [self.peer() for _ in range(50)]
-        for number, peer in enumerate(peers):
-            peer.write((GOOD, b"a LOGIN bob builder\r\n")[number % 2])
-        for _ in range(50):
-            self.spy.answer()
-        for peer in peers[:20]:
-            self.assertIn(b"a OK", peer.sent())
-
-
-class SecretTests(_Case):
+class SecretTests(SlowCase):
     CANARY = b"c4n4ry-in-the-mine"
 
     def test_no_password_in_the_log(self) -> None:

@@ -1,9 +1,9 @@
 """What tests of logins need: checkers that tell what they were asked, peers, logs."""
 
 import base64
+import unittest
 from collections.abc import Callable, Iterable
 from typing import Any, cast
-from unittest import TestCase
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
@@ -16,6 +16,8 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from zope.interface import directlyProvides, implementer
 
 from imapd.auth.chain import ChainChecker
+from imapd.limits import Limits
+from imapd.server.counts import ConnectionCounts
 from tests.support.grammar import ResponseReader
 from tests.support.server import USERS, Client, Server, Transport
 
@@ -150,7 +152,7 @@ class Peer(Client):
         return b""
 
 
-def watch_log(test: TestCase) -> Callable[[], Iterable[str]]:
+def watch_log(test: unittest.TestCase) -> Callable[[], Iterable[str]]:
     """All that is logged from now on, at every level, formatted and as it is."""
     texts: list[str] = []
 
@@ -165,3 +167,39 @@ def watch_log(test: TestCase) -> Callable[[], Iterable[str]]:
     globalLogPublisher.addObserver(observer)
     test.addCleanup(globalLogPublisher.removeObserver, observer)
     return lambda: texts
+
+
+class SlowCase(unittest.TestCase):
+    """A server that counts, a spy for a checker, and what must be left of both."""
+
+    limits = Limits()
+
+    def setUp(self) -> None:
+        self.events = Events()
+        self.counts = ConnectionCounts(self.limits)
+        self.server = self.make_server()
+        self.spy = SpyChecker()
+        use_checkers(self.server, self.spy)
+
+    def make_server(self, **settings: Any) -> Server:
+        return Server(
+            self,
+            limits=self.limits,
+            events=self.events,
+            counts=self.counts,
+            **settings,
+        )
+
+    def peer(self, host: str = "192.0.2.1", **kind: bool) -> Peer:
+        return Peer(self.server, host, **kind)
+
+    def assert_nothing_is_left(self, name: str = "") -> None:
+        self.assertEqual(self.server.factory.connections, 0, name)
+        self.assertEqual(self.server.clock.getDelayedCalls(), [], name)
+        self.assertEqual(self.server.accounts._open, {}, name)
+        for counter in (
+            self.counts._users,
+            self.counts._pairs,
+            self.counts._addresses,
+        ):
+            self.assertEqual(dict(counter), {}, name)

@@ -1,0 +1,109 @@
+"""Who fails to log in waits; nobody else does, and guessing gains nothing by it."""
+
+from imapd.auth.throttle import Throttle
+from tests.support.logins import SlowCase, use_checkers
+
+GOOD = b"a LOGIN alice wonderland\r\n"
+
+
+class ThrottleTests(SlowCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.throttle = Throttle()
+        self.server = self.make_server(throttle=self.throttle)
+        use_checkers(self.server, self.spy)
+
+    def test_who_fails_waits(self) -> None:
+        for _ in range(3):
+            self.peer().no(f"LOGIN alice wrong{len(self.spy.asked)}")
+        peer = self.peer()
+        peer.write(GOOD)
+        self.assertEqual((peer.raw, len(self.spy.asked)), (b"", 3))
+        self.server.clock.advance(1.9)
+        self.assertEqual((peer.sent(), len(self.spy.asked)), (b"", 3))
+        self.server.clock.advance(0.2)
+        self.assertIn(b"a OK", peer.sent())
+
+    def test_others_do_not(self) -> None:
+        bob = self.peer()
+        bob.ok("LOGIN bob builder")
+        for number in range(4):
+            self.peer().write(b"a LOGIN alice wrong%d\r\n" % number)
+        self.peer("198.51.100.1").ok("LOGIN alice wonderland")
+        self.peer().ok("LOGIN bob builder")
+        bob.ok("NOOP")
+
+    def test_leaving_while_waiting(self) -> None:
+        """Nothing is held for who has left, and nobody is asked."""
+        for number in range(3):
+            self.peer().no(f"LOGIN alice wrong{number}")
+        for client in self.server.clients:
+            client.hang_up()
+        peers = [self.peer() for _ in range(20)]
+        for peer in peers:
+            peer.write(GOOD)
+        for peer in peers:
+            peer.hang_up()
+        self.assert_nothing_is_left()
+        self.assertEqual(len(self.spy.asked), 3)
+
+    def test_guessing_side_by_side_is_no_faster(self) -> None:
+        """Twenty connections at a time, for an hour, with a checker that is slow."""
+        self.spy.slow = True
+        guesses = 0
+        for _ in range(3600 // 60):
+            peers = [self.peer() for _ in range(20)]
+            for peer in peers:
+                for _ in range(10):
+                    guesses += 1
+                    peer.protocol.dataReceived(b"a LOGIN alice w%d\r\n" % guesses)
+            for _ in range(60):
+                self.server.clock.advance(1)
+                self.spy.answer()
+            for peer in peers:
+                peer.hang_up()
+        self.assertLess(len(self.spy.asked), 300)
+
+    def test_nor_at_a_user_who_is_known(self) -> None:
+        """Who has logged in from here waits for nobody; who guesses at them does."""
+        self.peer().ok("LOGIN alice wonderland")
+        self.spy.slow = True
+        for number in range(40):
+            self.peer().write(b"a LOGIN alice guess%d\r\n" % number)
+        for _ in range(40):
+            self.spy.answer()
+            self.server.clock.advance(0)
+        self.assertLess(len(self.spy.asked), 8)
+
+    def test_many_who_waited_go_on_one_after_the_other(self) -> None:
+        """However many: the end of one try is not inside that of another."""
+        for number in range(3):
+            self.peer().no(f"LOGIN alice wrong{number}")
+        peers = [self.peer(f"192.0.2.{number % 250}") for number in range(300)]
+        for peer in peers:
+            peer.write(b"a LOGIN alice wrong2\r\n")
+        self.server.clock.pump([1.0] * 3 + [0.0] * 400)
+        for peer in peers:
+            self.assertIn(b"a NO [AUTHENTICATIONFAILED]", peer.sent())
+
+    def test_a_server_that_stops_does_not_wait(self) -> None:
+        for number in range(3):
+            self.peer().no(f"LOGIN alice wrong{number}")
+        peers = [self.peer() for _ in range(5)]
+        for peer in peers:
+            peer.write(GOOD)
+        self.assertTrue(self.server.factory.close_all().called)
+        self.assertIn(b"* BYE", peers[4].sent())
+        self.assert_nothing_is_left()
+
+    def test_a_good_login_among_many_is_not_slow(self) -> None:
+        """After a restart everybody comes at once, from one address."""
+        self.spy.slow = True
+        peers = [self.peer() for _ in range(50)]
+        for number, peer in enumerate(peers):
+            peer.write((GOOD, b"a LOGIN bob builder\r\n")[number % 2])
+        for _ in range(25):
+            self.spy.answer()
+            self.server.clock.advance(0)
+        for peer in peers[:20]:
+            self.assertIn(b"a OK", peer.sent())
