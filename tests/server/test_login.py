@@ -5,8 +5,11 @@ import hmac
 import unittest
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from twisted.cred.credentials import CramMD5Credentials
 from twisted.internet.defer import execute
+from twisted.mail import imap4
 
 from imapd.auth.passwdfile import PasswdFileChecker
 from imapd.server.settings import CleartextLogin
@@ -357,3 +360,47 @@ class MechanismTests(_Case):
         self.assertTrue(later.raw.startswith(b"+ "), later.raw)
         users.unlink()
         self.assertIn(b"AUTH=PLAIN", self.peer().raw)
+
+
+class ForeignTests(_Case):
+    """Challengers of Twisted's own, as an embedding program may register them."""
+
+    def test_an_exchange_ends(self) -> None:
+        class Endless(imap4.PLAINCredentials):
+            def setResponse(self, response: bytes) -> None:
+                """Take anything."""
+
+            def moreChallenges(self) -> bool:
+                return True
+
+        peer = self.peer()
+        peer.protocol.challengers = {b"X": Endless}
+        peer.write(b"a AUTHENTICATE X\r\n" + b"\r\n" * 8 + b"b NOOP\r\n")
+        self.assertEqual(peer.raw.count(b"+ "), 8, peer.raw)
+        self.assertIn(b"a " + REFUSED, peer.raw)
+        self.assertIn(b"b OK", peer.raw)
+        self.assertEqual(self.events.names(), ["login_refused"])
+
+    def test_they_work_and_their_refusals_are_events(self) -> None:
+        exchanges: dict[str, tuple[Any, list[bytes], bytes]] = {
+            "PLAIN": (imap4.PLAINCredentials, [ALICE], b"OK"),
+            "PLAIN, nonsense": (imap4.PLAINCredentials, [b64(b"x")], REFUSED),
+            "PLAIN, no UTF-8": (imap4.PLAINCredentials, [b64(b"\0\xff\0x")], REFUSED),
+            "PLAIN, empty": (imap4.PLAINCredentials, [b""], REFUSED),
+            "LOGIN": (
+                imap4.LOGINCredentials,
+                [b64(b"alice"), b64(b"wonderland")],
+                b"OK",
+            ),
+            "CRAM-MD5": (CramMD5Credentials, [b64(b"alice 0")], REFUSED),
+            "CRAM-MD5, nonsense": (CramMD5Credentials, [b64(b"x")], REFUSED),
+        }
+        for name, (challenger, answers, expected) in exchanges.items():
+            self.events.seen.clear()
+            peer = self.peer()
+            peer.protocol.challengers = {b"X": challenger}
+            self.talk(peer, [b"a AUTHENTICATE X", *answers], name)
+            self.assertIn(b"a " + expected, peer.raw, name)
+            event = "login_ok" if expected == b"OK" else "login_refused"
+            self.assertEqual(self.events.names(), [event], name)
+            peer.hang_up()

@@ -83,12 +83,11 @@ class Unsupported(AuthenticationFailed):
 async def _exchange(
     session: Session, mechanism: bytes, challenge: Any, initial: bytes | None
 ) -> None:
-    """Ask until the mechanism has what it needs; ``*`` from the client ends it."""
-    steps = 0
-    while challenge.moreChallenges():
-        steps += 1
-        if steps > MOST_STEPS:
-            raise AuthenticationFailed("The exchange does not end")
+    """Ask until the mechanism has what it needs; ``*`` from the client ends it.
+
+    At least once: ``IChallengeResponse`` tells of more challenges only after one.
+    """
+    for _ in range(MOST_STEPS):
         question = challenge.getChallenge()
         if initial is not None:
             answer, initial = sasl.initial_response(initial), None
@@ -100,6 +99,10 @@ async def _exchange(
                 raise SyntaxRejected("AUTHENTICATE cancelled")
             answer = sasl.decode_base64(read)
         _answer(session, mechanism, challenge, answer)
+        if not challenge.moreChallenges():
+            return
+    session.connection.refused(mechanism, "bad-response")
+    raise LoginRefused("bad-response")
 
 
 def _answer(session: Session, mechanism: bytes, challenge: Any, answer: bytes) -> None:
@@ -110,6 +113,7 @@ def _answer(session: Session, mechanism: bytes, challenge: Any, answer: bytes) -
         session.connection.refused(mechanism, reason)
         raise
     except Exception as error:  # a challenger that is not ours, and nonsense
+        session.connection.refused(mechanism, "bad-response")
         raise LoginRefused("bad-response") from error
 
 
