@@ -1,12 +1,24 @@
 """ENVELOPE, BODY and BODYSTRUCTURE as octets.  RFC 3501 §7.4.2.
 
-Nothing recurses: how deep a message is nested is its sender's choice.
+Nothing recurses: how deep a message is nested is its sender's choice.  So is how
+much its headers say; a structure is cut to ``STRUCTURE_OCTETS``.  Each part that
+does not fit is an application/octet-stream of its size, so that all parts keep
+their numbers: BODY[n] still has its octets.
 """
+
+from collections.abc import Sequence
 
 from imapd.model.structure import Address, Addresses, BodyPart, Envelope, Params
 from imapd.wire.encode import NIL, nstring, number, quoted_or_literal
 
 _EMPTY_ENVELOPE = Envelope()
+
+#: The longest BODY or BODYSTRUCTURE; 10,000 plain parts fit.
+STRUCTURE_OCTETS = 1 << 20
+#: What the shortest form of any part takes, and no more.
+_OPAQUE_OCTETS = 100
+#: The longest transfer encoding there is: "quoted-printable".
+_ENCODING_OCTETS = 16
 
 
 #   address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")"
@@ -120,48 +132,72 @@ def _names_message(part: BodyPart) -> bool:
     return part.subtype.upper() == b"RFC822" and part.type.upper() == b"MESSAGE"
 
 
-#   body           = "(" (body-type-1part / body-type-mpart) ")"
+#   body            = "(" (body-type-1part / body-type-mpart) ")"
 #   body-type-1part = (body-type-basic / body-type-msg / body-type-text)
 #                     [SP body-ext-1part]
 #   body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart]
-def _render(root: BodyPart, extended: bool) -> bytes:
+def _form(part: BodyPart, extended: bool) -> tuple[bytes, Sequence[BodyPart], bytes]:
+    """What comes before the parts within a part, these, and what follows them."""
+    end = _extension(part) + b")" if extended else b")"
+    if part.parts:
+        return b"(", part.parts, b" " + quoted_or_literal(part.subtype) + end
+    head = b"(%b %b" % (_media(part), _fields(part))
+    if part.message is not None and _names_message(part):
+        held = part.message
+        head = b"%b %b " % (head, envelope(held.envelope or _EMPTY_ENVELOPE))
+        return head, (held,), b" %b%b" % (number(part.lines), end)
+    if part.type.upper() == b"TEXT":
+        head = b"%b %b" % (head, number(part.lines))
+    return head + end, (), b""
+
+
+def _opaque(part: BodyPart, extended: bool) -> bytes:
+    """A part of which nothing is told but its size and its transfer encoding."""
+    encoding = part.encoding
+    if len(encoding) > _ENCODING_OCTETS or not encoding.replace(b"-", b"").isalnum():
+        encoding = b"8BIT"
+    return b'("APPLICATION" "OCTET-STREAM" NIL NIL NIL "%b" %b%b)' % (
+        encoding,
+        number(part.octets),
+        b" NIL NIL NIL NIL" if extended else b"",
+    )
+
+
+def _render(root: BodyPart, extended: bool, most: int) -> bytes:
     """Both forms of ``body``, from a stack of parts and of octets to come."""
     rendered: list[bytes] = []
     stack: list[BodyPart | bytes] = [root]
+    left = most - _OPAQUE_OCTETS  # room that nothing on the stack will need
     while stack:
         part = stack.pop()
         if isinstance(part, bytes):
             rendered.append(part)
             continue
-        end = _extension(part) + b")" if extended else b")"
-        if part.parts:
-            rendered.append(b"(")
-            stack.append(b" " + quoted_or_literal(part.subtype) + end)
-            stack.extend(reversed(part.parts))
-            continue
-        rendered.append(b"(%b %b" % (_media(part), _fields(part)))
-        if part.message is not None and _names_message(part):
-            held = part.message
-            rendered.append(b" %b " % envelope(held.envelope or _EMPTY_ENVELOPE))
-            stack += (b" %b%b" % (number(part.lines), end), held)
-        elif part.type.upper() == b"TEXT":
-            rendered.append(b" %b%b" % (number(part.lines), end))
-        else:
-            rendered.append(end)
+        left += _OPAQUE_OCTETS
+        head, held, tail = _form(part, extended)
+        if len(head) + len(held) * _OPAQUE_OCTETS + len(tail) > left:
+            head, held, tail = _opaque(part, extended), (), b""
+        left -= len(head) + len(held) * _OPAQUE_OCTETS + len(tail)
+        rendered.append(head)
+        if held:
+            stack.append(tail)
+            stack.extend(reversed(held))
     return b"".join(rendered)
 
 
-def body(of: BodyPart) -> bytes:
+def body(of: BodyPart, *, most: int = STRUCTURE_OCTETS) -> bytes:
     """``("TEXT" "PLAIN" NIL NIL NIL "7BIT" 42 3)``: without extension data.
 
-    What follows the word BODY in a FETCH response.  RFC 3501 §7.4.2.
+    What follows the word BODY in a FETCH response; ``most`` octets, from 100 on.
+    RFC 3501 §7.4.2.
     """
-    return _render(of, extended=False)
+    return _render(of, extended=False, most=most)
 
 
-def bodystructure(of: BodyPart) -> bytes:
+def bodystructure(of: BodyPart, *, most: int = STRUCTURE_OCTETS) -> bytes:
     """``("TEXT" "PLAIN" NIL NIL NIL "7BIT" 42 3 NIL NIL NIL NIL)``.
 
-    What follows the word BODYSTRUCTURE in a FETCH response.  RFC 3501 §7.4.2.
+    What follows the word BODYSTRUCTURE in a FETCH response; ``most`` octets, from
+    100 on.  RFC 3501 §7.4.2.
     """
-    return _render(of, extended=True)
+    return _render(of, extended=True, most=most)
