@@ -169,6 +169,25 @@ def watch_log(test: unittest.TestCase) -> Callable[[], Iterable[str]]:
     return lambda: texts
 
 
+class LoginCase(unittest.TestCase):
+    """A server with a spy for a checker."""
+
+    def setUp(self) -> None:
+        self.events = Events()
+        self.server = Server(self, events=self.events)
+        self.spy = SpyChecker()
+        use_checkers(self.server, self.spy)
+
+    def peer(self, host: str = "192.0.2.1", **kind: bool) -> Peer:
+        return Peer(self.server, host, **kind)
+
+    def talk(self, client: Client, lines: list[bytes], name: str) -> None:
+        for number, line in enumerate(lines):
+            if number:
+                self.assertTrue(client.raw.startswith(b"+ "), f"{name}: {client.raw!r}")
+            client.write(line + b"\r\n")
+
+
 class SlowCase(unittest.TestCase):
     """A server that counts, a spy for a checker, and what must be left of both."""
 
