@@ -167,6 +167,14 @@ class DamageTests(FolderTestCase):
         self.assertEqual(len(kept), 1)
         self.assertIn(b"0 :", kept[0].read_bytes())
 
+    def test_new_numbers_get_a_new_guid(self) -> None:
+        self.list.write_bytes(self.good.replace(b"3 V", b"3 V0 X", 1).split(b"\n")[0])
+        was = parse(self.good).guid
+        box = self.open()
+        box.sync(True)
+        self.assertNotEqual((box.uid_validity, box.guid), (self.was, was))
+        self.assertNotEqual(box.guid, was)
+
     def test_special_files_in_its_place(self) -> None:
         def directory(path: Path) -> None:
             path.mkdir()

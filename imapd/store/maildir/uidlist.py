@@ -273,7 +273,8 @@ class UidList:
             table = _merge(table, known)
         kept = bool(table.uids) and table.uid_validity != 0
         if not kept:
-            table.uid_validity = new_uid_validity()
+            # With the GUID goes whatever others keep for the old numbers.
+            table.uid_validity, table.guid = new_uid_validity(), secrets.token_hex(16)
         table.uid_next = min(table.uid_next + SALVAGE_MARGIN, LARGEST_UID)
         table.guid = table.guid or known.guid or secrets.token_hex(16)
         _log.warn(
@@ -315,6 +316,8 @@ def _read_anyhow(path: bytes) -> bytes:
     """Read a broken file; nothing if it is not even a file of sensible size."""
     try:
         return fsops.read_file(path, _MOST_OCTETS)
+    except FileNotFoundError:
+        return b""
     except OSError as error:
         _log.warn("store: {path!r} cannot be read: {error!r}", path=path, error=error)
         return b""
