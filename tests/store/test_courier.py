@@ -169,6 +169,15 @@ class TakeOverTests(CourierCase):
         mailbox, flags = self.look(self.open(), INBOX)
         self.assertEqual((mailbox.uid_validity, sorted(flags)), (617281, [3, 5, 9]))
 
+    def test_a_letter_that_is_in_use_gets_no_name(self) -> None:
+        """A message that came with a letter must not get one of Courier's words."""
+        self.courier_account()
+        (self.root / "cur" / "4.M1P1.host:2,a").write_bytes(b"\n\n")
+        _, flags = self.look(self.open(), INBOX)
+        self.assertEqual(flags[9], {rb"\Seen", rb"\Flagged"})
+        self.assertEqual(flags[10], {b"unknown-0"})
+        self.assertEqual(flags[5], {b"Work"})
+
     def test_courier_went_on(self) -> None:
         """Courier worked after the hand-back: its additions keep their UIDs."""
         self.courier_account()

@@ -65,6 +65,54 @@ class HandBackTests(CourierCase):
         self.assertEqual(mailbox.uid_validity, 617281)
         self.assertEqual(before[3] - {b"Work"}, after[3])
 
+    def courier_says(self, words: dict[bytes, frozenset[bytes]]) -> None:
+        """Courier rewrites its keywords."""
+        path = self.root / "courierimapkeywords" / ":list"
+        path.unlink()  # another inode, as renaming makes it
+        path.write_bytes(courier.keyword_list(words))
+
+    def test_what_courier_dropped_is_dropped(self) -> None:
+        """After a hand-back its keywords are all there are, beyond letters too."""
+        self.courier_account()
+        account = self.open()
+        mailbox, _ = self.look(account, INBOX)
+        guid = mailbox.guid
+        many = [b"keyword%02d" % number for number in range(30)]
+        mailbox.store_flags([Uid(3), Uid(9)], StoreMode.ADD, many)
+        mailbox.close()
+        for kept in (many[28:], [many[1]], [], many):
+            hand_back_to_courier(account)
+            self.courier_says({b"3.M1P1.host": frozenset(kept)})
+            mailbox, flags = self.look(self.open(), INBOX)
+            self.assertEqual(flags[9], {rb"\Seen", rb"\Flagged", *kept}, kept)
+            self.assertEqual((flags[3], flags[5]), ({rb"\Seen"}, frozenset()), kept)
+            self.assertEqual(mailbox.guid, guid)
+
+    def test_what_courier_was_not_told_of_is_kept(self) -> None:
+        """We worked on after the hand-back, and then it ran again."""
+        self.courier_account()
+        account = self.open()
+        for turn in range(3):
+            hand_back_to_courier(account)
+            mailbox, _ = self.look(account, INBOX)
+            word = b"ours%d" % turn
+            mailbox.store_flags([Uid(9)], StoreMode.ADD, [word])
+            mailbox.close()
+            self.courier_says({b"3.M1P1.host": frozenset([b"theirs%d" % turn])})
+            _, flags = self.look(self.open(), INBOX)
+            self.assertLessEqual({word, b"theirs%d" % turn}, flags[9], turn)
+
+    def test_what_cannot_be_read_takes_nothing_away(self) -> None:
+        self.courier_account()
+        account = self.open()
+        self.look(account, INBOX)
+        hand_back_to_courier(account)
+        path = self.root / "courierimapkeywords" / ":list"
+        path.unlink()
+        path.mkdir()
+        _, flags = self.look(self.open(), INBOX)
+        self.assertEqual(flags[5], {b"Work"})
+
     def test_names_are_converted(self) -> None:
         (self.root / "courierimapkeywords").rmdir()  # no trace of Courier
         account = self.open()

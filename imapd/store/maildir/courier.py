@@ -9,6 +9,7 @@ line, in UTF-8 or, before Courier 5.0, in modified UTF-7.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,13 @@ from imapd.store import fsops
 from imapd.store.maildir import layout
 from imapd.store.maildir.keywords import is_keyword
 from imapd.store.maildir.takeover import TakenOver
-from imapd.store.maildir.uidformat import BrokenUidList, UidTable, parse, salvage
+from imapd.store.maildir.uidformat import (
+    BrokenUidList,
+    UidTable,
+    parse,
+    parse_header,
+    salvage,
+)
 
 _log = Logger()
 
@@ -28,6 +35,10 @@ UIDS: Final = b"courierimapuiddb"
 KEYWORDS: Final = b"courierimapkeywords"
 KEYWORD_LIST: Final = KEYWORDS + b"/:list"
 SUBSCRIBED: Final = b"courierimapsubscribed"
+#: Our UID list, set aside when Courier's was better; the second name says that
+#: Courier had been told everything before it went on.  They begin with ``imapd-``.
+REPLACED: Final = b"imapd-uidlist.replaced"
+HANDED_BACK: Final = b"imapd-uidlist.handed-back"
 
 _LARGEST_OCTETS: Final = 256 << 20
 _LARGEST_PENDING_OCTETS: Final = 64 << 10
@@ -42,6 +53,7 @@ class Keywords:
     names: list[bytes] = field(default_factory=list)
     messages: dict[bytes, frozenset[bytes]] = field(default_factory=dict)
     pending_files: list[bytes] = field(default_factory=list)  # in the directory
+    readable: bool = True  # so that what is not in it is not so
 
 
 def take_over(directory: Path) -> TakenOver | None:
@@ -64,7 +76,21 @@ def take_over(directory: Path) -> TakenOver | None:
         entries=[(uid, base) for base, uid in table.uids.items()],
         keywords=keywords.names,
         message_keywords=keywords.messages,
+        keywords_complete=keywords.readable
+        and fsops.exists(folder + b"/" + HANDED_BACK),
+        guid=_guid_of(folder, table.uid_validity),
     )
+
+
+def _guid_of(folder: bytes, uid_validity: int) -> str:
+    """Return the GUID that a folder had with us under this UIDVALIDITY, or ``""``."""
+    for name in (HANDED_BACK, REPLACED):
+        with suppress(OSError, BrokenUidList):
+            octets = fsops.read_file(folder + b"/" + name, _LARGEST_OCTETS)
+            table = parse_header(octets.partition(b"\n")[0])
+            if table.uid_validity == uid_validity:
+                return table.guid
+    return ""
 
 
 def read_uids(folder: bytes) -> UidTable | None:
@@ -105,13 +131,16 @@ def read_keywords(folder: bytes) -> Keywords:
         names = _names_if_there(folder + b"/" + KEYWORDS)
     except OSError as error:
         _log.error("store: keywords of {path!r}: {error!r}", path=folder, error=error)
+        found.readable = False
         return found
     for base, keywords in _listed(octets):
         found.messages[base] = _spell(keywords, spelled)
     for base, files in _pending(names).items():
         found.pending_files.extend(files)
         pending = _read_pending(b"%b/%b/%b" % (folder, KEYWORDS, files[0]))
-        if pending is not None:
+        if pending is None:
+            found.readable = False
+        else:
             found.messages[base] = _spell(pending, spelled)
     found.messages = {base: words for base, words in found.messages.items() if words}
     found.names = list(spelled.values())

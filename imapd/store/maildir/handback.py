@@ -120,8 +120,7 @@ def _hand_back_folder(
         # right for what it names.
         _write_keywords(folder, keywords)
         fsops.replace_file(folder + b"/" + courier.UIDS, header + lines)
-        seen = settling.signature(folder)
-    account.state.set_setting(settling.setting_name(name), seen)
+        settling.note_numbers_handed_back(folder, name, account.state)
     report.folders += 1
     report.messages += len(entries)
     return {word for words in keywords.values() for word in words}

@@ -12,7 +12,8 @@ from imapd.ids import LARGEST_NUMBER, Uid
 from imapd.store import fsops
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.core import MailboxCore, numbering
-from imapd.store.maildir.names import base_of, parse, sort_key, usable
+from imapd.store.maildir.keywords import LETTERS
+from imapd.store.maildir.names import base_of, letters_of, parse, sort_key, usable
 from imapd.store.maildir.takeover import TakenOver
 from imapd.store.maildir.uidformat import LARGEST_UID, BrokenUidList, UidTable
 
@@ -77,7 +78,10 @@ def _make_up(core: MailboxCore) -> None:
         return
     taken = core.take_over(core.location)
     if taken is not None:
-        core.uidlist.table = _table(taken)
+        table = core.uidlist.table = _table(taken)
+        for base, keywords in taken.message_keywords.items():
+            if base in table.uids:
+                core.taken_keywords[table.uids[base]] = keywords
         return
     names = [
         name
@@ -100,7 +104,8 @@ def _create(core: MailboxCore, lock: MailboxLock) -> None:
     table = UidTable() if taken is None else _table(taken)
     if not 0 < table.uid_validity <= LARGEST_NUMBER:
         table.uid_validity = core.new_uid_validity()
-    core.uidlist.table.guid = table.guid = secrets.token_hex(16)
+    guid = secrets.token_hex(16) if taken is None or not taken.guid else taken.guid
+    core.uidlist.table.guid = table.guid = guid
     if taken is not None:
         _take_keywords(core, lock, taken, table)
         _log.info(
@@ -126,23 +131,35 @@ def _take_keywords(
 
     Each rename stands for itself; doing it twice changes nothing.
     """
-    if not taken.message_keywords:
+    if not taken.message_keywords and not taken.keywords_complete:
         return
     core.refresh_keywords()
+    listed = [
+        (part, name)
+        for directory, part in ((core.new, b"/new/"), (core.cur, b"/cur/"))
+        for name in directory.list().names
+    ]
     every = set(taken.keywords).union(*taken.message_keywords.values())
-    core.keywords.assign(lock, [*taken.keywords, *sorted(every)], ())
+    used = {letter for _, name in listed for letter in letters_of(name)}
+    core.keywords.assign(lock, [*taken.keywords, *sorted(every)], used)
+    under = numbering(table.guid, table.uid_validity)
+    old = {} if core.overflow is None else core.overflow.keywords(under)
     overflow: dict[int, frozenset[bytes]] = {}
-    for directory, part in ((core.new, b"/new/"), (core.cur, b"/cur/")):
-        for name in directory.list().names:
-            lock.touch()
-            letters, rest = _letters_and_rest(
-                core, taken.message_keywords.get(base_of(name), frozenset())
-            )
-            _add_letters(core, part, name, letters)
-            uid = table.uids.get(base_of(name))
-            if rest and uid is not None:
-                overflow[uid] = rest
-    core.set_overflow(overflow, numbering(table.guid, table.uid_validity))
+    for part, name in listed:
+        lock.touch()
+        base = base_of(name)
+        words = taken.message_keywords.get(base, frozenset())
+        letters, rest = _letters_and_rest(core, words)
+        uid = table.uids.get(base)
+        complete = taken.keywords_complete and uid is not None
+        _set_letters(core, part, name, letters, complete)
+        if uid is None:
+            continue
+        before = old.get(uid, frozenset())
+        rest = rest if complete else rest | before
+        if rest != before:
+            overflow[uid] = rest
+    core.set_overflow(overflow, under)
     core.forget_flags()
 
 
@@ -155,11 +172,16 @@ def _letters_and_rest(
     return have, rest
 
 
-def _add_letters(core: MailboxCore, part: bytes, name: bytes, letters: bytes) -> None:
+def _set_letters(
+    core: MailboxCore, part: bytes, name: bytes, letters: bytes, complete: bool
+) -> None:
+    """Add letters to a file name; with ``complete`` they are all that there are."""
     parsed = parse(name)
-    if not set(letters) - set(parsed.letters):
+    kept = (key for key in parsed.letters if not complete or key not in LETTERS)
+    wanted = bytes({*kept, *letters})
+    if set(wanted) == set(parsed.letters):
         return
-    renamed = parsed.with_letters(parsed.letters + letters)
+    renamed = parsed.with_letters(wanted)
     try:
         fsops.rename_new(
             core.directory + part + name, core.directory + b"/cur/" + renamed

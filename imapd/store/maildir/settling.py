@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.logger import Logger
 
 from imapd.errors import ImapError
+from imapd.ids import MailboxPath
 from imapd.store import fsops
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir import courier
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 _log = Logger()
 
 _UIDLIST: Final = b"dovecot-uidlist"
-_REPLACED: Final = b"imapd-uidlist.replaced"
+#: The prefix of a signature that we wrote ourselves, and nobody changed since.
+_HANDED_BACK: Final = "handed back "
 _LARGEST_OCTETS: Final = 256 << 20
 _SUBSCRIBED: Final = "courier-subscribed"
 
@@ -46,9 +48,12 @@ def settle_numbers(
     before = state.setting(key)
     if seen == before:
         return
+    told = before == _HANDED_BACK + seen
     try:
-        with MailboxLock(folder, seconds) as lock:
-            _choose(folder, first_sight=before is None, lock=lock)
+        if not told:
+            with MailboxLock(folder, seconds) as lock:
+                _choose(folder, before, lock)
+        # From here on users may change what Courier was told of.
         state.set_setting(key, seen)
     except (OSError, ImapError) as error:  # we shall look again
         _log.warn("store: {path!r} not settled: {error!r}", path=folder, error=error)
@@ -85,6 +90,24 @@ def settle_subscriptions(
         )
 
 
+def read_subscriptions(
+    root: bytes, ours: "Subscriptions", *, read_only: bool
+) -> list[MailboxPath]:
+    """What is subscribed.
+
+    In an account that cannot be written Courier's file is asked each time, where it
+    would have been taken over.
+
+    Raises:
+        StoreDamaged, OSError
+    """
+    if not read_only or not _are_newer(root, ours, None):
+        return ours.paths()
+    lines = courier.read_subscribed(root) or []
+    found = {courier.subscribed_path(line) for line in lines}
+    return sorted(path for path in found if path is not None)
+
+
 def _are_newer(root: bytes, ours: "Subscriptions", before: str | None) -> bool:
     """Whether Courier's subscriptions are the ones to keep."""
     theirs = fsops.status_or_none(root + b"/" + courier.SUBSCRIBED)
@@ -108,12 +131,22 @@ def signature(folder: bytes) -> str:
     )
 
 
+def note_numbers_handed_back(folder: bytes, name: bytes, state: "AccountState") -> None:
+    """Remember the files that we have written for Courier ourselves.
+
+    As long as we change nothing, all that Courier says afterwards is so.
+    """
+    state.set_setting(setting_name(name), _HANDED_BACK + signature(folder))
+
+
 def setting_name(name: bytes) -> str:
     """Return where the state keeps the signature last seen of a folder."""
     return "courier:" + name.hex()
 
 
-def _choose(folder: bytes, *, first_sight: bool, lock: MailboxLock) -> None:
+def _choose(folder: bytes, before: str | None, lock: MailboxLock) -> None:
+    """Look at both lists; ``before`` is what the state said of Courier's."""
+    first_sight = before is None
     ours = _read_uidlist(folder)
     theirs = courier.read_uids(folder)
     if ours is None or theirs is None:
@@ -132,8 +165,12 @@ def _choose(folder: bytes, *, first_sight: bool, lock: MailboxLock) -> None:
     if wins:
         _log.info("store: Courier's numbers are taken over in {path!r}", path=folder)
         lock.check()
+        kept, stale = courier.REPLACED, courier.HANDED_BACK
+        if before is not None and before.startswith(_HANDED_BACK):
+            kept, stale = stale, kept
+        fsops.remove_if_there(folder + b"/" + stale)
         # A crash here leaves no UID list, and Courier's are taken over.
-        fsops.rename(folder + b"/" + _UIDLIST, folder + b"/" + _REPLACED)
+        fsops.rename(folder + b"/" + _UIDLIST, folder + b"/" + kept)
         fsops.fsync_directory(folder)
 
 
