@@ -27,6 +27,11 @@ START_SECONDS = 20
 STOP_SECONDS = 5
 _SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
+_NOT_FOR_ROOT = {
+    "dovecot": "dovecot serves no mail of",
+    "getmail": "getmail delivers nothing as",
+}
+
 _T = TypeVar("_T")
 
 
@@ -54,8 +59,8 @@ def missing(peer: str) -> str | None:
         return f"no courier-imap in {peers_folder()} (.ci/peers unpacks it)"
     if program(peer) is None:
         return f"{peer} is not installed (.ci/peers installs it)"
-    if peer == "dovecot" and os.getuid() == 0 and not other_user():
-        return "dovecot serves no mail of uid 0, and there are no user namespaces here"
+    if peer in _NOT_FOR_ROOT and os.getuid() == 0 and not other_user():
+        return f"{_NOT_FOR_ROOT[peer]} uid 0, and there are no user namespaces here"
     return None
 
 
