@@ -122,7 +122,9 @@ class MaildirAccount:
             Unavailable: it is there and may not be opened; the log says why.
         """
         with fsops.translate_errors("opening a mailbox"):
-            name = self._existing(path)
+            name = self.tree.directory_name(path)
+            if name is None:
+                raise NoSuchMailbox("There is no such mailbox")
             directory = self.tree.directory(name)
             if not self.read_only:
                 with suppress(OSError):  # a full disk; the mailbox says what it needs
@@ -130,7 +132,7 @@ class MaildirAccount:
                 settling.settle_numbers(
                     directory, name, self.state, self.limits.lock_seconds
                 )
-            return MaildirMailbox(
+            mailbox = MaildirMailbox(
                 path,
                 Path(os.fsdecode(directory)),
                 cache=self._cache,
@@ -139,6 +141,9 @@ class MaildirAccount:
                 new_uid_validity=self.reserve_uid_validity,
                 limits=self.limits,
             )
+            if mailbox.read_only and not self.read_only:
+                self.tree.tell(name, "is served read-only")
+            return mailbox
 
     def create(self, path: MailboxPath, special_use: bytes | None = None) -> None:
         """Make a mailbox durably, as RFC 3501 §6.3.3 and RFC 6154 §3 want it.
@@ -237,7 +242,9 @@ class MaildirAccount:
     def subscriptions(self) -> list[MailboxPath]:
         """The subscribed names, whether or not they are there, sorted."""
         with fsops.translate_errors("reading subscriptions"):
-            return self._subscriptions.paths()
+            return settling.read_subscriptions(
+                self.root, self._subscriptions, read_only=self.read_only
+            )
 
     def subscribe(self, path: MailboxPath) -> None:
         """Add a name durably; one that is in it already is no error.
@@ -303,12 +310,6 @@ class MaildirAccount:
             if renaming.is_unfinished(self.root):
                 renaming.finish(self.root)
             yield
-
-    def _existing(self, path: MailboxPath) -> bytes:
-        name = self.tree.directory_name(path)
-        if name is None:
-            raise NoSuchMailbox("There is no such mailbox")
-        return name
 
     def _check_new(
         self,

@@ -77,6 +77,8 @@ class MailboxCore:
         self.cache = cache
         self.overflow = overflow
         self.overflow_keywords: dict[int, frozenset[bytes]] = {}
+        #: Keywords that another server keeps, where we may not take them over.
+        self.taken_keywords: dict[int, frozenset[bytes]] = {}
         self.take_over = take_over
         self.new_uid_validity = new_uid_validity
         self.limits = limits
@@ -120,7 +122,7 @@ class MailboxCore:
         self.told_table = None
         self._untold = Changes()
         self.synced = self.pending = False
-        self.overflow_keywords = {}
+        self.overflow_keywords, self.taken_keywords = {}, {}
         self.published = set()
         self.ignored, self.made_up, self.whereabouts = set(), {}, {}
         self.forget_flags()
@@ -245,10 +247,8 @@ class MailboxCore:
         parts = (b"", b"/cur", b"/new", b"/tmp")
         flags = os.R_OK | os.W_OK | os.X_OK
         there = [part for part in parts if fsops.exists(self.directory + part)]
-        if all(os.access(self.directory + part, flags) for part in there):
-            return False  # what is missing can be made
-        _log.info("store: {path!r} is served read-only", path=self.directory)
-        return True
+        # What is missing can be made.
+        return not all(os.access(self.directory + part, flags) for part in there)
 
     def make_directories(self) -> None:
         """Make ``cur``, ``new`` and ``tmp`` where one is missing.
@@ -298,10 +298,10 @@ class MailboxCore:
 
     def load_overflow(self) -> set[Uid]:
         """Read the keywords without letters; return whose changed."""
-        if self.overflow is None:
-            return set()
         old = self.overflow_keywords
-        self.overflow_keywords = dict(self.overflow.keywords(self.numbering))
+        self.overflow_keywords = dict(self.taken_keywords)
+        if self.overflow is not None:
+            self.overflow_keywords.update(self.overflow.keywords(self.numbering))
         if old == self.overflow_keywords:
             return set()
         every = old.keys() | self.overflow_keywords.keys()

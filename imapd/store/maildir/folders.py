@@ -49,7 +49,7 @@ class FolderTree:
             if path is None:
                 continue
             if path in found:
-                self._tell(name, "has the same name as another folder")
+                self.tell(name, "is left out: it has the same name as another folder")
                 # ".R&-D" and ".R&D": look-ups take the first that is there.
                 found[path] = self._preferred(path) or name
             else:
@@ -155,20 +155,20 @@ class FolderTree:
         try:
             path = layout.decode_directory(name)
         except ValueError:
-            self._tell(name, "cannot be shown as a mailbox name")
+            self.tell(name, "is left out: it cannot be shown as a mailbox name")
             return None
         if len(path) == 1 and path[0].upper() == "INBOX":
-            self._tell(name, "has the name of the INBOX")
+            self.tell(name, "is left out: it has the name of the INBOX")
             return None
         return path
 
-    def _tell(self, name: bytes, what: str) -> None:
+    def tell(self, name: bytes, what: str) -> None:
         """Say it once for every name, and not of more names than anyone reads."""
         if name in self._told or len(self._told) >= 100:
             return
         self._told.add(name)
         _log.warn(
-            "store: folder {name!r} of {root!r} is left out: it {what}",
+            "store: folder {name!r} of {root!r} {what}",
             name=name,
             root=self.root,
             what=what,
@@ -182,7 +182,7 @@ class FolderTree:
                 return False
             if stat.S_ISLNK(status.st_mode):
                 if not self._follow_links:
-                    self._tell(name, "is a symbolic link")
+                    self.tell(name, "is left out: it is a symbolic link")
                     return False
             elif not stat.S_ISDIR(status.st_mode):
                 return False
