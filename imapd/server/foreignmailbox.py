@@ -19,7 +19,7 @@ from zope.interface import implementer
 from imapd.errors import ImapError, MessageGone, ReadOnly, Unavailable
 from imapd.ids import MailboxPath, Seq, Uid
 from imapd.mailbox import fetch as fetching
-from imapd.mailbox import search
+from imapd.mailbox import search as searching
 from imapd.mailbox.api import Listener, Messages
 from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import MessageMeta
@@ -264,26 +264,20 @@ class ForeignMailbox:
     async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
         """The messages that match, ascending; those gone match nothing."""
         uids, recent = self.view.uids, self.view.recent
-        test = search.compile_key(
+        test = searching.compile_key(
             key, largest_seq=len(uids), largest_uid=uids[-1] if uids else 0
         )
-        present = [
-            (Seq(index + 1), uid)
-            for index, uid in enumerate(uids)
-            if uid in self._flags
-        ]
-        free = search.cost(key) == 0
+        in_memory = searching.cost(key) == 0
         found: list[tuple[Seq, Uid]] = []
-        for start in range(0, len(present), search.BATCH_MESSAGES):
-            batch = present[start : start + search.BATCH_MESSAGES]
-            source = await self._source(() if free else (uid for _, uid in batch))
-            found += search.matching(
-                test,
-                [
-                    search.Message(source, seq, uid, self.flags(uid), uid in recent)
-                    for seq, uid in batch
-                ],
-            )
+        for start in range(0, len(uids), searching.BATCH_MESSAGES):
+            batch = uids[start : start + searching.BATCH_MESSAGES]
+            source = await self._source(() if in_memory else batch)
+            messages = [
+                searching.Message(source, Seq(seq), uid, flags, uid in recent)
+                for seq, uid in enumerate(batch, start + 1)
+                if (flags := self._flags.get(uid)) is not None
+            ]
+            found += searching.matching(test, messages)
         return found
 
     # Changing.

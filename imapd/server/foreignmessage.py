@@ -44,9 +44,10 @@ def _read(file: Any) -> bytes:
 
 
 def _octets(text: Any) -> bytes:
-    if isinstance(text, str):
-        return text.encode("utf-8", "surrogateescape")
-    return bytes(text)
+    """Octets as they are; text, or what the ``email`` package has for it, as UTF-8."""
+    if isinstance(text, bytes | bytearray | memoryview):
+        return bytes(text)
+    return str(text).encode("utf-8", "surrogateescape")
 
 
 def _rebuilt(message: Any) -> bytes:

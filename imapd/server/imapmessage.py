@@ -194,16 +194,24 @@ def _encoded_words(word: str) -> str:
 
 
 def _splittable(value: str, part: BodyPart) -> str:
-    """A Content-Type that can be split at semicolons and equals signs.
+    """A Content-Type that the stock server can take apart.
 
-    The stock server does so, and drops the connection where it fails.
+    It splits at semicolons and equals signs, expects a message in what is called
+    one, and drops the connection where it fails.
     """
-    _, *parameters = value.split(";")
-    if "/" in value and all("=" in each for each in parameters):
+    kind, subkind = _text(part.type).lower(), _text(part.subtype).lower()
+    if (kind, subkind) == ("message", "rfc822") and part.message is None:
+        kind, subkind = "application", "octet-stream"
+    said, *parameters = value.split(";")
+    if said.lower() == f"{kind}/{subkind}" and all(map(_is_parameter, parameters)):
         return value
-    words = [f"{_text(part.type)}/{_text(part.subtype)}"]
-    words += [f'{_text(name)}="{_text(text)}"' for name, text in part.params]
-    return "; ".join(words)
+    words = [f'{_text(name)}="{_text(text)}"' for name, text in part.params]
+    return "; ".join((f"{kind}/{subkind}", *words))
+
+
+def _is_parameter(text: str) -> bool:
+    name, equals, value = text.strip().partition("=")
+    return bool(name and equals and value)
 
 
 def _text(octets: bytes) -> str:

@@ -4,93 +4,20 @@ What is asserted is that it works, not its octets: what it makes of headers and
 structures is limited by what the interfaces can say.
 """
 
-import os
-import unittest
-from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
 
-from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
-from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
-from twisted.mail import imap4, interfaces
+from twisted.internet.task import Clock, deferLater
+from twisted.mail import imap4
 from twisted.test.iosim import FakeTransport, connect
-from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
-from imapd.errors import MessageGone
-from imapd.server.realm import MailRealm
+from imapd.mailbox.threads import InlineWorkers
 from tests.server.test_sessions import deliver
-from tests.support.server import USERS, Server, Transport
+from tests.support.shared import SHARED, needs_shared
+from tests.support.stock import AWKWARD, PLAIN, PullingTransport, StockCase
 
-PLAIN = (
-    b"From: A <a@example.org>\r\nTo: b@example.net\r\nSubject: first\r\n"
-    b"Date: Wed, 17 Jul 1996 02:23:25 -0700\r\nReceived: one\r\nReceived: two\r\n"
-    b"\r\nbody of the first\r\n"
-)
-#: What the stock server is known to drop connections for.
-AWKWARD = (
-    "From: Jörg Müller <j@example.org>\r\nSubject: schöne Grüße\r\n"
-    'Content-Type: multipart/mixed; boundary="a;b";\r\n\r\n'
-    "--a;b\r\nContent-Type: text/plain; charset=x;\r\n\r\none\r\n"
-    "--a;b\r\n\r\nno type\r\n"
-    "--a;b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\ninner body\r\n"
-    "--a;b--\r\n"
-).encode()
 NO_HEADER = b"\r\njust text\r\n"
-
-
-def at_once(steps: Iterator[Any]) -> "Deferred[None]":
-    """A scheduler for the stock server that needs no reactor."""
-    done: Deferred[None] = Deferred()
-
-    def step(_: object = None) -> None:
-        try:
-            for waiting in steps:
-                if isinstance(waiting, Deferred):
-                    waiting.addCallbacks(step, done.errback)
-                    return
-        except Exception:
-            done.errback()
-        else:
-            done.callback(None)
-
-    step()
-    return done
-
-
-class PullingTransport(Transport):
-    """Takes what pull producers have, at once."""
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        super().registerProducer(producer, streaming)
-        while not streaming and self.producer is producer:
-            producer.resumeProducing()
-
-
-class StockCase(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.server = Server(self)
-        checker = InMemoryUsernamePasswordDatabaseDontUse()
-        for user, password in USERS.items():
-            checker.addUser(user, password)
-        realm = MailRealm(self.server.accounts, self.server.locate)
-        self.portal = Portal(realm, [checker])
-
-    def stock(self) -> Any:
-        protocol: Any = imap4.IMAP4Server(scheduler=at_once)
-        protocol.portal = self.portal
-        protocol.callLater = self.server.clock.callLater
-        return protocol
-
-    def account(self) -> Any:
-        """What a program gets that logs in by itself."""
-        realm = MailRealm(self.server.accounts, self.server.locate)
-        _, avatar, logout = self.successResultOf(
-            realm.requestAvatar(b"alice", None, interfaces.IAccountIMAP)
-        )
-        self.addCleanup(logout)
-        return avatar
 
 
 class TranscriptTests(StockCase):
@@ -224,6 +151,19 @@ class TranscriptTests(StockCase):
         self.assertIn(b"inner body", self.ok("FETCH 1 BODY[3]"))
         self.assertIn(b"=?utf-8?b?", self.ok("FETCH 1 ENVELOPE"))
 
+    @needs_shared
+    def test_real_messages_do_not_end_it_either(self) -> None:
+        paths = sorted((SHARED / "corpus" / "eml").glob("*.eml"))
+        self.assertGreater(len(paths), 50)
+        self.ok("STATUS INBOX (MESSAGES)")  # now there is a Maildir
+        maildir = self.server.maildir("alice")
+        for number, path in enumerate(paths):
+            deliver(maildir, f"1700000000.M{number}P1.host", path.read_bytes())
+        self.ok("SELECT INBOX")
+        for item in ("ENVELOPE", "BODYSTRUCTURE", "RFC822.HEADER", "RFC822.SIZE"):
+            answer = self.ok(f"FETCH 1:* {item}")
+            self.assertGreaterEqual(answer.count(b" FETCH ("), len(paths), item)
+
     def test_names(self) -> None:
         for name in ("Entw&APw-rfe", "a", "a/b", '"two words"'):
             self.ok(f"CREATE {name}")
@@ -300,6 +240,51 @@ class TranscriptTests(StockCase):
         self.assertNotIn(b"FETCH (", self.ok("FETCH 5:9 UID"))
 
 
+class LaterWorkers(InlineWorkers):
+    """Answers one turn later, as worker threads do."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def run(self, call: Any, *args: Any, **kwargs: Any) -> "Deferred[Any]":
+        return deferLater(self.clock, 0, call, *args, **kwargs)
+
+
+class LaterTests(TranscriptTests):
+    """The same, where nothing is done at once."""
+
+    def stock(self) -> Any:
+        accounts: Any = self.server.accounts
+        accounts._workers = LaterWorkers(self.server.clock)
+        return super().stock()
+
+    def turn(self) -> None:
+        for _ in range(100):
+            self.server.clock.advance(0)
+
+    def say(self, octets: bytes) -> bytes:
+        self.protocol.dataReceived(octets)
+        self.turn()
+        return super().say(b"")
+
+    def leave(self) -> None:
+        for client in self.server.clients:
+            client.hang_up()
+        if self.transport.connected:
+            self.transport.loseConnection()
+        self.turn()
+        super().leave()
+
+    def test_names(self) -> None:
+        """Refusals of the tree come too late for the stock server's OK."""
+        self.ok("CREATE a")
+        self.ok("SUBSCRIBE a")
+        self.assertEqual(self.ok('LSUB "" "*"').count(b"* LSUB"), 1)
+        self.ok("DELETE a")
+        self.assertNotIn(b'"a"', self.ok('LIST "" "*"'))
+        self.no("SELECT a")
+
+
 class ClientTests(StockCase):
     """Both ends of Twisted, our mail in between."""
 
@@ -359,89 +344,3 @@ class ClientTests(StockCase):
         fetched = self.ask(self.client.fetchBodyStructure("1"))
         body = fetched[1]["BODYSTRUCTURE"]
         self.assertEqual(body[:3], ["text", "plain", ["charset", "us-ascii"]], fetched)
-
-
-class InterfaceTests(StockCase):
-    """What a program sees that uses the interfaces by itself."""
-
-    def test_the_interfaces_are_kept(self) -> None:
-        account = self.account()
-        verifyObject(interfaces.IAccountIMAP, account)
-        verifyObject(interfaces.INamespacePresenter, account)
-        self.result(account.select("INBOX").addCallback(self.verify_mailbox))
-        for _, info in self.result(account.listMailboxes("", "*")):
-            verifyObject(interfaces.IMailboxIMAPInfo, info)
-
-    def verify_mailbox(self, mailbox: Any) -> None:
-        for interface in (
-            interfaces.IMailboxIMAP,
-            interfaces.ICloseableMailboxIMAP,
-            interfaces.ISearchableIMAPMailbox,
-            interfaces.IMessageIMAPCopier,
-        ):
-            verifyObject(interface, mailbox)
-        uid = self.result(mailbox.addMessage(BytesIO(AWKWARD), [r"\Recent"], None))
-        self.assertEqual(uid, 1)
-        ((seq, message),) = self.result(mailbox.fetch(imap4.MessageSet(1, None), True))
-        self.assertEqual((seq, message.getUID()), (1, 1))
-        verifyObject(interfaces.IMessageIMAP, message)
-        verifyObject(interfaces.IMessageIMAPFile, message)
-        verifyObject(interfaces.IMessageIMAPPart, message.getSubPart(0))
-        self.assertTrue(message.isMultipart())
-        self.assertEqual(message.getSubPart(1).getBodyFile().read(), b"no type")
-        inner = message.getSubPart(2).getSubPart(0)
-        self.assertEqual(inner.getHeaders(True), {"subject": "inner"})
-        self.assertRaises(IndexError, message.getSubPart, 3)
-        self.assertRaises(TypeError, inner.getSubPart, 0)
-        self.assertRaises(IndexError, mailbox.getUID, 0)
-        self.assertRaises(ValueError, mailbox.removeListener, self)
-        refused = self.failureResultOf(mailbox.addMessage(BytesIO(b"x"), [], b"soon"))
-        refused.trap(imap4.MailboxException)
-
-    def result(self, answer: Any) -> Any:
-        return self.successResultOf(answer) if isinstance(answer, Deferred) else answer
-
-    def test_errors_are_those_of_the_interface(self) -> None:
-        account = self.account()
-        account.create("Archive")
-        self.assertRaises(imap4.MailboxCollision, account.create, b"Archive")
-        self.assertRaises(imap4.NoSuchMailbox, account.delete, "nowhere")
-        self.assertRaises(imap4.MailboxException, account.create, b"&bad")
-        self.assertRaises(imap4.MailboxException, account.addMailbox, "x", object())
-        self.assertIsNone(self.result(account.select(b"&bad")))
-        self.assertIsNone(self.result(account.select("nowhere")))
-        mailbox = self.result(account.select("Archive", False))
-        failure = self.failureResultOf(mailbox.expunge())
-        failure.trap(imap4.ReadOnlyMailbox)
-        account.delete("Archive")
-        failure = self.failureResultOf(mailbox.fetch(imap4.MessageSet(1), False))
-        failure.trap(imap4.NoSuchMailbox)
-
-    def test_a_message_that_goes_while_it_is_held(self) -> None:
-        account = self.account()
-        mailbox = self.result(account.select("INBOX"))
-        self.result(mailbox.addMessage(BytesIO(PLAIN), []))
-        ((_, message),) = self.result(mailbox.fetch(imap4.MessageSet(1), False))
-        cur = self.server.maildir("alice")
-        for path in [*(cur / "cur").iterdir(), *(cur / "new").iterdir()]:
-            os.unlink(path)
-        self.assertRaises(MessageGone, message.open)
-
-
-class NotDoneTests(unittest.TestCase):
-    """Answers that come later, as they do with worker threads."""
-
-    def test_what_is_not_done_is_a_deferred(self) -> None:
-        from imapd.server.imapanswers import soonest
-
-        waiting: Deferred[int] = Deferred()
-
-        async def work(wait: Callable[[], "Deferred[int]"]) -> int:
-            return await wait() + 1
-
-        answer = soonest(work(lambda: waiting))
-        assert isinstance(answer, Deferred)
-        found: list[int] = []
-        answer.addCallback(found.append)
-        waiting.callback(41)
-        self.assertEqual(found, [42])

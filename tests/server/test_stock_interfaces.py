@@ -1,0 +1,138 @@
+"""Our accounts, mailboxes and messages, used by a program through the interfaces."""
+
+import os
+import unittest
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.mail import imap4, interfaces
+from zope.interface.verify import verifyObject
+
+from imapd.errors import MessageGone
+from imapd.server.imapanswers import soonest
+from tests.support.stock import AWKWARD, PLAIN, StockCase
+
+
+class InterfaceTests(StockCase):
+    """What a program sees that uses the interfaces by itself."""
+
+    def test_the_interfaces_are_kept(self) -> None:
+        account = self.account()
+        verifyObject(interfaces.IAccountIMAP, account)
+        verifyObject(interfaces.INamespacePresenter, account)
+        self.result(account.select("INBOX").addCallback(self.verify_mailbox))
+        for _, info in self.result(account.listMailboxes("", "*")):
+            verifyObject(interfaces.IMailboxIMAPInfo, info)
+
+    def verify_mailbox(self, mailbox: Any) -> None:
+        for interface in (
+            interfaces.IMailboxIMAP,
+            interfaces.ICloseableMailboxIMAP,
+            interfaces.ISearchableIMAPMailbox,
+            interfaces.IMessageIMAPCopier,
+        ):
+            verifyObject(interface, mailbox)
+        uid = self.result(mailbox.addMessage(BytesIO(AWKWARD), [r"\Recent"], None))
+        self.assertEqual(uid, 1)
+        ((seq, message),) = self.result(mailbox.fetch(imap4.MessageSet(1, None), True))
+        self.assertEqual((seq, message.getUID()), (1, 1))
+        verifyObject(interfaces.IMessageIMAP, message)
+        verifyObject(interfaces.IMessageIMAPFile, message)
+        verifyObject(interfaces.IMessageIMAPPart, message.getSubPart(0))
+        self.assertTrue(message.isMultipart())
+        self.assertEqual(message.getSubPart(1).getBodyFile().read(), b"no type")
+        inner = message.getSubPart(2).getSubPart(0)
+        self.assertEqual(inner.getHeaders(True), {"subject": "inner"})
+        self.assertRaises(IndexError, message.getSubPart, 3)
+        self.assertRaises(TypeError, inner.getSubPart, 0)
+        self.assertRaises(IndexError, mailbox.getUID, 0)
+        self.assertRaises(ValueError, mailbox.removeListener, self)
+        refused = self.failureResultOf(mailbox.addMessage(BytesIO(b"x"), [], b"soon"))
+        refused.trap(imap4.MailboxException)
+
+    def result(self, answer: Any) -> Any:
+        return self.successResultOf(answer) if isinstance(answer, Deferred) else answer
+
+    def test_errors_are_those_of_the_interface(self) -> None:
+        account = self.account()
+        account.create("Archive")
+        self.assertRaises(imap4.MailboxCollision, account.create, b"Archive")
+        self.assertRaises(imap4.NoSuchMailbox, account.delete, "nowhere")
+        self.assertRaises(imap4.MailboxException, account.create, b"&bad")
+        self.assertRaises(imap4.MailboxException, account.addMailbox, "x", object())
+        self.assertIsNone(self.result(account.select(b"&bad")))
+        self.assertIsNone(self.result(account.select("nowhere")))
+        mailbox = self.result(account.select("Archive", False))
+        failure = self.failureResultOf(mailbox.expunge())
+        failure.trap(imap4.ReadOnlyMailbox)
+        account.delete("Archive")
+        failure = self.failureResultOf(mailbox.fetch(imap4.MessageSet(1), False))
+        failure.trap(imap4.NoSuchMailbox)
+
+    def test_a_message_that_goes_while_it_is_held(self) -> None:
+        account = self.account()
+        mailbox = self.result(account.select("INBOX"))
+        self.result(mailbox.addMessage(BytesIO(PLAIN), []))
+        ((_, message),) = self.result(mailbox.fetch(imap4.MessageSet(1), False))
+        cur = self.server.maildir("alice")
+        for path in [*(cur / "cur").iterdir(), *(cur / "new").iterdir()]:
+            os.unlink(path)
+        self.assertRaises(MessageGone, message.open)
+
+
+class NotDoneTests(unittest.TestCase):
+    """Answers that come later, as they do with worker threads."""
+
+    def test_what_is_not_done_is_a_deferred(self) -> None:
+        waiting: Deferred[int] = Deferred()
+
+        async def work(wait: Callable[[], "Deferred[int]"]) -> int:
+            return await wait() + 1
+
+        answer = soonest(work(lambda: waiting))
+        assert isinstance(answer, Deferred)
+        found: list[int] = []
+        answer.addCallback(found.append)
+        waiting.callback(41)
+        self.assertEqual(found, [42])
+
+
+class ContentTypeTests(StockCase):
+    """What the stock server takes apart, and drops the connection over."""
+
+    def test_every_content_type_can_be_taken_apart(self) -> None:
+        mailbox = self.successResultOf(self.account().select("INBOX"))
+        for number, (said, given) in enumerate(
+            (
+                ("text/html; charset=utf-8", "text/html; charset=utf-8"),
+                ("Text/Plain;charset=x", "Text/Plain;charset=x"),
+                ("text/plain; charset=x;", 'text/plain; charset="x"'),
+                ('text/plain; name="a;b"', 'text/plain; name="a_b"'),
+                ("text/plain; charset=", "text/plain"),
+                ("text", "text/plain; charset="),
+                ("nonsense nonsense", "text/plain; charset="),
+                ("message/rfc822; x", "message/rfc822"),
+            ),
+            1,
+        ):
+            octets = b"Content-Type: %b\r\n\r\nSubject: x\r\n\r\ny\r\n" % said.encode()
+            self.successResultOf(mailbox.addMessage(BytesIO(octets), []))
+            ((_, message),) = self.successResultOf(
+                mailbox.fetch(imap4.MessageSet(number), False)
+            )
+            found = message.getHeaders(False, b"Content-Type")["content-type"]
+            self.assertTrue(found.startswith(given), f"{said}: {found}")
+            imap4.getBodyStructure(message, extended=True)
+
+    def test_headers_are_one_line_of_ascii(self) -> None:
+        mailbox = self.successResultOf(self.account().select("INBOX"))
+        octets = "X: a\x0bb\x1cc\x85d\u2028e ü\r\n\tfolded Ж".encode() + b"\xff\r\n\r\n"
+        self.successResultOf(mailbox.addMessage(BytesIO(octets), []))
+        ((_, message),) = self.successResultOf(
+            mailbox.fetch(imap4.MessageSet(1), False)
+        )
+        (value,) = message.getHeaders(True).values()
+        self.assertTrue(value.isascii(), value)
+        self.assertEqual(len(value.splitlines()), 1, value)
