@@ -57,7 +57,9 @@ class ImapdServer(PortServer):
         self._environment = {
             **os.environ,
             # Found without being installed too: the plugin by way of the path.
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))
+            ),
             "PYTHONUNBUFFERED": "1",
             "HOME": str(self.folder),
             "IMAPD_LIVE_SENT": str(self.sent),
