@@ -1,11 +1,15 @@
 """Run by ``test_accounts`` where the Maildirs in $ARCHIVE cannot be written."""
 
 import os
+import sqlite3
+import tempfile
 import unittest
+from contextlib import closing
 from pathlib import Path
 
-from twisted.logger import formatEvent, globalLogPublisher
+from twisted.logger import capturedLogs, formatEvent
 
+from imapd.store.maildir.account import StoreOptions
 from tests.support.messages import body
 from tests.support.server import Client, Server
 
@@ -13,13 +17,8 @@ from tests.support.server import Client, Server
 class ArchiveChecks(unittest.TestCase):
     def setUp(self) -> None:
         self.root = Path(os.environ["ARCHIVE"])
-        self.log: list[str] = []
-        globalLogPublisher.addObserver(self.observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
+        self.events = self.enterContext(capturedLogs())
         self.server = Server(self, root=self.root)
-
-    def observe(self, event: object) -> None:
-        self.log.append(formatEvent(event))
 
     def check_refusals(self, client: Client, prefix: str) -> None:
         for command, codes in {
@@ -60,9 +59,10 @@ class ArchiveChecks(unittest.TestCase):
             for _ in range(3):
                 client.ok("SELECT INBOX")
                 client.ok("NOOP")
-            said = [line for line in self.log if "read-only" in line and user in line]
+            log = [formatEvent(event) for event in self.events]
+            said = [line for line in log if "read-only" in line and user in line]
             self.assertEqual(len([each for each in said if "served" in each]), 1, said)
-            damage = [line for line in self.log if "cannot be read" in line]
+            damage = [line for line in log if "cannot be read" in line]
             self.assertEqual(damage, [])
 
     def test_numbers_keywords_and_subscriptions(self) -> None:
@@ -80,6 +80,23 @@ class ArchiveChecks(unittest.TestCase):
         carol = self.server.login("carol", select="INBOX")
         self.assertIn(b"NonJunk", carol.ok("UID FETCH 2 FLAGS"))
         self.assertEqual(carol.ok('LSUB "" *').count(b"* LSUB"), 3)
+
+    def test_nothing_is_kept_under_numbers_made_up(self) -> None:
+        """Another process makes up others: a cache elsewhere must not mix them."""
+        with tempfile.TemporaryDirectory() as place:
+            options = StoreOptions(cache_directory=Path(place))
+            for _ in range(2):
+                server = Server(self, root=self.root, options=options)
+                client = server.login("alice", select="INBOX")
+                client.ok("FETCH 1:* (ENVELOPE RFC822.SIZE)")
+                client.hang_up()
+            path = Path(place) / "imapd-cache.sqlite3"
+            if path.exists():
+                with closing(sqlite3.connect(path)) as database:
+                    (count,) = database.execute(
+                        "SELECT count(*) FROM derived"
+                    ).fetchone()
+                self.assertEqual(count, 0)
 
 
 if __name__ == "__main__":

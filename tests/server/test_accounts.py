@@ -1,114 +1,38 @@
 """Accounts as other servers left them: what is served, what is refused."""
 
+import errno
 import os
 import re
 import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import unittest
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
-
-from twisted.logger import formatEvent, globalLogPublisher
+from typing import NoReturn
+from unittest import mock
 
 from imapd.model import utf7
+from imapd.store import fsops
 from imapd.store.maildir.account import StoreOptions
 from tests.support import maildirs
+from tests.support.accounts import (
+    SYSTEM,
+    AccountCase,
+    courier_keywords,
+    courier_numbers,
+    dovecot_keywords,
+    dovecot_numbers,
+    files,
+    letters,
+)
 from tests.support.messages import MESSAGE, append, as_fetched, body, size
 from tests.support.server import Client, Server
 
-SYSTEM = {"D": rb"\Draft", "F": rb"\Flagged", "R": rb"\Answered"}
-SYSTEM |= {"S": rb"\Seen", "T": rb"\Deleted"}
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-class AccountCase(unittest.TestCase):
-    def setUp(self) -> None:
-        place = tempfile.TemporaryDirectory()
-        self.addCleanup(place.cleanup)
-        self.top = Path(place.name)
-        self.root = self.top / "example.org"
-        self.log: list[str] = []
-
-        def observe(event: Any) -> None:
-            self.log.append(formatEvent(event))
-
-        globalLogPublisher.addObserver(observe)
-        self.addCleanup(globalLogPublisher.removeObserver, observe)
-
-    def sample(self, user: str) -> Path:
-        return maildirs.copy_sample(user, self.top)
-
-    def server(self, **more: Any) -> Server:
-        self.root.mkdir(exist_ok=True)
-        return Server(self, root=self.root, **more)
-
-    def logged(self, *words: str) -> int:
-        return sum(all(word in line for word in words) for line in self.log)
-
-
-# -- what the files say, read with as little as possible ----------------------
-
-
-def files(folder: Path) -> dict[str, Path]:
-    """The message files by base name."""
-    return {
-        path.name.partition(":")[0]: path
-        for part in ("cur", "new")
-        for path in (folder / part).iterdir()
-        if not path.name.startswith(".")
-    }
-
-
-def dovecot_numbers(folder: Path) -> tuple[int, int, dict[str, int]]:
-    """UIDVALIDITY, the least UIDNEXT, UIDs by base."""
-    head, *rest = (folder / "dovecot-uidlist").read_text().splitlines()
-    words = {word[0]: word[1:] for word in head.split()[1:]}
-    uids = {line.partition(" :")[2]: int(line.split()[0]) for line in rest}
-    return int(words["V"]), int(words["N"]), uids
-
-
-def courier_numbers(folder: Path) -> tuple[int, int, dict[str, int]]:
-    head, *rest = (folder / "courierimapuiddb").read_text().splitlines()
-    pairs = (line.split(" ", 1) for line in rest)
-    _, validity, following = head.split()
-    return int(validity), int(following), {base: int(uid) for uid, base in pairs}
-
-
-def dovecot_keywords(folder: Path) -> dict[str, set[bytes]]:
-    table = folder / "dovecot-keywords"
-    names = {}
-    if table.exists():
-        for line in table.read_bytes().splitlines():
-            number, name = line.split(b" ")
-            names[chr(ord("a") + int(number))] = name
-    return {
-        base: {names[each] for each in letters(path) if each in names}
-        for base, path in files(folder).items()
-    }
-
-
-def courier_keywords(folder: Path) -> dict[str, set[bytes]]:
-    place = folder / "courierimapkeywords"
-    found: dict[str, set[bytes]] = {}
-    if not place.exists():
-        return found
-    names, _, lines = (place / ":list").read_bytes().partition(b"\n\n")
-    for line in lines.splitlines():
-        base, _, numbers = line.rpartition(b":")
-        words = {names.splitlines()[int(number)] for number in numbers.split()}
-        found[base.decode()] = words
-    for path in place.glob("[!:.]*"):
-        found[path.name] = set(path.read_bytes().split())
-    return found
-
-
-def letters(path: Path) -> str:
-    return path.name.partition(":2,")[2].partition(",")[0]
 
 
 class SampleTests(AccountCase):
@@ -198,8 +122,8 @@ class SampleTests(AccountCase):
         lines = (maildir / "subscriptions").read_text().splitlines()[2:]
         answer = client.ok('LSUB "" *')
         for line in lines:
-            name = line.replace("\t", ".").encode()
-            self.assertIn(b' "." %b\r\n' % name, answer)
+            listed = line.replace("\t", ".").encode()
+            self.assertIn(b' "." %b\r\n' % listed, answer)
         self.assertEqual(answer.count(b"* LSUB"), len(lines))
 
     def test_courier(self) -> None:
@@ -295,13 +219,14 @@ class MissingTests(AccountCase):
             self.assertEqual(stat.S_IMODE(path.stat().st_mode) & 0o077, 0, path)
 
     def refused(self, server: Server, case: str) -> None:
-        del self.log[:]
+        before = self.logged(str(server.maildir("alice")))
         client = server.connect()
         answer = client.no("LOGIN alice wonderland")
         self.assertIn(b"[UNAVAILABLE]", answer, case)
         self.assertNotIn(b"Maildir", answer, case)
         self.assertNotIn(b"/", answer, case)
-        self.assertTrue(self.logged(str(server.maildir("alice"))), (case, self.log))
+        after = self.logged(str(server.maildir("alice")))
+        self.assertGreater(after, before, case)
         client.bad("SELECT INBOX")
         client.ok("NOOP")
         client.hang_up()
@@ -397,133 +322,41 @@ class ArchiveTests(AccountCase):
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
-class CacheTests(AccountCase):
-    ITEMS = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE)"
-
-    def answers(self, client: Client) -> bytes:
-        answer = client.ok(f"FETCH 1:* {self.ITEMS}").rpartition(b"\r\nt")[0]
-        return answer.replace(rb"(\Recent)", b"()")
-
-    def test_lost_and_damaged_under_a_running_server(self) -> None:
+class DiskTests(AccountCase):
+    def test_a_disk_that_cannot_be_written_any_more(self) -> None:
+        """Refused clearly, read all the same; and right again when it is mended."""
         maildir = self.sample("carol")
-        client = self.server().login("carol", select="INBOX")
-        wanted = self.answers(client)
-        cache = maildir / "imapd-cache.sqlite3"
+        server = self.server()
+        client = server.login("carol", select="INBOX")
+        client.ok("NOOP")
+        before = client.ok("FETCH 1:* FLAGS").splitlines()[:-1]
 
-        def deleted() -> None:
-            cache.unlink(missing_ok=True)
+        def failing(*args: object) -> NoReturn:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-        def garbage() -> None:
-            cache.write_bytes(b"garbage" * 1000)
-
-        def emptied() -> None:
-            os.truncate(cache, 0)
-
-        def cut() -> None:
-            os.truncate(cache, cache.stat().st_size // 2)
-
-        def a_directory() -> None:
-            cache.unlink()
-            cache.mkdir()
-
-        def gone_again() -> None:
-            shutil.rmtree(cache) if cache.is_dir() else cache.unlink(missing_ok=True)
-
-        def zeros_in_the_middle() -> None:
-            self.answers(client)
-            length = cache.stat().st_size
-            with cache.open("r+b") as file:
-                file.seek(length // 3)
-                file.write(bytes(length // 3))
-
-        for case in (deleted, garbage, emptied, cut, a_directory, gone_again):
-            for damage in (case, zeros_in_the_middle):
-                if damage is case or cache.is_file():
-                    damage()
-                for _ in range(2):
-                    self.assertEqual(self.answers(client), wanted, case.__name__)
-            client.ok("STATUS Sent (SIZE MESSAGES)")
-        client.ok(r"STORE 1 +FLAGS (\Flagged)")
-
-    def test_elsewhere(self) -> None:
-        self.sample("carol")
-        place = self.top / "cache" / "carol"
-        server = self.server(options=StoreOptions(cache_directory=place))
-        wanted = self.answers(server.login("carol", select="INBOX"))
-        self.assertTrue((place / "imapd-cache.sqlite3").exists())
-        self.assertFalse((server.maildir("carol") / "imapd-cache.sqlite3").exists())
-        shutil.rmtree(place)
-        self.assertEqual(self.answers(server.login("carol", select="INBOX")), wanted)
-
-    def test_state_lost(self) -> None:
-        maildir = self.sample("bob")
-        client = self.server().login("bob", select="INBOX")
-        questions = (
-            "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
-            'LSUB "" *',
-            'LIST "" *',
-            "STATUS INBOX.Sent (MESSAGES UIDNEXT UIDVALIDITY)",
-        )
-        before = [set(client.ok(each).splitlines()[:-1]) for each in questions]
-        for damage in (b"", b"garbage" * 500, None):
-            client.hang_up()
-            for path in maildir.glob("imapd-state.sqlite3*"):
-                path.unlink()
-            if damage is not None:
-                (maildir / "imapd-state.sqlite3").write_bytes(damage)
-            client = self.server().login("bob", select="INBOX")
-            after = [set(client.ok(each).splitlines()[:-1]) for each in questions]
-            after[0] = {line.replace(rb"\Recent ", b"") for line in after[0]}
-            before[0] = {
-                re.sub(rb" ?\\Recent", b"", line).replace(rb"( ", b"(")
-                for line in before[0]
-            }
-            self.assertEqual(after, before, damage)
-            client.ok("CREATE INBOX.new")  # and everything works
-            client.ok("DELETE INBOX.new")
-
-    def test_accounts_never_see_each_other(self) -> None:
-        places = (None, self.top / "cache")
-        for place in places:
-            for user in ("alice", "bob"):
-                shutil.rmtree(self.root / user, ignore_errors=True)
-            server = self.server(options=StoreOptions())
-            if place is not None:
-                shared = StoreOptions(cache_directory=place)
-                server = self.server(options=shared)  # one directory for both, even
-            clients = {user: server.login(user) for user in ("alice", "bob")}
-            for user, client in clients.items():
-                client.ok("CREATE Same")
-                append(
-                    client,
-                    b"Subject: canary-%b\r\n\r\n%b\r\n"
-                    % (user.encode(), user.encode()),
-                    "Same",
-                    f"(kw-{user})",
-                )
-                client.ok(f"SUBSCRIBE only-{user}")
-            # The same GUID and numbers in both, as a copied account has them.
-            first, second = (
-                server.maildir(user) / ".Same" for user in ("alice", "bob")
-            )
-            for client in clients.values():
-                client.ok("SELECT Same")
-                client.ok(f"FETCH 1 {self.ITEMS}")
-            for user, other in (("alice", b"bob"), ("bob", b"alice")):
-                client = clients[user]
-                for command in (
-                    f"FETCH 1 {self.ITEMS}",
-                    "FETCH 1 BODY[]",
-                    "SEARCH TEXT canary",
-                    'LIST "" *',
-                    'LSUB "" *',
-                    "SELECT Same",
-                ):
-                    answer = client.ok(command)
-                    self.assertNotIn(b"canary-" + other, answer, command)
-                    self.assertNotIn(b"kw-" + other, answer, command)
-                    self.assertNotIn(b"only-" + other, answer, command)
-                outside = f"../../{other.decode()}/Maildir/.Same"
-                for name in (outside, f"~{other.decode()}", f"/{other.decode()}"):
-                    client.no(f'SELECT "{name}"')
-            self.assertNotEqual(first, second)
+        writers = ("rename", "rename_new", "open_exclusive", "link", "mkdir", "unlink")
+        with ExitStack() as stack:
+            for name in writers:
+                stack.enter_context(mock.patch.object(fsops, name, failing))
+            for command in (
+                r"STORE 1 -FLAGS (\Seen)",
+                r"STORE 1 +FLAGS (new)",
+                "COPY 1 Sent",
+                "MOVE 1 Sent",
+                "APPEND INBOX {3+}\r\nabc",
+                "CREATE new",
+                "RENAME Sent Gesendet",
+                "DELETE Trash",
+                "SUBSCRIBE new",
+            ):
+                answer = client.no(command)
+                self.assertRegex(answer, rb"NO \[(READ-ONLY|NOPERM|UNAVAILABLE)\]")
+                self.assertNotIn(b"/", answer.rpartition(b" NO ")[2], command)
+            client.command("FETCH 1:* BODY[]")  # \Seen cannot be set
+            self.assertIn(b"Subject: First", client.raw)
+            self.assertIn(b"OK FETCH", client.raw)
+            self.assertEqual(client.ok("FETCH 1:* FLAGS").splitlines()[:-1], before)
+        client.ok("UNSELECT")
+        client.ok("SELECT INBOX")
+        client.ok(r"STORE 1 -FLAGS (\Seen)")
+        self.assertEqual(len(files(maildir)), 8)
