@@ -4,7 +4,7 @@ Mailbox names are the decoded text the client wrote, prefix and separator and
 all; the namespace turns them into paths.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -19,7 +19,7 @@ class Login:
     """``LOGIN user password``."""
 
     user: bytes
-    password: bytes
+    password: bytes = field(repr=False)  # no log may get it by accident
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Authenticate:
     """
 
     mechanism: bytes  # upper case
-    initial: bytes | None
+    initial: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

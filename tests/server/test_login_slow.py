@@ -5,8 +5,11 @@ from unittest import mock
 
 from twisted.cred.portal import Portal
 
+from imapd.auth.passwdfile import parse_users
+from imapd.auth.passwdline import parse_line
 from imapd.errors import LimitReached
 from imapd.limits import Limits
+from imapd.model.requests import Authenticate, Login
 from imapd.server.counts import ConnectionCounts
 from imapd.server.protocol import ImapServer
 from tests.support.logins import (
@@ -250,6 +253,17 @@ class SecretTests(SlowCase):
         found += [text for text in texts() if b64(secret).decode()[:-4] in text]
         self.assertEqual(found[:1], [])
         self.assertTrue(any("broke" in text for text in texts()))
+
+    def test_nor_where_a_command_or_a_record_is_told(self) -> None:
+        secret = self.CANARY
+        told = (
+            Login(b"alice", secret),
+            Authenticate(b"PLAIN", secret),
+            parse_line(b"alice:{PLAIN}" + secret),
+            parse_users(b"alice:{PLAIN}" + secret + b"\n"),
+        )
+        for each in told:
+            self.assertNotIn(secret.decode(), repr(each))
 
     def test_nor_from_a_portal_that_is_not_ours(self) -> None:
         texts = watch_log(self)
