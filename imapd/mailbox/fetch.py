@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from twisted.logger import Logger
 
-from imapd.errors import ImapError, MessageGone
+from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug
 from imapd.ids import Octets, Uid
 from imapd.mailbox.api import Messages
 from imapd.mailbox.source import MessageSource
@@ -30,6 +30,9 @@ _log = Logger()
 BATCH_MESSAGES = 64
 BATCH_OCTETS = 64 << 10
 FLAGS_BATCH_MESSAGES = 1024
+#: One command names thousands of partials; each may be as large as the message.
+MOST_TIMES = 4
+MOST_SPARE_OCTETS = 1 << 20
 
 _RFC822_SECTIONS = {
     FetchAtom.RFC822: Section(),
@@ -147,6 +150,9 @@ def render(source: MessageSource, plan: Plan, uids: Sequence[Uid]) -> list[Rende
             one = _render_one(plan, message, metas.get(uid), derived)
         except ImapError as error:
             one = Rendered(uid, error=error)
+        except Exception:  # a defect of ours must not hide the other messages
+            _log.failure("rendering message {uid}", uid=uid)
+            one = Rendered(uid, error=ServerBug("Internal error; the log has it"))
         rendered.append(one)
         octets += sum(map(len, one.items))
         if octets >= BATCH_OCTETS:
@@ -160,11 +166,18 @@ def _render_one(
     plan: Plan, message: _Message, meta: MessageMeta | None, derived: Derived | None
 ) -> Rendered:
     one = Rendered(message.uid)
+    total = 0
     for item in plan.items:
         if item is FetchAtom.FLAGS:
             one.flags_at = len(one.items)
-        else:
-            one.items.append(_item(item, message, meta, derived))
+            continue
+        one.items.append(_item(item, message, meta, derived))
+        total += len(one.items[-1])
+        if (
+            total > MOST_SPARE_OCTETS
+            and total > MOST_TIMES * len(message.octets) + MOST_SPARE_OCTETS
+        ):
+            raise LimitReached("Too much of one message at once")
     return one
 
 

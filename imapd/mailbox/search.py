@@ -9,13 +9,16 @@ own limit.
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from imapd.errors import MessageGone, SyntaxRejected
+from twisted.logger import Logger
+
+from imapd.errors import ImapError, LimitReached, MessageGone, SyntaxRejected
 from imapd.ids import Seq, Uid
 from imapd.mailbox.source import MessageSource
 from imapd.mime import dates, headers, scan, structure, text
-from imapd.model.flags import RECENT, Flags, canonical
+from imapd.model.flags import NO_FLAGS, RECENT, Flags, canonical
 from imapd.model.mailbox import MessageMeta
 from imapd.model.search import (
     All,
@@ -37,7 +40,18 @@ from imapd.model.search import (
 )
 from imapd.model.structure import BodyPart
 
+_log = Logger()
+
+#: A batch ends at so many messages or octets read, whichever comes first.
 BATCH_MESSAGES = 64
+BATCH_OCTETS = 4 << 20
+#: The same, where nothing is read.
+FLAGS_BATCH_MESSAGES = 1024
+#: Texts to be looked for in bodies: each is a pass of its own.
+MOST_TEXTS = 32
+
+_FIRST_SECOND = -62135596800  # 0001-01-01, UTC: a file's time may be anything
+_LAST_SECOND = 253402300799  # 9999-12-31 23:59:59
 
 
 class Message:
@@ -49,6 +63,7 @@ class Message:
         "_root",
         "_source",
         "flags",
+        "gone",
         "recent",
         "seq",
         "uid",
@@ -59,12 +74,14 @@ class Message:
         source: MessageSource,
         seq: Seq,
         uid: Uid,
-        flags: Flags,
+        flags: Flags | None,
         recent: bool,
     ) -> None:
+        """``flags`` None: the message is known to be gone."""
         self.seq = seq
         self.uid = uid
-        self.flags = flags
+        self.gone = flags is None
+        self.flags = NO_FLAGS if flags is None else flags
         self.recent = recent
         self._source = source
         self._meta: MessageMeta | None = None
@@ -99,9 +116,11 @@ class Message:
             self._root = structure.parse(self.octets)
         return self._root
 
-    def forget(self) -> None:
-        """Let the octets go."""
+    def forget(self) -> int:
+        """Let the octets go; return how many were read."""
+        count = 0 if self._octets is None else len(self._octets)
         self._octets = self._root = None
+        return count
 
 
 Test = Callable[[Message], bool]
@@ -133,7 +152,10 @@ def compile_key(key: SearchKey, *, largest_seq: int, largest_uid: int) -> Test:
 
     Raises:
         IndexError: a message number beyond the mailbox.
+        LimitReached: too many texts to look for.
     """
+    if sum(isinstance(one, Body | Text) for one in _walk(key)) > MOST_TEXTS:
+        raise LimitReached(f"At most {MOST_TEXTS} texts in one SEARCH")
 
     def build(one: SearchKey) -> Test:
         match one:
@@ -227,7 +249,9 @@ _DATE_TESTS: dict[DateTest, Callable[[date, date], bool]] = {
 
 def _internal_day(message: Message) -> date:
     # In UTC, as INTERNALDATE says it.
-    return datetime.fromtimestamp(message.meta.internal_date_seconds, UTC).date()
+    seconds = message.meta.internal_date_seconds
+    seconds = min(max(seconds, _FIRST_SECOND), _LAST_SECOND)
+    return datetime.fromtimestamp(seconds, UTC).date()
 
 
 def _sent(message: Message, compare: Callable[[date, date], bool], day: date) -> bool:
@@ -281,15 +305,43 @@ def _found(needle: str, texts: Iterable[str]) -> bool:
     return any(needle in text.fold(piece) for piece in texts)
 
 
-def matching(test: Test, messages: Sequence[Message]) -> list[tuple[Seq, Uid]]:
-    """The messages that match; one that is gone matches nothing.  Blocks."""
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What a batch came to: ``count`` messages were looked at."""
+
+    found: list[tuple[Seq, Uid]]
+    count: int
+
+
+def match_batch(test: Test, messages: Sequence[Message]) -> Matched:
+    """Look at messages until the batch is full; at least at one.  Blocks.
+
+    One that is gone, or that cannot be read, matches nothing.
+    """
     found = []
+    count = octets = 0
     for message in messages:
+        count += 1
         try:
-            if test(message):
+            if not message.gone and test(message):
                 found.append((message.seq, message.uid))
         except MessageGone:
             continue
+        except ImapError as error:
+            _log.warn("cannot search {uid}: {error}", uid=message.uid, error=error)
         finally:
-            message.forget()
+            octets += message.forget()
+        if octets >= BATCH_OCTETS:
+            break
+    return Matched(found, count)
+
+
+def matching(test: Test, messages: Sequence[Message]) -> list[tuple[Seq, Uid]]:
+    """The messages that match, of all given.  Blocks, if the key reads."""
+    found: list[tuple[Seq, Uid]] = []
+    at = 0
+    while at < len(messages):
+        matched = match_batch(test, messages[at:])
+        found += matched.found
+        at += matched.count
     return found

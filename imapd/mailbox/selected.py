@@ -108,6 +108,16 @@ class Selected:
         self._same_numbers()
         return rendered
 
+    def _searched(self, at: int, count: int) -> list[search.Message]:
+        """Some messages as SEARCH sees them."""
+        live, recent = self._live, self.view.recent
+        return [
+            search.Message(
+                live.store, Seq(index), uid, live.flags_of(uid), uid in recent
+            )
+            for index, uid in enumerate(self.view.uids[at : at + count], at + 1)
+        ]
+
     def _same_numbers(self) -> None:
         """Let nothing out that was found under other numbers than the session's."""
         live = self._live
@@ -154,20 +164,19 @@ class Selected:
         test = search.compile_key(
             key, largest_seq=len(uids), largest_uid=uids[-1] if uids else 0
         )
-        recent = self.view.recent
-        messages = [
-            search.Message(live.store, Seq(index + 1), uid, flags, uid in recent)
-            for index, uid in enumerate(uids)
-            if (flags := live.flags_of(uid)) is not None
-        ]
-        if search.cost(key) == 0:
-            return search.matching(test, messages)
+        in_memory = search.cost(key) == 0
+        size = search.FLAGS_BATCH_MESSAGES if in_memory else search.BATCH_MESSAGES
         found: list[tuple[Seq, Uid]] = []
-        for start in range(0, len(messages), search.BATCH_MESSAGES):
-            if self._closed:
-                break  # nobody waits for the rest
-            batch = messages[start : start + search.BATCH_MESSAGES]
-            found += await live.workers.run(search.matching, test, batch)
+        at = 0
+        while at < len(uids) and not self._closed:
+            batch = self._searched(at, size)
+            if in_memory and len(uids) <= size:
+                return search.matching(test, batch)
+            # Others have their turn between the batches.
+            matched = await live.workers.run(search.match_batch, test, batch)
+            self._same_numbers()
+            found += matched.found
+            at += matched.count
         return found
 
     async def store(

@@ -21,6 +21,7 @@ from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.selected import Selected
 from imapd.model.flags import DELETED, FLAGGED, SEEN, StoreMode
 from imapd.model.requests import FetchAtom
+from imapd.model.search import HasFlag, Text
 from tests.support.memory import MemoryAccount
 from tests.support.workers import LaterWorkers
 
@@ -217,6 +218,36 @@ class SharingTests(LiveCase):
         for each in waiting:
             self.failureResultOf(each, NoSuchMailbox)
         self.assertFalse(live._lock.locked)
+
+
+class SearchTests(LiveCase):
+    def test_large_mailboxes_are_searched_piece_by_piece(self) -> None:
+        for _ in range(2500):
+            self.box.deliver(b"Subject: x\r\n\r\n", SEEN)
+        selected = self.select(BOX)
+        del self.box.disk[Uid(7)]
+        self.run_now(selected.refresh())
+        searching = self.start(selected.search(HasFlag(SEEN)))
+        for _ in range(3):
+            self.assertEqual(len(self.workers.waiting), 1)
+            self.workers.step()
+        found = self.successResultOf(searching)
+        self.assertEqual(found[5:8], [(6, 6), (8, 8), (9, 9)])
+        self.assertEqual(found[-1], (2500, 2500))
+        self.assertEqual(len(found), 2499)
+
+    def test_nobody_waits_for_the_rest(self) -> None:
+        for _ in range(200):
+            self.box.deliver()
+        selected = self.select(BOX)
+        searching = self.start(selected.search(Text("nothing")))
+        self.workers.step()
+        closing = self.start(selected.close())
+        self.workers.finish()
+        self.successResultOf(closing)
+        self.assertTrue(searching.called)
+        searching.addErrback(lambda failure: failure.trap(Unavailable))
+        self.assertLessEqual(len(self.box.reads), 128)
 
 
 class LossTests(LiveCase):

@@ -1,0 +1,315 @@
+"""FETCH: what is read, what is sent, and how much at once."""
+
+import unittest
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from unittest.mock import patch
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug, Unavailable
+from imapd.ids import Seq, Uid
+from imapd.mailbox import fetch
+from imapd.model.flags import NO_FLAGS, SEEN, Flags
+from imapd.model.requests import FetchAtom, FetchItem, FetchSection
+from imapd.model.structure import Partial, Section, SectionText
+from imapd.model.view import SessionView
+from tests.support.memory import MemoryMailbox, OpenMailbox
+
+PLAIN = b"Subject: one\nTo: x@example.org\n\nfirst line\nsecond\n"
+WIRE = PLAIN.replace(b"\n", b"\r\n")
+PARTS = (
+    b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b\r\n\r\nworld\r\n--b--\r\n"
+)
+DATE = 1_700_000_000
+
+
+def section(*path: int, text: SectionText | None = None, fields: str = "") -> Section:
+    return Section(path, text, tuple(fields.encode().split()))
+
+
+def peek(wanted: Section, partial: tuple[int, int] | None = None) -> FetchSection:
+    return FetchSection(wanted, True, Partial(*partial) if partial else None)
+
+
+def source(*messages: bytes) -> OpenMailbox:
+    box = MemoryMailbox()
+    for octets in messages or (PLAIN, PARTS):
+        box.deliver(octets, date=DATE)
+    return OpenMailbox(box)
+
+
+def render(
+    items: Sequence[FetchItem],
+    uids: Sequence[int] = (1,),
+    opened: OpenMailbox | None = None,
+) -> list[fetch.Rendered]:
+    plan = fetch.plan(items)
+    return fetch.render(opened or source(), plan, [Uid(uid) for uid in uids])
+
+
+class PlanTests(unittest.TestCase):
+    def test_what_items_need(self) -> None:
+        whole = FetchSection(Section(), False)
+        atom = FetchAtom
+        #: items: derived, meta, octets, in memory, sets Seen
+        cases: dict[tuple[FetchItem, ...], tuple[bool, ...]] = {
+            (atom.UID, atom.FLAGS): (False, False, False, True, False),
+            (atom.ENVELOPE,): (True, False, False, False, False),
+            (atom.BODYSTRUCTURE, atom.UID): (True, False, False, False, False),
+            (atom.RFC822_SIZE,): (False, True, False, False, False),
+            (atom.INTERNALDATE, atom.BODY): (True, True, False, False, False),
+            (atom.RFC822,): (False, False, True, False, True),
+            (atom.RFC822_TEXT,): (False, False, True, False, True),
+            (atom.RFC822_HEADER,): (False, False, True, False, False),
+            (whole,): (False, False, True, False, True),
+            (peek(Section()),): (False, False, True, False, False),
+        }
+        for items, expected in cases.items():
+            plan = fetch.plan(items)
+            have = (
+                plan.derived,
+                plan.meta,
+                plan.octets,
+                plan.in_memory,
+                plan.sets_seen,
+            )
+            self.assertEqual(have, expected, items)
+
+
+class RenderTests(SynchronousTestCase):
+    def test_every_item(self) -> None:
+        header = b"Subject: one\r\nTo: x@example.org\r\n\r\n"
+        body = b"first line\r\nsecond\r\n"
+        fields = section(text=SectionText.HEADER_FIELDS, fields="To X-No")
+        others = section(text=SectionText.HEADER_FIELDS_NOT, fields="TO")
+        cases: list[tuple[FetchItem, bytes]] = [
+            (FetchAtom.UID, b"UID 1"),
+            (FetchAtom.RFC822_SIZE, b"RFC822.SIZE %d" % len(WIRE)),
+            (
+                FetchAtom.INTERNALDATE,
+                b'INTERNALDATE "14-Nov-2023 22:13:20 +0000"',
+            ),
+            (FetchAtom.RFC822, b"RFC822 {%d}\r\n%b" % (len(WIRE), WIRE)),
+            (
+                FetchAtom.RFC822_HEADER,
+                b"RFC822.HEADER {%d}\r\n%b" % (len(header), header),
+            ),
+            (FetchAtom.RFC822_TEXT, b"RFC822.TEXT {%d}\r\n%b" % (len(body), body)),
+            (peek(Section()), b"BODY[] {%d}\r\n%b" % (len(WIRE), WIRE)),
+            (
+                peek(section(text=SectionText.TEXT)),
+                b"BODY[TEXT] {%d}\r\n%b" % (len(body), body),
+            ),
+            (peek(section(1)), b"BODY[1] {%d}\r\n%b" % (len(body), body)),
+            (peek(section(2)), b"BODY[2] NIL"),
+            (
+                peek(fields),
+                b"BODY[HEADER.FIELDS (To X-No)] {21}\r\nTo: x@example.org\r\n\r\n",
+            ),
+            (
+                peek(others),
+                b"BODY[HEADER.FIELDS.NOT (TO)] {16}\r\nSubject: one\r\n\r\n",
+            ),
+            (peek(Section(), (3, 5)), b"BODY[]<3> {5}\r\n" + WIRE[3:8]),
+            (
+                peek(Section(), (0, 2**32 - 1)),
+                b"BODY[]<0> {%d}\r\n%b" % (len(WIRE), WIRE),
+            ),
+            (peek(Section(), (2**32 - 1, 9)), b"BODY[]<4294967295> {0}\r\n"),
+        ]
+        for item, expected in cases:
+            (one,) = render((item,))
+            self.assertEqual(one.items, [expected], item)
+            self.assertIsNone(one.error)
+        (one,) = render((FetchAtom.UID, FetchAtom.FLAGS, FetchAtom.RFC822_SIZE))
+        self.assertEqual((one.flags_at, len(one.items)), (1, 2))
+
+    def test_derived_is_computed_once(self) -> None:
+        opened = source()
+        items = (FetchAtom.ENVELOPE, FetchAtom.BODY, FetchAtom.BODYSTRUCTURE)
+        first = render(items, (1, 2), opened)
+        self.assertEqual(opened.box.reads, [1, 2])
+        self.assertEqual(render(items, (1, 2), opened), first)
+        self.assertEqual(opened.box.reads, [1, 2])
+        self.assertTrue(first[0].items[0].startswith(b'ENVELOPE (NIL "one" '))
+        self.assertTrue(first[1].items[1].startswith(b"BODY (("))
+
+    def test_a_message_is_read_once_for_all_items(self) -> None:
+        opened = source()
+        items = (FetchAtom.RFC822_HEADER, peek(section(1)), FetchAtom.ENVELOPE)
+        render(items, (2,), opened)
+        self.assertEqual(opened.box.reads, [2])
+
+    def test_gone(self) -> None:
+        for item in (
+            FetchAtom.ENVELOPE,
+            FetchAtom.RFC822_SIZE,
+            FetchAtom.INTERNALDATE,
+            FetchAtom.RFC822,
+            peek(section(1)),
+        ):
+            gone, there = render((item,), (9, 1))
+            self.assertIsInstance(gone.error, MessageGone, item)
+            self.assertIsNone(there.error, item)
+
+    def test_a_defect_with_one_message_hides_no_other(self) -> None:
+        def broken(octets: bytes) -> None:
+            raise ValueError("a defect")
+
+        with patch("imapd.mime.structure.parse", broken):
+            one, two = render((FetchAtom.ENVELOPE, FetchAtom.UID), (1, 2))
+        self.assertIsInstance(one.error, ServerBug)
+        self.assertIsInstance(two.error, ServerBug)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
+
+    def test_batches(self) -> None:
+        small = source(*[b"Subject: x\r\n\r\n"] * 200)
+        uids = range(1, 201)
+        self.assertEqual(len(render((FetchAtom.RFC822,), uids, small)), 64)
+        large = source(*[b"Subject: x\r\n\r\n" + b"y" * 30000] * 20)
+        self.assertEqual(len(render((FetchAtom.RFC822,), range(1, 21), large)), 3)
+        huge = source(*[b"Subject: x\r\n\r\n" + b"y" * 300000] * 2)
+        self.assertEqual(len(render((FetchAtom.RFC822,), (1, 2), huge)), 1)
+
+    def test_a_thousand_partials_are_not_a_thousand_messages(self) -> None:
+        opened = source(b"\r\n" + b"x" * 1_000_000)
+        items = [peek(Section(), (n, 2**32 - 1)) for n in range(1000)]
+        (one,) = render(items, (1,), opened)
+        self.assertIsInstance(one.error, LimitReached)
+        self.assertEqual(one.items, [])
+        # Every part, the header and the whole are what clients ask for.
+        (one,) = render(items[:4], (1,), opened)
+        self.assertIsNone(one.error)
+        pieces = [peek(Section(), (n * 1000, 1000)) for n in range(1000)]
+        (one,) = render(pieces, (1,), opened)
+        self.assertEqual(len(one.items), 1000)
+
+
+class Harness:
+    """A ``fetch.Mailbox`` over a memory mailbox."""
+
+    def __init__(self, opened: OpenMailbox, *, read_only: bool = False) -> None:
+        self.flags: dict[Uid, Flags] = {
+            uid: each.flags for uid, each in opened.box.disk.items()
+        }
+        self.view = SessionView(self.flags, [Uid(1)])
+        self.opened = opened
+        self.marked: list[list[Uid]] = []
+        self.mark_error: ImapError | None = None
+        self.mailbox = fetch.Mailbox(
+            view=self.view,
+            read_only=read_only,
+            flags=lambda uid: self.flags.get(uid, NO_FLAGS),
+            has=lambda uid: uid in self.flags,
+            render=self.render,
+            mark_seen=self.mark_seen,
+        )
+
+    async def render(
+        self, plan: fetch.Plan, uids: Sequence[Uid]
+    ) -> list[fetch.Rendered]:
+        return fetch.render(self.opened, plan, uids)
+
+    async def mark_seen(self, uids: Sequence[Uid]) -> None:
+        if self.mark_error is not None:
+            raise self.mark_error
+        self.marked.append(list(uids))
+        for uid in uids:
+            self.flags[uid] = self.flags[uid] | {SEEN}
+        self.view.flags_changed(uids)
+
+
+class ResponseTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.harness = Harness(source(PLAIN, PARTS, PLAIN))
+
+    def batches(
+        self, items: Sequence[FetchItem], *, with_uid: bool = False
+    ) -> tuple[list[bytes], ImapError | None]:
+        messages = [(Seq(n), uid) for n, uid in enumerate(self.harness.view.uids, 1)]
+        sent: list[bytes] = []
+
+        async def collect(batches: AsyncIterator[bytes]) -> None:
+            async for batch in batches:
+                sent.append(batch)
+
+        done = Deferred.fromCoroutine(
+            collect(
+                fetch.responses(
+                    self.harness.mailbox, messages, items, with_uid=with_uid
+                )
+            )
+        )
+        errors: list[Any] = []
+
+        def failed(failure: Failure) -> None:
+            errors.append(failure.value)
+
+        done.addErrback(failed)
+        self.assertTrue(done.called)
+        return sent, errors[0] if errors else None
+
+    def test_from_memory_nothing_is_read(self) -> None:
+        sent, error = self.batches((FetchAtom.FLAGS,), with_uid=True)
+        self.assertIsNone(error)
+        self.assertEqual(
+            sent,
+            [
+                b"* 1 FETCH (UID 1 FLAGS (\\Recent))\r\n"
+                b"* 2 FETCH (UID 2 FLAGS ())\r\n* 3 FETCH (UID 3 FLAGS ())\r\n"
+            ],
+        )
+        sent, _ = self.batches((FetchAtom.FLAGS, FetchAtom.UID))
+        self.assertIn(b"* 2 FETCH (FLAGS () UID 2)\r\n", sent[0])
+        self.assertEqual(self.harness.opened.box.reads, [])
+
+    def test_uid_is_said_once(self) -> None:
+        items = (FetchAtom.RFC822_SIZE, FetchAtom.UID)
+        sent, _ = self.batches(items, with_uid=True)
+        self.assertTrue(sent[0].startswith(b"* 1 FETCH (UID 1 RFC822.SIZE "), sent)
+        self.assertEqual(sent[0].count(b"UID"), 3)
+
+    def test_seen_is_set_and_said(self) -> None:
+        sent, _ = self.batches((FetchSection(section(1), False),))
+        self.assertEqual(self.harness.marked, [[1, 2, 3]])
+        self.assertIn(rb"FLAGS (\Recent \Seen))", sent[0])
+        self.assertFalse(self.harness.view.has_news)
+        sent, _ = self.batches((FetchSection(section(1), False),))
+        self.assertNotIn(b"FLAGS", sent[0])
+
+    def test_seen_is_not_set_where_nothing_may_be(self) -> None:
+        self.harness = Harness(source(PLAIN), read_only=True)
+        sent, _ = self.batches((FetchAtom.RFC822, FetchAtom.FLAGS))
+        self.assertIn(rb"FLAGS (\Recent))", sent[0])
+        self.assertEqual(self.harness.marked, [])
+
+    def test_seen_that_cannot_be_set_hides_no_mail(self) -> None:
+        self.harness.mark_error = Unavailable("disk full")
+        sent, error = self.batches((FetchAtom.RFC822,))
+        self.assertIsNone(error)
+        self.assertEqual(b"".join(sent).count(b"FETCH (RFC822 {"), 3)
+
+    def test_gone_is_told_after_everything_else(self) -> None:
+        del self.harness.opened.box.disk[Uid(2)]
+        sent, error = self.batches((FetchAtom.RFC822_HEADER,))
+        self.assertIsInstance(error, MessageGone)
+        self.assertIn(b"* 1 FETCH", sent[0])
+        self.assertIn(b"* 3 FETCH", sent[0])
+        self.assertNotIn(b"* 2 FETCH", sent[0])
+        del self.harness.flags[Uid(2)]
+        sent, error = self.batches((FetchAtom.FLAGS,))
+        self.assertIsInstance(error, MessageGone)
+        self.assertNotIn(b"* 2 FETCH", sent[0])
+
+    def test_many_messages_come_in_batches_in_order(self) -> None:
+        self.harness = Harness(source(*[PLAIN] * 200))
+        sent, _ = self.batches((FetchAtom.RFC822_SIZE,))
+        self.assertEqual(len(sent), 4)
+        numbers = [int(line.split()[1]) for line in b"".join(sent).splitlines()]
+        self.assertEqual(numbers, list(range(1, 201)))
+        self.harness = Harness(source(*[b"\n"] * 1500))
+        self.assertEqual(len(self.batches((FetchAtom.FLAGS,))[0]), 2)
