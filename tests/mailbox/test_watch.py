@@ -1,0 +1,99 @@
+"""Looking at the mailboxes on which somebody idles, one timer for all."""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from imapd.errors import Unavailable
+from imapd.mailbox.live import LiveMailbox
+from imapd.mailbox.watch import POLL_SECONDS, PollingWatch
+from tests.support.memory import MemoryMailbox, OpenMailbox
+from tests.support.workers import LaterWorkers
+
+
+class WatchTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.watch = PollingWatch(self.clock)
+        self.workers = LaterWorkers(inline=True)
+        self.box = MemoryMailbox()
+        self.live = LiveMailbox(OpenMailbox(self.box), self.workers)
+        self.successResultOf(Deferred.fromCoroutine(self.live.refresh()))
+
+    def turn(self) -> None:
+        self.clock.advance(POLL_SECONDS)
+
+    def test_what_arrives_shows_within_a_second(self) -> None:
+        self.watch.add(self.live)
+        self.box.deliver()
+        self.clock.advance(0.5)
+        self.clock.advance(0.5)
+        self.assertEqual(self.live.uids, [1])
+
+    def test_nothing_is_synced_while_nothing_changes(self) -> None:
+        self.watch.add(self.live)
+        before = self.box.syncs
+        for _ in range(10):
+            self.turn()
+        self.assertEqual(self.box.syncs, before)
+
+    def test_no_timer_runs_for_nobody(self) -> None:
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        for _ in range(2):
+            self.watch.add(self.live)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.watch.remove(self.live)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.watch.remove(self.live)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.watch.add(self.live)
+        self.box.deliver()
+        self.turn()
+        self.assertEqual(self.live.uids, [1])
+        self.watch.remove(self.live)
+
+    def test_a_slow_disk_piles_up_no_work(self) -> None:
+        self.watch.add(self.live)
+        self.workers.inline = False
+        self.box.deliver()
+        for _ in range(20):
+            self.turn()
+        self.assertEqual(len(self.workers.waiting), 1)
+        self.workers.finish()
+        self.assertEqual(self.live.uids, [1])
+        self.box.deliver()
+        self.turn()
+        self.workers.finish()
+        self.assertEqual(self.live.uids, [1, 2])
+
+    def test_one_that_fails_is_looked_at_again(self) -> None:
+        other = MemoryMailbox()
+        live = LiveMailbox(OpenMailbox(other), self.workers)
+        for error in (Unavailable("no"), ValueError("a defect")):
+
+            def changed(*_: object, error: Exception = error) -> bool:
+                raise error
+
+            original = self.box.changed
+            setattr(self.box, "changed", changed)  # noqa: B010
+            self.watch.add(self.live)
+            self.watch.add(live)
+            uid = other.deliver()
+            self.turn()
+            self.assertIn(uid, live.uids)
+            setattr(self.box, "changed", original)  # noqa: B010
+            uid = self.box.deliver()
+            self.turn()
+            self.assertIn(uid, self.live.uids)
+            self.watch.remove(self.live)
+            self.watch.remove(live)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_one_that_is_gone_is_left_alone(self) -> None:
+        self.watch.add(self.live)
+        self.live.vanish("deleted")
+        self.box.deliver()
+        before = self.box.syncs
+        self.turn()
+        self.assertEqual(self.box.syncs, before)
+        self.watch.remove(self.live)
