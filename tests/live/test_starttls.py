@@ -166,6 +166,8 @@ class StarttlsTests(unittest.TestCase):
 
     def tearDown(self) -> None:
         self.assertEqual(self.server.complaints(), [])
+        self.assertNotIn(PASSWORD, self.server.log())
+        self.assertNotIn(_IR.decode(), self.server.log())
 
     async def run_all(
         self,
