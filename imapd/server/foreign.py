@@ -258,9 +258,12 @@ def _namespace(avatar: Any) -> tuple[Namespace, bool]:
         with foreign_code():
             presenter = INamespacePresenter(avatar, None)
             personal = presenter.getPersonalNamespaces() if presenter else None
-            for prefix, separator in personal or ():
-                if separator:
-                    return Namespace(text(prefix or ""), text(separator)), True
+            for told in personal or ():
+                prefix, separator = (text(each or "") for each in told)
+                if len(separator) == 1:
+                    # Another prefix is no level of its own, but part of each name.
+                    prefix = prefix if prefix.endswith(separator) else ""
+                    return Namespace(prefix, separator), True
     except errors.ImapError as error:
         _log.warn("a foreign account has no namespace: {error}", error=error)
     return Namespace(prefix="", separator="/"), False

@@ -39,6 +39,9 @@ from imapd.server.foreignmessage import ForeignSource, copy_message
 
 _log = Logger()
 
+#: Some mailboxes have news whenever they are read: more waits for the next command.
+MOST_ROUNDS = 3
+
 _MODES = {StoreMode.REMOVE: -1, StoreMode.REPLACE: 0, StoreMode.ADD: 1}
 
 
@@ -167,8 +170,9 @@ class ForeignMailbox:
 
     async def _catch_up(self) -> None:
         try:
-            while self._dirty and self._watching:
-                await self.refresh()
+            for _ in range(MOST_ROUNDS):
+                if self._dirty and self._watching:
+                    await self.refresh()
         except ImapError as error:
             _log.warn("cannot look at a foreign mailbox: {error}", error=error)
         finally:

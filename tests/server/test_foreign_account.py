@@ -5,10 +5,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.mail import imap4
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from imapd.server.foreign import ForeignAccount
 from tests.support.foreign import (
     MESSAGE,
+    Account,
     ForeignCase,
     MemoryMailbox,
     MemoryMessage,
@@ -260,6 +262,68 @@ class ByTheBookTests(ForeignCase):
         self.assertEqual(len(sizes), 1)
 
 
+@implementer(imap4.ICloseableMailbox, imap4.IMessageCopier)
+class AbleMailbox(MemoryMailbox):
+    """A mailbox with all that is optional; a new object is made by each test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = 0
+        self.copied: list[Any] = []
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def copy(self, messageObject: Any) -> Any:  # noqa: N803  as named there
+        self.copied.append(messageObject)
+        return self.addMessage(
+            messageObject.open(), messageObject.flags, messageObject.date
+        )
+
+
+class AbleAccount(Account):
+    box_class = AbleMailbox
+
+
+class OptionalTests(ForeignCase):
+    account_class = AbleAccount
+
+    def test_messages_are_copied_by_the_mailbox(self) -> None:
+        client = self.filled(2)
+        client.ok("CREATE ARCHIVE")
+        client.ok("COPY 1:2 ARCHIVE")
+        archive = self.account.mailboxes["ARCHIVE"]
+        self.assertEqual([each.uid for each in archive.copied], [1, 2])
+        self.assertIn(b"* 2 EXISTS", client.ok("SELECT ARCHIVE"))
+
+    def test_mailboxes_are_closed_once_nobody_has_them(self) -> None:
+        client = self.login(select="INBOX")
+        before = self.inbox.closed
+        client.ok("STATUS INBOX (MESSAGES)")
+        client.append(MESSAGE % (1, 1))
+        self.assertEqual(self.inbox.closed, before, "closed while it is selected")
+        client.ok("UNSELECT")
+        self.assertEqual(self.inbox.closed, before + 1)
+        client.ok("STATUS INBOX (MESSAGES)")
+        self.assertEqual(self.inbox.closed, before + 2)
+
+    def test_a_mailbox_with_news_whenever_it_is_read(self) -> None:
+        client = self.filled(1)
+        plain = self.inbox.fetch
+
+        def fetch(messages: Any, uid: Any) -> Any:
+            for listener in self.inbox.listeners:
+                listener.flagsChanged({})
+            return plain(messages, uid)
+
+        self.inbox.fetch = fetch
+        client.command("IDLE")
+        for listener in self.inbox.listeners:
+            listener.newMessages(1, None)
+        client.write(b"DONE\r\n")
+        self.assertIn(b" OK ", client.raw)
+
+
 class NamespaceTests(SynchronousTestCase):
     def test_where_the_separator_comes_from(self) -> None:
         class Dotted(MemoryMailbox):
@@ -284,3 +348,7 @@ class NamespaceTests(SynchronousTestCase):
 
         account = ForeignAccount(Courier("alice"))
         self.assertEqual(account.namespace.name(("A", "B")), "INBOX.A.B")
+        for told in (None, [], [["", None]], [["", "//"]], [[b"x", b"/"]]):
+            self.patch(Courier, "getPersonalNamespaces", lambda _, told=told: told)
+            account = ForeignAccount(Courier("alice"))
+            self.assertEqual(account.namespace.name(("A", "B")), "A/B", told)
