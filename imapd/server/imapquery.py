@@ -32,20 +32,22 @@ def search_key(query: Iterable[Any]) -> SearchKey:
     Raises:
         IllegalQueryError: it does not follow the grammar of SEARCH.
     """
-    parts = [b""]  # text, literal, text, ..., text
+    parts: list[bytes] = []  # text, literal, text, ..., text
+    text: list[bytes] = []
     strings = 0  # of the last key, still to come
     space = b" "
     for word in _words(query):
         if isinstance(word, _Mark):
-            parts[-1] += (space if word is _Mark.OPEN else b"") + word.value
+            text += (space if word is _Mark.OPEN else b"", word.value)
         elif strings:
             strings -= 1
-            parts[-1] += space
-            parts += [word, b""]
+            parts += (b"".join((*text, space)), word)
+            text = []
         else:
-            parts[-1] += space + word
+            text += (space, word)
             strings = _STRING_COUNT.get(word.upper(), 0)
         space = b"" if word is _Mark.OPEN else b" "
+    parts.append(b"".join(text))
     try:
         return search_program(Cursor(tuple(parts)), uid=False).key
     except ImapError as error:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.mail import imap4, interfaces
 from zope.interface.verify import verifyObject
 
 from imapd.errors import MessageGone
 from imapd.server.imapanswers import soonest
+from imapd.server.imapquery import search_key
 from tests.support.stock import AWKWARD, PLAIN, StockCase
 
 
@@ -82,6 +85,14 @@ class InterfaceTests(StockCase):
         self.assertRaises(MessageGone, message.open)
 
 
+WORDS = st.binary(max_size=4) | st.sampled_from(
+    [b"ALL", b"NOT", b"OR", b"SUBJECT", b"HEADER", b"1:*", b"{3}", b"SINCE", "\xfc"]
+)
+QUERIES: st.SearchStrategy[Any] = st.recursive(
+    WORDS, lambda words: st.lists(words, max_size=4), max_leaves=10
+)
+
+
 class NotDoneTests(unittest.TestCase):
     """Answers that come later, as they do with worker threads."""
 
@@ -136,3 +147,21 @@ class ContentTypeTests(StockCase):
         (value,) = message.getHeaders(True).values()
         self.assertTrue(value.isascii(), value)
         self.assertEqual(len(value.splitlines()), 1, value)
+
+
+class QueryTests(unittest.TestCase):
+    """Whatever is asked has a key or the error of the interface."""
+
+    @given(st.lists(QUERIES, max_size=6))
+    def test_any_query(self, query: list[Any]) -> None:
+        try:
+            search_key(query)
+        except imap4.IllegalQueryError as error:
+            self.assertTrue(str(error).isascii())
+
+    def test_depth_and_length_have_bounds(self) -> None:
+        deep: list[Any] = []
+        for _ in range(5000):
+            deep = [deep]
+        for query in (deep, [b"NOT"] * 100_000):
+            self.assertRaises(imap4.IllegalQueryError, search_key, query)
