@@ -115,7 +115,7 @@ class ContentTypeTests(StockCase):
 
     def test_every_content_type_can_be_taken_apart(self) -> None:
         mailbox = self.successResultOf(self.account().select("INBOX"))
-        for number, (said, given) in enumerate(
+        for number, (said, told) in enumerate(
             (
                 ("text/html; charset=utf-8", "text/html; charset=utf-8"),
                 ("Text/Plain;charset=x", "Text/Plain;charset=x"),
@@ -134,7 +134,7 @@ class ContentTypeTests(StockCase):
                 mailbox.fetch(imap4.MessageSet(number), False)
             )
             found = message.getHeaders(False, b"Content-Type")["content-type"]
-            self.assertTrue(found.startswith(given), f"{said}: {found}")
+            self.assertTrue(found.startswith(told), f"{said}: {found}")
             imap4.getBodyStructure(message, extended=True)
 
     def test_headers_are_one_line_of_ascii(self) -> None:
