@@ -22,16 +22,16 @@ _GROUP_END = Address(None, None, None, None)
 
 _ATOM = rb'[^\x00-\x20"(),.:;<>@\[\\\]\x7f]++'
 _DOT_ATOM = rb"(?:" + _ATOM + rb"|\.)++"
-_PHRASE = rb'"([^"\\]*+)"|(' + _ATOM + rb"(?:\x20" + _ATOM + rb")*+)"
+_PHRASE = rb'"([^"\\]*+)"|(' + _ATOM + rb"(?>(?:\x20" + _ATOM + rb")*))"
 #: ``Name <user@host>`` and ``user@host``, up to the comma: nearly all there is.
 _USUAL = re.compile(
-    rb"[ \t]*+(?:(?:(?:%b)?+[ \t]*+<(%b)@(%b)>)|(%b)@(%b))[ \t]*+(?:,|\Z)"
+    rb"[ \t]*+(?:(?:(?:%b)?[ \t]*+<(%b)@(%b)>)|(%b)@(%b))[ \t]*+(?:,|\Z)"
     % (_PHRASE, _DOT_ATOM, _DOT_ATOM, _DOT_ATOM, _DOT_ATOM)
 )
 _TOKEN = re.compile(
     rb"(?P<blank>[\x00-\x20\x7f]++)"
-    rb'|(?P<quoted>"(?:[^"\\]++|\\.)*+"?+)'
-    rb"|(?P<literal>\[(?:[^\]\\]++|\\.)*+\]?+)"
+    rb'|(?P<quoted>"(?:[^"\\]++|\\.?+)*+"?+)'
+    rb"|(?P<literal>\[(?:[^\]\\]++|\\.?+)*+\]?+)"
     rb"|(?P<mark>[<>@,;:.])"
     rb"|(?P<comment>\()"
     rb"|(?P<word>" + _ATOM + rb"|[)\]\\])",

@@ -23,7 +23,7 @@ _ZONE_HOURS = {b"ut": 0, b"gmt": 0, b"utc": 0, b"z": 0} | {
 #: The longest value that is a date; a folded one with comments is far below.
 _VALUE_OCTETS = 1000
 _COLON = rb"\s*+[:.]\s*+"
-_TIME = rb"(?P<hour>\d{1,2})%b(?P<minute>\d{1,2})(?:%b(?P<second>\d{1,2}))?+" % (
+_TIME = rb"(?P<hour>\d{1,2})%b(?P<minute>\d{1,2})(?:%b(?P<second>\d{1,2}))?" % (
     _COLON,
     _COLON,
 )
@@ -31,12 +31,12 @@ _ZONE = rb"(?P<zone>[+-]\d{4}|[A-Za-z]++)?"
 #   date-time = [day-of-week ","] date time [CFWS] ; date = day month year
 _DATE_TIME = re.compile(
     rb"\s*+(?:[A-Za-z]++\s*+[.,]*+\s*+)?+(?P<day>\d{1,2})[\s-]++(?P<month>[A-Za-z]{3})"
-    rb"[A-Za-z.]*+[\s,-]++(?P<year>\d{2,4})(?!\d)(?:[\s,]++%b\s*+%b)?+" % (_TIME, _ZONE)
+    rb"[A-Za-z.]*+[\s,-]++(?P<year>\d{2,4})(?!\d)(?:[\s,]++%b\s*+%b)?" % (_TIME, _ZONE)
 )
 #: What ``ctime`` writes, and some mailers with it.
 _CTIME = re.compile(
     rb"\s*+[A-Za-z]++,?+\s++(?P<month>[A-Za-z]{3})[a-z]*+\s++(?P<day>\d{1,2}),?+\s++"
-    rb"(?:%b)\s++(?:%b\s++)?+(?P<year>\d{4})(?!\d)" % (_TIME, _ZONE)
+    rb"(?:%b)\s++(?:%b\s++)?(?P<year>\d{4})(?!\d)" % (_TIME, _ZONE)
 )
 
 

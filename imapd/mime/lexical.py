@@ -5,7 +5,7 @@ import re
 _COMMENT_MARK = re.compile(rb"\\.|[()]", re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 #: A whole quoted string, or one that is never closed, or the start of a comment.
-_QUOTED_OR_COMMENT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+|\(|\\.', re.DOTALL)
+_QUOTED_OR_COMMENT = re.compile(rb'"(?:[^"\\]++|\\.?+)*+"?+|\(|\\.', re.DOTALL)
 
 
 #   comment = "(" *([FWS] ccontent) [FWS] ")"      ; ccontent may be a comment

@@ -15,7 +15,7 @@ _FIRST_TOKEN = re.compile(rb'[ \t"]*+(%b)' % _TOKEN)
 #: many a boundary holds "/" or "=" unquoted.
 _PARAMETER = re.compile(
     rb";[ \t]*+([^\x00-\x20\x7f=;\"]++)[ \t]*+="
-    rb'[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"?+|([^;\x00-\x20\x7f]*+))',
+    rb'[ \t]*+(?:"((?:[^"\\]++|\\.?+)*+)"?+|([^;\x00-\x20\x7f]*+))',
     re.DOTALL,
 )
 #   section = initial-section / other-sections      ; RFC 2231 §7
