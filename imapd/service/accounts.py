@@ -48,6 +48,7 @@ def open_account(config: Config, avatar: AvatarId) -> MaildirAccount:
         cache_directory=cache.path(bytes(avatar), avatar.home) if cache else None,
         create_missing=config.create_missing_maildir,
         special_use=config.special_use,
+        owner=avatar.uid,
     )
     return MaildirAccount(root, options=options, limits=config.limits)
 

@@ -40,7 +40,8 @@ OPTIONS = (
         default="none; it must be given",
         help="Where a user's Maildir is.  {user} is the login name, {local} and "
         "{domain} what is before and after its last @; a leading ~ is the home of "
-        "the user record.",
+        "the user record.  Where the record has a uid, a Maildir that belongs neither "
+        "to it nor to the server is refused.",
     ),
     Option(
         key="auth",

@@ -283,6 +283,18 @@ class MissingTests(AccountCase):
         maildir.parent.mkdir()
         server.login("alice").ok("SELECT INBOX")
 
+    def test_somebody_else_s(self) -> None:
+        """The user's record says whose the mail is."""
+        server = self.server()
+        server.login("alice").hang_up()
+        owner = server.maildir("alice").stat().st_uid
+        self.server(options=StoreOptions(owner=owner)).login("alice").hang_up()
+        other = self.server(options=StoreOptions(owner=owner + 1))
+        other.login("alice").hang_up()  # the files are ours all the same
+        with mock.patch.object(os, "geteuid", return_value=owner + 2):
+            self.refused(other, "not the owner")
+            self.server(options=StoreOptions(owner=owner)).login("alice").hang_up()
+
     @unittest.skipIf(os.geteuid() == 0, "root may read everything")
     def test_unreadable(self) -> None:
         server = self.server()

@@ -52,6 +52,7 @@ class StoreOptions:
     cache_directory: Path | None = None  # of this account; None: the Maildir itself
     create_missing: bool = True
     follow_links: bool = False  # folders, or the Maildir, may be symbolic links
+    owner: int | None = None  # the system's UID that the mail must have; None: any
     #: For each use the name of the folder to make and subscribe at the first login.
     special_use: Mapping[bytes, str] = field(default_factory=dict)
 
@@ -82,7 +83,9 @@ class MaildirAccount:
         root = Path(os.path.realpath(root) if follow else os.path.abspath(root))
         self.root = os.fsencode(root)
         self.read_only = not opening.open_root(
-            self.root, create_missing=self.options.create_missing
+            self.root,
+            create_missing=self.options.create_missing,
+            owner=self.options.owner,
         )
         self.tree = FolderTree(self.root, follow_links=follow)
         self.state = AccountState(self.root)
@@ -296,8 +299,6 @@ class MaildirAccount:
         directories = map(self.tree.directory, names)
         return max(map(uidvalidity.of_directory, directories))
 
-    # -- how it is done --
-
     @contextmanager
     def _changing(self, doing: str) -> Iterator[None]:
         """Hold the account; finish first what a crash left."""
@@ -352,8 +353,6 @@ class MaildirAccount:
                 kept = {use: used for use, used in uses.items() if used != path}
                 self.state.set_special_uses(kept)
             self.state.forget_mailbox(kept_under)
-
-    # -- the first look --
 
     def _first_look(self) -> NamespaceStyle:
         """Finish what a crash left, and decide what is decided once."""

@@ -26,8 +26,11 @@ _DOVECOT: Final = (b"dovecot", b"subscriptions")
 _COURIER: Final = b"courierimap"
 
 
-def open_root(root: bytes, *, create_missing: bool) -> bool:
+def open_root(root: bytes, *, create_missing: bool, owner: int | None = None) -> bool:
     """Make sure that there is a Maildir we may use; tell whether we may write it.
+
+    Where the user's record says whose the mail is (``owner``, a UID of the system),
+    a Maildir of anybody else but ourselves is not what was meant.
 
     Raises:
         Unavailable: there is none.
@@ -37,8 +40,11 @@ def open_root(root: bytes, *, create_missing: bool) -> bool:
             if not create_missing:
                 refuse(root, "there is no Maildir, and none is to be made")
             _make(root)
+        found = fsops.status(root).st_uid
     except OSError as error:
         refuse(root, repr(error))
+    if owner is not None and found not in (owner, os.geteuid()):
+        refuse(root, f"it belongs to UID {found}, and the user's record says {owner}")
     for directory in (root, root + b"/cur"):
         if not os.access(directory, os.R_OK | os.X_OK, effective_ids=True):
             refuse(root, "we may not read it")
