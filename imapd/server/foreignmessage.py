@@ -124,7 +124,7 @@ def _name(name: Any) -> str:
 #   field = field-name ":" unstructured CRLF                ; RFC 5322 §2.2
 def _field(name: Any, value: Any) -> bytes:
     """One field; lines after the first are folded, so that they stay its own."""
-    label = _octets(name)
+    label = b"".join(_octets(name).split())
     if label.islower():
         label = label.title()
     first, *rest = _octets(value).splitlines() or [b""]

@@ -102,7 +102,7 @@ class ImapMailbox:
         if self._noselect:
             return [r"\Noselect"]
         flags = [*SYSTEM_FLAGS, *self.selected.keywords]
-        return [flag.decode("ascii", "replace") for flag in flags]
+        return [flag.decode("ascii", "backslashreplace") for flag in flags]
 
     def getHierarchicalDelimiter(self) -> str:
         """The separator, as the ``str`` that the stock server encodes."""

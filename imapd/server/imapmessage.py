@@ -158,7 +158,7 @@ def flag_names(selected: Selected, uid: Uid) -> list[str]:
     flags = set(selected.flags(uid))
     if uid in selected.view.recent:
         flags.add(RECENT)
-    return sorted(flag.decode("ascii", "replace") for flag in flags)
+    return sorted(flag.decode("ascii", "backslashreplace") for flag in flags)
 
 
 def _fields(octets: bytes, part: BodyPart) -> Iterator[tuple[str, str]]:

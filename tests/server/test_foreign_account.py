@@ -245,7 +245,7 @@ class ByTheBookTests(ForeignCase):
         (message,) = self.inbox.messages
         message.getHeaders = lambda negate, *names: {
             "subject": "a\r\nBcc: injected\r\n\r\nbody",
-            b"x": b"\xff",
+            b"x\r\n y": b"\xff",
             "empty": "",
         }
         answer = client.ok("FETCH 1 BODY.PEEK[HEADER]")
