@@ -1,11 +1,12 @@
 """Notices what other programs do to the mailboxes that somebody idles on."""
 
+import time
 from collections import Counter
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from imapd.errors import ImapError
@@ -15,6 +16,8 @@ _log = Logger()
 
 #: Half of the second in which a change must show.
 POLL_SECONDS = 0.5
+#: Looking of one turn, before the reactor goes on with others.
+TURN_SECONDS = 0.005
 
 
 class Watch(Protocol):
@@ -36,6 +39,8 @@ class PollingWatch:
     def __init__(self, clock: IReactorTime) -> None:
         self._watched: Counter[LiveMailbox] = Counter()
         self._busy: set[LiveMailbox] = set()
+        self._in_turn = False
+        self._clock = clock
         self._loop = LoopingCall(self._poll)
         self._loop.clock = clock
 
@@ -54,10 +59,21 @@ class PollingWatch:
             self._loop.stop()
 
     def _poll(self) -> None:
+        if not self._in_turn:
+            self._in_turn = True
+            Deferred.fromCoroutine(self._turn())
+
+    async def _turn(self) -> None:
+        began = time.monotonic()
         for live in list(self._watched):
-            if live not in self._busy:  # a slow disk must not pile up work
+            if time.monotonic() - began > TURN_SECONDS:
+                await deferLater(self._clock, 0, lambda: None)
+                began = time.monotonic()
+            # A slow disk must not pile up work.
+            if live in self._watched and live not in self._busy:
                 self._busy.add(live)
                 Deferred.fromCoroutine(self._refresh(live))
+        self._in_turn = False
 
     async def _refresh(self, live: LiveMailbox) -> None:
         try:

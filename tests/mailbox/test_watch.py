@@ -1,10 +1,13 @@
 """Looking at the mailboxes on which somebody idles, one timer for all."""
 
+from unittest.mock import patch
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imapd.errors import Unavailable
+from imapd.mailbox import watch
 from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.watch import POLL_SECONDS, PollingWatch
 from tests.support.memory import MemoryMailbox, OpenMailbox
@@ -97,3 +100,20 @@ class WatchTests(SynchronousTestCase):
         self.turn()
         self.assertEqual(self.box.syncs, before)
         self.watch.remove(self.live)
+
+    def test_many_mailboxes_hold_up_nobody(self) -> None:
+        boxes = [MemoryMailbox() for _ in range(20)]
+        lives = [LiveMailbox(OpenMailbox(box), self.workers) for box in boxes]
+        for live, box in zip(lives, boxes, strict=True):
+            self.watch.add(live)
+            box.deliver()
+        with (
+            patch.object(watch, "TURN_SECONDS", -1),
+            patch.object(watch, "deferLater", wraps=watch.deferLater) as later,
+        ):
+            self.turn()
+        self.assertEqual(later.call_count, 20)
+        self.assertEqual([live.uids for live in lives], [[1]] * 20)
+        self.turn()
+        for live in lives:
+            self.watch.remove(live)
