@@ -207,7 +207,7 @@ class ImapServer(ClientConnection):
     async def _tell_news(self, row: Command) -> None:
         await self.session.refresh()
         if self.session.lost is None:
-            self.session.tell_news(may_expunge=row.may_expunge)
+            await self.session.tell_much_news(may_expunge=row.may_expunge)
 
     def _failed(self, tag: bytes | None, error: ImapError) -> None:
         self.send(response.error(tag, error))

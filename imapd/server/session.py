@@ -1,6 +1,6 @@
 """One client's session: its state, and what handlers may do to its connection."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from twisted.logger import Logger
@@ -202,11 +202,24 @@ class Session:
 
     def tell_news(self, *, may_expunge: bool) -> None:
         """Send what changed, as far as it may be told now."""
-        if self.selected is not None:
-            octets = updates.news(self.selected, may_expunge=may_expunge)
-            if octets:
-                self._tell_keywords(self.selected)
-                self.connection.send(octets)
+        for octets in self._news(may_expunge):
+            self.connection.send(octets)
+
+    async def tell_much_news(self, *, may_expunge: bool) -> None:
+        """The same; others have their turn between the pieces."""
+        first = True
+        for octets in self._news(may_expunge):
+            if not first:
+                await self.connection.ready()
+            first = False
+            self.connection.send(octets)
+
+    def _news(self, may_expunge: bool) -> Iterator[bytes]:
+        selected = self.selected
+        if selected is not None:
+            for octets in updates.news(selected, may_expunge=may_expunge):
+                self._tell_keywords(selected)
+                yield octets
 
     def _tell_keywords(self, selected: SelectedMailbox) -> None:
         """A new keyword is told before the first message that has it."""

@@ -335,6 +335,21 @@ class StoreTests(RaceCase):
         self.assertNotIn(rb"\Seen", raw)
 
 
+class NewsTests(RaceCase):
+    def test_much_news_comes_in_pieces_as_fast_as_it_is_read(self) -> None:
+        client = self.server.login(select="INBOX")
+        for _ in range(10):
+            client.append(MESSAGE)
+        with patch("imapd.server.updates.PIECE_MESSAGES", 3):
+            client.protocol.gate.pauseProducing()
+            client.command(r"STORE 1:* +FLAGS (\Flagged)")
+            self.assertEqual(client.raw.count(b"FETCH"), 3)
+            client.protocol.gate.resumeProducing()
+            client.receive()
+        self.assertEqual(client.raw.count(b"FETCH"), 7)
+        self.assertTrue(client.raw.endswith(b"OK STORE completed\r\n"))
+
+
 class AccountsTests(SynchronousTestCase):
     def test_an_account_that_does_not_open_leaves_nothing(self) -> None:
         workers = LaterWorkers()
