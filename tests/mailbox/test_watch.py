@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from imapd.errors import Unavailable
@@ -109,7 +109,7 @@ class WatchTests(SynchronousTestCase):
             box.deliver()
         with (
             patch.object(watch, "TURN_SECONDS", -1),
-            patch.object(watch, "deferLater", wraps=watch.deferLater) as later,
+            patch.object(watch, "deferLater", wraps=deferLater) as later,
         ):
             self.turn()
         self.assertEqual(later.call_count, 20)
