@@ -311,15 +311,17 @@ class ArchiveTests(AccountCase):
         for user in maildirs.USERS:
             self.sample(user)
         script = (
-            'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"'
-            ' && shift && exec "$@"'
+            '{ mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"; } || exit 77;'
+            ' shift; exec "$@"'
         )
         apart = ["unshare", "--mount"]
         if os.geteuid():
             apart += ["--user", "--map-root-user"]
         test = [sys.executable, "-m", "unittest", "-q", "tests.server.archive_checks"]
         try:
-            subprocess.run([*apart, "true"], check=True, capture_output=True)
+            subprocess.run(
+                [*apart, sys.executable, "-c", ""], check=True, capture_output=True
+            )
         except (OSError, subprocess.CalledProcessError) as error:
             self.skipTest(f"no mount name space of our own: {error}")
         done = subprocess.run(
@@ -331,6 +333,8 @@ class ArchiveTests(AccountCase):
             timeout=60,
             check=False,
         )
+        if done.returncode == 77:
+            self.skipTest(f"nothing may be mounted: {done.stderr}")
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
