@@ -139,11 +139,32 @@ class AccountState:
         except (sqlite3.Error, OSError) as error:
             _log.error("store: state cannot be read: {error!r}", error=error)
             return {}
-        return {
-            uid: frozenset(words.split(b" "))
-            for uid, words, crc in rows
-            if isinstance(words, bytes) and crc == _keyword_crc(guid, uid, words)
-        }
+        return _keywords(guid, rows)
+
+    def change(
+        self,
+        guid: str,
+        changes: Mapping[int, tuple[frozenset[bytes], frozenset[bytes]]],
+    ) -> dict[int, frozenset[bytes]]:
+        """Add the first and remove the second, durably; return what is there now.
+
+        Raises:
+            Unavailable, OverQuota
+        """
+        found = {}
+        query = "SELECT uid, keywords, crc FROM keyword WHERE mailbox = ? AND uid = ?"
+        with self._writing("keywords") as connection:
+            for uid, (added, removed) in changes.items():
+                rows = connection.execute(query, (guid, uid)).fetchall()
+                old = _keywords(guid, rows).get(uid, frozenset())
+                # Compared without case: a keyword is added as it was first spelled.
+                known = {name.lower() for name in old}
+                fresh = {name for name in added if name.lower() not in known}
+                gone = {name.lower() for name in removed}
+                kept = {name for name in old if name.lower() not in gone}
+                found[uid] = frozenset(kept | fresh)
+            _put_keywords(connection, guid, found)
+        return found
 
     def set(self, guid: str, changes: Mapping[int, frozenset[bytes]]) -> None:
         """Replace those of some messages, durably; an empty set removes.
@@ -152,17 +173,7 @@ class AccountState:
             Unavailable, OverQuota
         """
         with self._writing("keywords") as connection:
-            for uid, names in changes.items():
-                words = b" ".join(sorted(names))
-                if words:
-                    row = (guid, uid, words, _keyword_crc(guid, uid, words))
-                    connection.execute(
-                        "INSERT OR REPLACE INTO keyword VALUES (?, ?, ?, ?)", row
-                    )
-                else:
-                    connection.execute(
-                        "DELETE FROM keyword WHERE mailbox = ? AND uid = ?", (guid, uid)
-                    )
+            _put_keywords(connection, guid, changes)
 
     def forget_mailbox(self, guid: str) -> None:
         """Drop what is kept for a mailbox that is deleted.
@@ -220,6 +231,33 @@ def _put(connection: sqlite3.Connection, name: str, value: str) -> None:
         "INSERT OR REPLACE INTO setting VALUES (?, ?, ?)",
         (name, value, _crc(name, value)),
     )
+
+
+def _keywords(
+    guid: str, rows: Sequence[tuple[int, object, int]]
+) -> dict[int, frozenset[bytes]]:
+    """Return what rows say; one that is damaged says nothing."""
+    return {
+        uid: frozenset(words.split(b" "))
+        for uid, words, crc in rows
+        if isinstance(words, bytes) and crc == _keyword_crc(guid, uid, words)
+    }
+
+
+def _put_keywords(
+    connection: sqlite3.Connection, guid: str, messages: Mapping[int, frozenset[bytes]]
+) -> None:
+    for uid, names in messages.items():
+        words = b" ".join(sorted(names))
+        if words:
+            connection.execute(
+                "INSERT OR REPLACE INTO keyword VALUES (?, ?, ?, ?)",
+                (guid, uid, words, _keyword_crc(guid, uid, words)),
+            )
+        else:
+            connection.execute(
+                "DELETE FROM keyword WHERE mailbox = ? AND uid = ?", (guid, uid)
+            )
 
 
 def _crc(name: str, value: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from imapd.ids import Uid
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.mailbox import Changes, Derived
+from imapd.store.maildir.keywords import OverflowChanges
 from imapd.store.maildir.mailbox import MaildirMailbox
 from imapd.store.maildir.takeover import TakenOver
 
@@ -26,6 +27,17 @@ class FakeOverflow:
 
     def keywords(self, guid: str) -> dict[int, frozenset[bytes]]:
         return dict(self.kept.get(guid, {}))
+
+    def change(
+        self, guid: str, changes: OverflowChanges
+    ) -> dict[int, frozenset[bytes]]:
+        kept = self.keywords(guid)
+        found = {
+            uid: frozenset((kept.get(uid, frozenset()) | added) - removed)
+            for uid, (added, removed) in changes.items()
+        }
+        self.set(guid, found)
+        return found
 
     def set(self, guid: str, changes: Mapping[int, frozenset[bytes]]) -> None:
         kept = self.kept.setdefault(guid, {})

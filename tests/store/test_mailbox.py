@@ -252,6 +252,17 @@ class ChangeTests(FolderTestCase):
         with self.assertRaises(MessageGone):
             self.box.read(Uid(1))
 
+    def test_nothing_is_gone_that_was_never_looked_for(self) -> None:
+        for name, change in {
+            "store": lambda box: box.store_flags([Uid(1)], StoreMode.ADD, [SEEN]),
+            "expunge": lambda box: box.expunge([Uid(1)]),
+            "copy": lambda box: self.open("x").copy_from(box, [Uid(1)], False).source,
+        }.items():
+            changes = change(self.open())
+            self.assertEqual(
+                (uids_of(changes), changes.expunged), ([1, 2, 3], []), name
+            )
+
     def test_expunge_looks_at_the_disk(self) -> None:
         self.box.store_flags([Uid(1), Uid(2)], StoreMode.ADD, [DELETED])
         cur = self.folder() / "cur"

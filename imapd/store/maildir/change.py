@@ -18,7 +18,7 @@ from imapd.store.maildir.names import (
     letters_of,
     parse,
 )
-from imapd.store.maildir.sync import forget, sync, tell_flags
+from imapd.store.maildir.sync import forget, sync, sync_first, tell_flags
 
 #: How often a file is looked for that another program renames under our hands.
 ATTEMPT_COUNT: Final = 10
@@ -40,26 +40,40 @@ def store_flags(
     A crash leaves some messages changed and others not; each is whole.
     """
     core.require_writable()
+    with core.telling() as changes:
+        sync_first(core, changes)
+        _store_all(core, uids, mode, flags, changes)
+    return changes
+
+
+def _store_all(
+    core: MailboxCore,
+    uids: Iterable[Uid],
+    mode: StoreMode,
+    flags: Iterable[bytes],
+    changes: Changes,
+) -> None:
     wanted = [canonical(flag) for flag in flags if canonical(flag) != RECENT]
     if mode is not StoreMode.REMOVE:
         provide_letters(core, [flag for flag in wanted if not is_system(flag)])
     spelling = {name.lower(): name for name in core.known_keywords()}
     wanted = [spelling.get(flag.lower(), flag) for flag in wanted]
     touched: set[Uid] = set()
-    overflow: dict[int, frozenset[bytes]] = {}
-    with core.telling() as changes:
-        try:
-            for uid in uids:
-                rest = _store_one(core, uid, mode, wanted, changes)
-                if rest is None:
-                    continue
-                touched.add(uid)
-                if rest != core.overflow_keywords.get(uid, frozenset()):
-                    overflow[uid] = rest
-            core.set_overflow(overflow)
-        finally:
-            tell_flags(core, changes, touched)
-    return changes
+    if mode is StoreMode.REPLACE or not all(is_system(flag) for flag in wanted):
+        touched = core.load_overflow()
+    overflow: dict[int, tuple[frozenset[bytes], frozenset[bytes]]] = {}
+    try:
+        for uid in uids:
+            rest = _store_one(core, uid, mode, wanted, changes)
+            if rest is None:
+                continue
+            touched.add(uid)
+            old = core.overflow_keywords.get(uid, frozenset())
+            if rest != old:
+                overflow[uid] = rest - old, old - rest
+        core.change_overflow(overflow)
+    finally:
+        tell_flags(core, changes, touched)
 
 
 def _store_one(
@@ -168,6 +182,7 @@ def expunge(core: MailboxCore, uids: Iterable[Uid]) -> Changes:
     """
     core.require_writable()
     with core.telling() as changes:
+        sync_first(core, changes)
         gone = [uid for uid in uids if _expunge_one(core, uid, changes)]
         core.forget_messages(gone)
         changes.expunged.sort()

@@ -4,9 +4,10 @@ import errno
 import math
 import os
 import stat
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +22,12 @@ from imapd.model.mailbox import Changes, Derived
 from imapd.store import fsops
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.index import FileIndex
-from imapd.store.maildir.keywords import LETTERS, KeywordOverflow, KeywordTable
+from imapd.store.maildir.keywords import (
+    LETTERS,
+    KeywordOverflow,
+    KeywordTable,
+    OverflowChanges,
+)
 from imapd.store.maildir.names import SYSTEM_LETTERS, letters_of
 from imapd.store.maildir.scan import Directory
 from imapd.store.maildir.takeover import TakenOver
@@ -316,11 +322,25 @@ class MailboxCore:
         if self.overflow is None or not changes:
             return
         self.overflow.set(under or self.numbering, changes)
+        self._note_overflow(changes)
+
+    def _note_overflow(self, changes: Mapping[int, frozenset[bytes]]) -> None:
         for uid, names in changes.items():
             if names:
                 self.overflow_keywords[uid] = names
             else:
                 self.overflow_keywords.pop(uid, None)
+
+    def change_overflow(self, changes: OverflowChanges) -> None:
+        """Add and remove keywords that have no letter, beside other processes of ours.
+
+        They look only where a directory changed, so it is made to look changed.
+        """
+        if self.overflow is None or not changes:
+            return
+        self._note_overflow(self.overflow.change(self.numbering, changes))
+        with suppress(OSError):  # not our directory: it waits for the next change
+            fsops.set_times(self.cur.path, time.time_ns())
 
     def known_keywords(self) -> list[bytes]:
         """Return the keywords in use here: those with letters first."""

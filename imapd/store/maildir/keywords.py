@@ -30,8 +30,17 @@ class KeywordOverflow(Protocol):
     def keywords(self, guid: str) -> dict[int, frozenset[bytes]]:
         """Return those of all messages of a mailbox, by UID."""
 
+    def change(
+        self, mailbox: str, changes: "OverflowChanges"
+    ) -> dict[int, frozenset[bytes]]:
+        """Add and remove some, durably; return what these messages have now."""
+
     def set(self, guid: str, changes: Mapping[int, frozenset[bytes]]) -> None:
         """Replace those of some messages, durably; an empty set removes."""
+
+
+#: What to add to, and what to take from, the keywords of each message.
+OverflowChanges = Mapping[int, tuple[frozenset[bytes], frozenset[bytes]]]
 
 
 class KeywordTable:

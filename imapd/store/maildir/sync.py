@@ -81,6 +81,12 @@ def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
     core.synced = True
 
 
+def sync_first(core: MailboxCore, changes: Changes) -> None:
+    """Sync if that was never done: a message not known is not one that is gone."""
+    if not core.synced:
+        sync(core, changes, claim_recent=False)
+
+
 def _compare_numbers(core: MailboxCore, changes: Changes) -> None:
     """Find out what the UID list says now of messages we know."""
     table = core.uidlist.table

@@ -23,7 +23,7 @@ from imapd.store.maildir.names import (
     unique_base,
 )
 from imapd.store.maildir.publish import Incoming, publish
-from imapd.store.maildir.sync import forget
+from imapd.store.maildir.sync import forget, sync_first
 
 _log = Logger()
 
@@ -72,6 +72,7 @@ def copy(
         to_target = to_source
         if source is not target:
             to_target = stack.enter_context(target.telling())
+        sync_first(source, to_source)
         pairs = _copy_all(source, target, sorted(set(uids)), to_source, to_target)
         if move and pairs:
             # A crash before or in here leaves messages in both folders, none in
