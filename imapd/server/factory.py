@@ -1,6 +1,6 @@
 """The factory of ``ImapServer``, and what its connections share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from twisted.cred.portal import Portal
@@ -12,13 +12,15 @@ from imapd.auth.sasl import MECHANISMS
 from imapd.server.protocol import ImapServer
 from imapd.server.settings import Settings
 
+ALL_MECHANISMS = frozenset(row.name for row in MECHANISMS)
+
 
 class ImapFactory(ServerFactory):
     """Builds a connection for each client, and can say BYE to all of them.
 
     ``offers`` says whether some checker can deal with an interface of
     credentials, asked for each connection: CRAM-MD5 is offered only while a
-    checker can do it.
+    checker can do it, and only if it is one of ``mechanisms``.
     """
 
     protocol = ImapServer
@@ -32,12 +34,14 @@ class ImapFactory(ServerFactory):
         context: Any = None,
         host: bytes = b"localhost",
         offers: Callable[[Any], bool] | None = None,
+        mechanisms: Container[bytes] = ALL_MECHANISMS,
     ) -> None:
         self.portal = portal
         self.settings = settings or Settings()
         self.context = context
         self.host = host
         self._offers = offers or self._portal_offers
+        self._mechanisms = mechanisms
         self._connections: set[ImapServer] = set()
         self._emptied: list[Deferred[None]] = []
 
@@ -52,7 +56,7 @@ class ImapFactory(ServerFactory):
         return {
             row.name: lambda factory=row.factory: factory(self.host)  # type: ignore[misc]
             for row in MECHANISMS
-            if self._offers(row.interface)
+            if row.name in self._mechanisms and self._offers(row.interface)
         }
 
     def buildProtocol(self, addr: IAddress | None) -> ImapServer:  # noqa: N802

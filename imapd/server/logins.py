@@ -12,6 +12,7 @@ from twisted.mail.interfaces import IAccountIMAP
 from imapd.auth.discreet import log_broken
 from imapd.errors import AuthenticationFailed, ImapError, Unavailable
 from imapd.mailbox.api import MailAccount
+from imapd.server.capabilities import is_near
 from imapd.server.session import Session
 from imapd.server.settings import Settings
 from imapd.wire.framer import CommandFramer
@@ -72,7 +73,9 @@ async def log_in(
     user: bytes = getattr(credentials, "username", None) or b""
     credentials.peer = peer  # for checkers that hold a user to addresses
     throttle = connection.settings.throttle
-    if throttle is None:
+    if throttle is None or is_near(peer):
+        # Behind a webmail on this machine are all its users: it is the one that
+        # knows whom to slow down.
         await _try(connection, mechanism, user, credentials)
         return
     turns = throttle.turns(peer, user)

@@ -11,6 +11,7 @@ from twisted.cred.strcred import findCheckerFactories, makeChecker
 
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
+from imapd.server.factory import ALL_MECHANISMS
 from imapd.service import listening
 from imapd.service.table import BY_KEY, Kind
 from imapd.service.templates import MailTemplate
@@ -39,6 +40,7 @@ class Config:
     certificate: Path | None = None
     key: Path | None = None  # None: in the file of the certificate
     cleartext_login: str = "loopback"
+    mechanisms: frozenset[bytes] = ALL_MECHANISMS
     namespace: NamespaceStyle | None = None  # None: auto
     cache: MailTemplate | None = None
     create_missing_maildir: bool = True
@@ -116,6 +118,12 @@ def _take_given(settings: Settings, key: str, values: Sequence[str]) -> None:
             settings.values[key] = Setting(old.where, rows)
 
 
+def _check_mechanism(name: str) -> None:
+    known = sorted(each.decode("ascii") for each in ALL_MECHANISMS)
+    if name.upper() not in known:
+        raise ValueError(f"write {', '.join(known)}")
+
+
 class _Reader:
     """Turns settings into a ``Config``, collecting problems on the way."""
 
@@ -136,6 +144,7 @@ class _Reader:
             certificate=self.path("certificate"),
             key=self.path("key"),
             cleartext_login=self.choice("cleartext-login", "loopback"),
+            mechanisms=self.mechanisms(),
             namespace=self.namespace(),
             cache=self.template("cache"),
             create_missing_maildir=self.boolean("create-missing-maildir", True),
@@ -193,6 +202,11 @@ class _Reader:
             except ValueError as error:
                 self.problem(setting.where, f"{key} {each!r}: {error}")
         return tuple(setting.value)
+
+    def mechanisms(self) -> frozenset[bytes]:
+        names = self.texts("mechanisms", _check_mechanism)
+        named = frozenset(each.upper().encode("ascii", "replace") for each in names)
+        return named & ALL_MECHANISMS if names else ALL_MECHANISMS
 
     def imaps(self) -> tuple[str, ...]:
         values = self.settings.values

@@ -242,4 +242,5 @@ def make_factory(
         context=tls,
         host=socket.gethostname().encode("ascii", "replace"),
         offers=chain.offers,
+        mechanisms=config.mechanisms,
     )

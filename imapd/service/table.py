@@ -96,6 +96,16 @@ OPTIONS = (
         choices=("never", "loopback", "always"),
     ),
     Option(
+        key="mechanisms",
+        kind=Kind.TEXTS,
+        argument="NAME",
+        example='["PLAIN", "LOGIN"]',
+        default="all that one of the logins can check",
+        help="The SASL mechanisms to offer: PLAIN, LOGIN, CRAM-MD5.  CRAM-MD5 works "
+        "only for users whose password is kept as PLAIN or CRAM-MD5; clients that "
+        "prefer it fail for the others, so leave it out where there are such.",
+    ),
+    Option(
         key="namespace",
         kind=Kind.TEXT,
         argument="STYLE",

@@ -24,6 +24,11 @@ class ThrottleTests(SlowCase):
         self.server.clock.advance(0.2)
         self.assertIn(b"a OK", peer.sent())
 
+    def test_nobody_behind_a_webmail_here_does(self) -> None:
+        for number in range(6):
+            self.peer("127.0.0.1").no(f"LOGIN alice wrong{number}")
+        self.peer("127.0.0.1").ok("LOGIN bob builder")
+
     def test_others_do_not(self) -> None:
         bob = self.peer()
         bob.ok("LOGIN bob builder")

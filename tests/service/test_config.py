@@ -56,6 +56,7 @@ class GoodTests(_Folder):
         self.assertEqual(config.imap, ("tcp:1143:interface=127.0.0.1",))
         self.assertEqual(config.imaps, ())
         self.assertEqual(config.cleartext_login, "loopback")
+        self.assertEqual(config.mechanisms, {b"PLAIN", b"LOGIN", b"CRAM-MD5"})
         self.assertIsNone(config.namespace)
         self.assertIsNone(config.cache)
         self.assertTrue(config.create_missing_maildir)
@@ -142,6 +143,7 @@ WRONG = {
     "number in list": ("imaps = [993]\n", ["FILE:4: imaps must be a string or a list"]),
     "text for table": ('limits = "none"\n', ["limits must be a table"]),
     "choice": ('namespace = "uw"\n', ["FILE:4: ", "one of auto, courier", "'uw'"]),
+    "mechanisms": ('mechanisms = ["NTLM"]\n', ["mechanisms 'NTLM'", "CRAM-MD5"]),
     "cleartext": ('cleartext-login = "yes"\n', ["never, loopback, always"]),
     "template": ('cache = "/c/{domian}"\n', ["FILE:4: ", "{domian} is not known"]),
     "auth type": ('\n\nauth = "x:y"\n', ["FILE:4: "]),
