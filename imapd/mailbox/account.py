@@ -150,7 +150,9 @@ class Account:
             raise
         return selected
 
-    async def status(self, path: MailboxPath, *, with_size: bool) -> MailboxStatus:
+    async def status(
+        self, path: MailboxPath, *, with_size: bool, with_deleted: bool = False
+    ) -> MailboxStatus:
         """STATUS; no message loses its recent state.  RFC 3501 §6.3.10."""
         async with self.using(path) as live:
             try:

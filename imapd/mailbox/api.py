@@ -141,8 +141,10 @@ class MailAccount(Protocol):
     async def rename(self, old: MailboxPath, new: MailboxPath) -> None:
         """RENAME."""
 
-    async def status(self, path: MailboxPath, *, with_size: bool) -> MailboxStatus:
-        """STATUS."""
+    async def status(
+        self, path: MailboxPath, *, with_size: bool, with_deleted: bool = False
+    ) -> MailboxStatus:
+        """STATUS; SIZE and DELETED are right only where they were asked for."""
 
     async def select(
         self, path: MailboxPath, *, read_only: bool, listener: Listener

@@ -234,12 +234,16 @@ class ForeignAccount:
             raise
         return mailbox
 
-    async def status(self, path: MailboxPath, *, with_size: bool) -> MailboxStatus:
-        """STATUS; with SIZE every message is read."""
+    async def status(
+        self, path: MailboxPath, *, with_size: bool, with_deleted: bool = False
+    ) -> MailboxStatus:
+        """STATUS; with SIZE or DELETED every message is looked at."""
         box = await self._open(path, writable=False)
         try:
             counts = await _counts(box)
-            measured = await _measured(box, counts["messages"]) if with_size else None
+            measured = None
+            if with_size or with_deleted:
+                measured = await _measured(box, counts["messages"])
         finally:
             await self.leave(box)
         counts["uid_validity"] = counts["uid_validity"] or 1

@@ -81,6 +81,7 @@ class EveryCommandTests(ForeignCase):
         self.assertIn(
             b"(SIZE %d DELETED 1)" % total, client.ok("STATUS INBOX (SIZE DELETED)")
         )
+        self.assertIn(b"(DELETED 1)", client.ok("STATUS INBOX (DELETED)"))
         self.inbox.writeable = False
         self.assertIn(b"[READ-ONLY]", client.ok("SELECT INBOX"))
         self.assertIn(b"[READ-ONLY]", client.no(r"STORE 1 +FLAGS (\Seen)"))

@@ -123,7 +123,9 @@ async def send_status(
     """
     if not all(item in _ITEMS or item == b"APPENDLIMIT" for item in items):
         raise SyntaxRejected("No such STATUS item")
-    counts = await session.account.status(path, with_size=b"SIZE" in items)
+    counts = await session.account.status(
+        path, with_size=b"SIZE" in items, with_deleted=b"DELETED" in items
+    )
     pairs = [(item, _value(session, item, counts)) for item in items]
     session.untagged(response.status(session.account.namespace.name(path), pairs))
 
