@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from imapd.errors import NoDestination, NoSuchMailbox
 from imapd.mailbox.live import LiveMailbox
 from imapd.model.mailbox import Appended
 from imapd.store.api import Delivery
@@ -56,8 +57,10 @@ class Append:
         self._done = True
         try:
             return await self._live.commit(self._delivery)
-        except BaseException:
+        except BaseException as error:
             await self._live.workers.run(self._delivery.abort)
+            if isinstance(error, NoSuchMailbox):  # deleted during the upload
+                raise NoDestination("No such mailbox") from error
             raise
         finally:
             await self._release(self._live)

@@ -424,7 +424,7 @@ class AppendTests(LiveCase):
         appending = self.run_now(self.account.begin_append(BOX))
         appending.begin((), None)
         self.run_now(self.account.delete(BOX))
-        self.fails(appending.commit(), NoSuchMailbox)
+        self.fails(appending.commit(), NoDestination)
         self.assertEqual(self.account._live, {})
 
 
