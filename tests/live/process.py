@@ -42,8 +42,14 @@ def program(name: str) -> str | None:
 
 @functools.cache
 def peers_folder() -> Path:
-    """Where ``.ci/peers`` unpacks what cannot be installed."""
+    """Where ``.ci/peers`` unpacks what cannot be installed.
+
+    Raises:
+        OSError: the script is not there, or bash is not.
+    """
     script = REPOSITORY / ".ci" / "peers"
+    if not script.is_file():
+        raise FileNotFoundError(f"no {script}")
     words = subprocess.run(
         ["bash", str(script), "--folder"], capture_output=True, text=True, check=True
     )
@@ -54,8 +60,11 @@ def peers_folder() -> Path:
 def missing(peer: str) -> str | None:
     """Why a peer or a client cannot run here, or None when it can."""
     if peer == "courier":
-        if (peers_folder() / "usr/bin/imapd").is_file():
-            return None
+        try:
+            if (peers_folder() / "usr/bin/imapd").is_file():
+                return None
+        except OSError as error:
+            return f"no courier-imap: {error}"
         return f"no courier-imap in {peers_folder()} (.ci/peers unpacks it)"
     if program(peer) is None:
         return f"{peer} is not installed (.ci/peers installs it)"
