@@ -9,6 +9,7 @@ A connection is opened when it is needed, and a process keeps only so many of th
 ten thousand idle accounts hold no descriptor.
 """
 
+import errno
 import os
 import sqlite3
 import stat
@@ -36,6 +37,11 @@ _DAMAGED = (
     *("malformed", "not a database", "unsupported file format"),
     *("no such table", "no such column"),
 )
+
+
+#: Why there will be no file, however often we try.
+_FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Unusable(Exception):
@@ -166,7 +172,11 @@ class Database:
         try:
             writable = self._make_file()
         except OSError as error:
-            return self._open_in_memory(error)
+            if error.errno in _FOR_GOOD:
+                return self._open_in_memory(error)
+            # What is kept in memory only would be lost: say that it does not work.
+            what = "is full" if error.errno in _FULL else "fails"
+            raise sqlite3.OperationalError(f"the disk {what}: {error!r}") from error
         identity = _identity(self.path)
         mode = "rw" if writable else "ro"
         connection = _connect(_uri(self.path, mode))

@@ -16,7 +16,7 @@ from typing import Final
 from twisted.logger import Logger
 
 from imapd.errors import Unavailable
-from imapd.store import fsops
+from imapd.store import fsops, quiet
 from imapd.store.maildir.names import unique_base
 
 _log = Logger()
@@ -98,7 +98,8 @@ def _break_if_stale(path: bytes, temporary: bytes) -> bool:
     if status is None:
         return True
     if not stat.S_ISREG(status.st_mode):
-        _log.warn("store: {path!r} is not a lock file", path=path)
+        if quiet.is_due("lock", path):
+            _log.warn("store: {path!r} is not a lock file", path=path)
         raise Unavailable("The mailbox cannot be locked")
     if not _is_stale(path, status):
         return False

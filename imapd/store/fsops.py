@@ -20,6 +20,7 @@ from typing import Final
 from twisted.logger import Logger
 
 from imapd.errors import NoPermission, OverQuota, ReadOnly, Unavailable
+from imapd.store import quiet
 
 _log = Logger()
 
@@ -313,7 +314,8 @@ def translate_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        _log.warn("store: {doing} failed: {error!r}", doing=doing, error=error)
+        if quiet.is_due(doing, error.errno, error.filename):
+            _log.warn("store: {doing} failed: {error!r}", doing=doing, error=error)
         if error.errno in _FULL:
             raise OverQuota("The disk or the quota is full") from error
         if error.errno in _FORBIDDEN:

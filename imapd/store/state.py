@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from imapd.errors import OverQuota, Unavailable
 from imapd.ids import LARGEST_NUMBER, MailboxPath
 from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
-from imapd.store import database
+from imapd.store import database, quiet
 from imapd.store.database import Database, Schema
 
 _log = Logger()
@@ -137,7 +137,7 @@ class AccountState:
             with self._database.transaction(write=False) as connection:
                 rows = connection.execute(query, (guid,)).fetchall()
         except (sqlite3.Error, OSError) as error:
-            _log.error("store: state cannot be read: {error!r}", error=error)
+            self._tell_unreadable(error)
             return {}
         return _keywords(guid, rows)
 
@@ -194,9 +194,16 @@ class AccountState:
             with self._database.transaction(write=False) as connection:
                 found = {name: _get(connection, name) for name in names}
         except (sqlite3.Error, OSError) as error:
-            _log.error("store: state cannot be read: {error!r}", error=error)
+            self._tell_unreadable(error)
             return {}
         return {name: value for name, value in found.items() if value is not None}
+
+    def _tell_unreadable(self, error: Exception) -> None:
+        path = self._database.path
+        if quiet.is_due(path, str(error)):
+            _log.error(
+                "store: {path!r} cannot be read: {error!r}", path=path, error=error
+            )
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[sqlite3.Connection]:
@@ -204,11 +211,14 @@ class AccountState:
             with self._database.transaction() as connection:
                 yield connection
         except (sqlite3.Error, OSError) as error:
-            _log.error(
-                "store: {what} cannot be written to the state: {error!r}",
-                what=what,
-                error=error,
-            )
+            path = self._database.path
+            if quiet.is_due(path, what, str(error)):
+                _log.error(
+                    "store: {what} cannot be written to {path!r}: {error!r}",
+                    what=what,
+                    path=path,
+                    error=error,
+                )
             if "full" in str(error):
                 raise OverQuota("The disk or the quota is full") from error
             raise Unavailable("The mail store does not work just now") from error
@@ -221,7 +231,8 @@ def _get(connection: sqlite3.Connection, name: str) -> str | None:
         return None
     value, crc = row
     if not isinstance(value, str) or crc != _crc(name, value):
-        _log.error("store: the state has a damaged {name!r}", name=name)
+        if quiet.is_due("damaged", name):
+            _log.error("store: the state has a damaged {name!r}", name=name)
         return None
     return value
 

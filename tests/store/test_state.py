@@ -1,5 +1,6 @@
 """The account's state: found again, healed, or done without."""
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -8,7 +9,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from imapd.errors import Unavailable
+from imapd.errors import OverQuota, Unavailable
 from imapd.model.mailbox import NamespaceStyle
 from imapd.store import database, fsops
 from imapd.store.database import Database
@@ -159,6 +160,26 @@ class StateTests(unittest.TestCase):
             self.fill(state)
             self.assertIs(state.namespace_style, NamespaceStyle.COURIER)
         self.assertEqual(os.listdir(self.root), [])
+
+    def test_what_may_pass_is_not_kept_in_memory_only(self) -> None:
+        """What was said to be kept would be lost with the process."""
+        for number, expected in (
+            (errno.EMFILE, Unavailable),
+            (errno.ENOSPC, OverQuota),
+            (errno.EIO, Unavailable),
+        ):
+            state = self.open()
+            failure = OSError(number, "no")
+            with mock.patch.object(fsops, "open_exclusive", side_effect=failure):
+                self.assertEqual(state.keywords(GUID), {}, number)
+                with self.assertRaises(expected, msg=number):
+                    state.set_setting("name", "value")
+            state.set_setting("name", "value")
+            state.close()
+            state = self.open()
+            self.assertEqual(state.setting("name"), "value", number)
+            state.close()
+            self.path.unlink()
 
     def test_threads_and_processes(self) -> None:
         errors: list[BaseException] = []

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from imapd.ids import LARGEST_NUMBER, Octets, Uid
 from imapd.model.mailbox import Derived
-from imapd.store import database
+from imapd.store import database, quiet
 from imapd.store.database import Database, Schema
 
 _log = Logger()
@@ -111,7 +111,13 @@ class DerivedDatabase:
             with self._database.transaction(write=write) as connection:
                 return work(connection)
         except (sqlite3.Error, OSError) as error:
-            _log.warn("store: cache passed over: {error!r}", error=error)
+            path = self._database.path
+            if quiet.is_due(path, str(error)):
+                _log.warn(
+                    "store: cache {path!r} passed over: {error!r}",
+                    path=path,
+                    error=error,
+                )
             if "full" in str(error):  # ours, or the disk: either way it must shrink
                 self._database.close()
                 with suppress(OSError):

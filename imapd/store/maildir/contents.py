@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from imapd.errors import MessageGone, Unavailable
 from imapd.ids import Octets, Uid
 from imapd.model.mailbox import MessageMeta
-from imapd.store import fsops
+from imapd.store import fsops, quiet
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import base_of, file_size, rfc822_size
 
@@ -36,7 +36,8 @@ def read(core: MailboxCore, uid: Uid) -> bytes:
             continue
         except OSError as error:
             if error.errno in (errno.EINVAL, errno.ELOOP, errno.EISDIR):
-                _log.warn("store: {path!r} is not a message", path=path)
+                if quiet.is_due("message", core.directory, path):
+                    _log.warn("store: {path!r} is not a message", path=path)
                 raise Unavailable("The message cannot be read") from error
             raise
     raise MessageGone("The message is gone")

@@ -19,7 +19,7 @@ from imapd.ids import LARGEST_NUMBER, Uid
 from imapd.limits import Limits
 from imapd.model.flags import Flags
 from imapd.model.mailbox import Changes, Derived
-from imapd.store import fsops
+from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.index import FileIndex
 from imapd.store.maildir.keywords import (
@@ -233,12 +233,13 @@ class MailboxCore:
         report success the next time: trying again would be a lie.
         """
         if error.errno not in _HOPELESS:
-            _log.warn(
-                "store: {doing} in {path!r} failed: {error!r}",
-                doing=doing,
-                path=self.directory,
-                error=error,
-            )
+            if quiet.is_due(self.directory, doing, error.errno):
+                _log.warn(
+                    "store: {doing} in {path!r} failed: {error!r}",
+                    doing=doing,
+                    path=self.directory,
+                    error=error,
+                )
             return
         _log.error(
             "store: {doing} in {path!r} failed, read-only now: {error!r}",
@@ -270,7 +271,8 @@ class MailboxCore:
             elif status is None and part != b"/cur":
                 continue
             elif status is None or not stat.S_ISDIR(status.st_mode):
-                _log.warn("store: {path!r} is not a directory", path=path)
+                if quiet.is_due("directory", path):
+                    _log.warn("store: {path!r} is not a directory", path=path)
                 raise Unavailable("The mailbox is damaged")
 
     # -- flags --

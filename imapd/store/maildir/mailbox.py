@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from imapd.errors import Cannot
+from imapd.errors import Cannot, NoSuchMailbox
 from imapd.ids import MailboxPath, Uid
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.flags import StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, Derived, MessageMeta
+from imapd.store import fsops
 from imapd.store.api import Delivery, MailboxStore
 from imapd.store.fsops import translate_errors
 from imapd.store.maildir import change, contents, transfer
@@ -82,21 +83,27 @@ class MaildirMailbox:
     def changed(self) -> bool:
         """Whether a ``sync`` might find something: three ``stat``."""
         core = self._core
-        with translate_errors("looking at a mailbox"):
-            return (
-                not core.synced
-                or core.pending
-                or core.has_untold
-                or core.new.changed()
-                or core.cur.changed()
-                or core.uidlist.changed()
-            )
+        if not core.synced or core.pending or core.has_untold:
+            return True
+        try:
+            return core.new.changed() or core.cur.changed() or core.uidlist.changed()
+        except OSError:
+            return True  # what is wrong is for sync to say
 
     def sync(self, claim_recent: bool) -> Changes:
-        """Bring what we know in line with the disk."""
+        """Bring what we know in line with the disk.
+
+        Raises:
+            NoSuchMailbox: it was deleted or renamed by another program.
+        """
         first = not self._core.synced
         with translate_errors("reading a mailbox"), self._core.telling() as changes:
-            sync(self._core, changes, claim_recent)
+            try:
+                sync(self._core, changes, claim_recent)
+            except FileNotFoundError as error:
+                if fsops.exists(self._core.cur.path):
+                    raise
+                raise NoSuchMailbox("The mailbox is gone") from error
         if first and not self._core.read_only:
             clean_tmp(self._core)
         changes.expunged.sort()

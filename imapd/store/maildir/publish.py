@@ -10,7 +10,7 @@ from imapd.errors import ImapError
 from imapd.ids import Uid
 from imapd.model.flags import is_system
 from imapd.model.mailbox import Changes, MessageState
-from imapd.store import fsops
+from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.change import letters_for, overflow_of, provide_letters
 from imapd.store.maildir.core import MailboxCore
@@ -153,6 +153,7 @@ def _look_again(core: MailboxCore, changes: Changes) -> None:
     try:
         sync(core, changes, claim_recent=False)
     except (OSError, ImapError) as error:
-        _log.info(
-            "store: listing {path!r}: {error!r}", path=core.directory, error=error
-        )
+        if quiet.is_due("listing", core.directory, repr(error)):
+            _log.info(
+                "store: listing {path!r}: {error!r}", path=core.directory, error=error
+            )

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from imapd.errors import Unavailable
 from imapd.ids import Uid
-from imapd.store import fsops
+from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.uidformat import (
     LARGEST_UID,
@@ -319,7 +319,10 @@ def _read_anyhow(path: bytes) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        _log.warn("store: {path!r} cannot be read: {error!r}", path=path, error=error)
+        if quiet.is_due("unreadable", path, error.errno):
+            _log.warn(
+                "store: {path!r} cannot be read: {error!r}", path=path, error=error
+            )
         return b""
 
 
