@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from imapd.auth.sasl import MECHANISMS
-from imapd.server.registry import State
 from imapd.server.session import Session
 from imapd.server.settings import Settings
+from imapd.server.states import State
 
 
 class Offering(Protocol):

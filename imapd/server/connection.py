@@ -18,9 +18,9 @@ from twisted.mail import imap4
 from twisted.python.failure import Failure
 
 from imapd.server.gate import OutputGate
-from imapd.server.registry import State
 from imapd.server.session import Session
 from imapd.server.settings import Settings
+from imapd.server.states import State
 from imapd.wire import response
 from imapd.wire.framer import CommandFramer, Event
 

@@ -30,9 +30,10 @@ from imapd.server import logins
 from imapd.server.capabilities import is_near, offered, usable_mechanisms
 from imapd.server.connection import ClientConnection
 from imapd.server.literals import StreamedLiterals
-from imapd.server.registry import COMMANDS, Command, Completed, State
+from imapd.server.registry import COMMANDS, Command, Completed
 from imapd.server.session import Session
 from imapd.server.settings import CleartextLogin
+from imapd.server.states import State
 from imapd.wire import commands as grammar
 from imapd.wire import response
 from imapd.wire.cursor import Cursor

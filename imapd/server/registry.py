@@ -7,28 +7,13 @@ an ``ImapError`` for anything else.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from imapd.server.states import State
 from imapd.wire.cursor import Cursor
 
 if TYPE_CHECKING:  # handlers get a session; the table does not need to know it
     from imapd.server.session import Session
-
-
-class State(Enum):
-    """RFC 3501 §3; the values are the stock protocol's names for them."""
-
-    NOT_AUTHENTICATED = "unauth"
-    AUTHENTICATED = "auth"
-    SELECTED = "select"
-    LOGOUT = "logout"
-
-
-ANY = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
-LOGGED_IN = frozenset({State.AUTHENTICATED, State.SELECTED})
-NOT_LOGGED_IN = frozenset({State.NOT_AUTHENTICATED})
-SELECTED = frozenset({State.SELECTED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from imapd.errors import ImapError
 from imapd.ids import MailboxPath
 from imapd.mailbox.api import MailAccount, SelectedMailbox
 from imapd.server import updates
-from imapd.server.registry import State
 from imapd.server.settings import Settings
+from imapd.server.states import State
 from imapd.wire.response import status_line, untagged
 
 _log = Logger()

@@ -15,8 +15,9 @@ from imapd.mailbox.accounts import Accounts
 from imapd.mailbox.live import LiveMailbox
 from imapd.server.counts import ConnectionCounts
 from imapd.server.protocol import ImapServer
-from imapd.server.registry import COMMANDS, State
+from imapd.server.registry import COMMANDS
 from imapd.server.session import Session
+from imapd.server.states import State
 from tests.support.server import Client, Server
 from tests.support.workers import LaterWorkers
 

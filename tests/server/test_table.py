@@ -2,7 +2,8 @@
 
 import unittest
 
-from imapd.server.registry import COMMANDS, State
+from imapd.server.registry import COMMANDS
+from imapd.server.states import State
 from tests.support.server import Client, Server
 
 #: For each command: arguments that are right, and some that are wrong.

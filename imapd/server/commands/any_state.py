@@ -1,8 +1,9 @@
 """Commands of every state.  RFC 3501 §6.1, RFC 2971."""
 
 from imapd.model.requests import Identify, Nothing
-from imapd.server.registry import ANY, State, command
+from imapd.server.registry import command
 from imapd.server.session import Session
+from imapd.server.states import ANY, State
 from imapd.wire import commands as grammar
 from imapd.wire import response
 

@@ -13,8 +13,9 @@ from imapd.errors import (
 from imapd.mailbox.api import Appending
 from imapd.model.requests import AppendMessage
 from imapd.server.commands.numbers import storable
-from imapd.server.registry import LOGGED_IN, Completed, command
+from imapd.server.registry import Completed, command
 from imapd.server.session import LiteralStream, Session
+from imapd.server.states import LOGGED_IN
 from imapd.wire import commands as grammar
 from imapd.wire import response
 from imapd.wire.cursor import Cursor

@@ -4,8 +4,9 @@ from imapd.errors import Cannot, NoDestination
 from imapd.ids import Uid
 from imapd.model.requests import Copy
 from imapd.server.commands.numbers import messages
-from imapd.server.registry import SELECTED, Completed, command
+from imapd.server.registry import Completed, command
 from imapd.server.session import Session
+from imapd.server.states import SELECTED
 from imapd.wire import commands as grammar
 from imapd.wire import response
 

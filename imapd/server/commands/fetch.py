@@ -2,8 +2,9 @@
 
 from imapd.model.requests import Fetch
 from imapd.server.commands.numbers import messages
-from imapd.server.registry import SELECTED, command
+from imapd.server.registry import command
 from imapd.server.session import Session
+from imapd.server.states import SELECTED
 from imapd.wire import commands as grammar
 
 

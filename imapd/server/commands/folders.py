@@ -5,8 +5,9 @@ from imapd.ids import INBOX, MailboxPath
 from imapd.model.mailbox import SPECIAL_USES, MailboxStatus
 from imapd.model.requests import Create, MailboxName, Nothing, Rename, Status
 from imapd.server.commands.numbers import existing_path
-from imapd.server.registry import LOGGED_IN, command
+from imapd.server.registry import command
 from imapd.server.session import Session
+from imapd.server.states import LOGGED_IN
 from imapd.wire import commands as grammar
 from imapd.wire import response
 

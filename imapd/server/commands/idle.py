@@ -2,8 +2,9 @@
 
 from imapd.errors import SyntaxRejected
 from imapd.model.requests import Nothing
-from imapd.server.registry import LOGGED_IN, command
+from imapd.server.registry import command
 from imapd.server.session import Session
+from imapd.server.states import LOGGED_IN
 from imapd.wire import commands as grammar
 from imapd.wire import response
 

@@ -4,8 +4,9 @@ from imapd.errors import ImapError
 from imapd.mailbox.listing import Tree
 from imapd.model.requests import ListMailboxes
 from imapd.server.commands.folders import send_status
-from imapd.server.registry import LOGGED_IN, command
+from imapd.server.registry import command
 from imapd.server.session import Session
+from imapd.server.states import LOGGED_IN
 from imapd.wire import commands as grammar
 from imapd.wire import response
 

@@ -12,8 +12,9 @@ from imapd.errors import (
     WrongState,
 )
 from imapd.model.requests import Authenticate, Enable, Login, Nothing
-from imapd.server.registry import LOGGED_IN, NOT_LOGGED_IN, Completed, command
+from imapd.server.registry import Completed, command
 from imapd.server.session import Session
+from imapd.server.states import LOGGED_IN, NOT_LOGGED_IN
 from imapd.wire import commands as grammar
 from imapd.wire import response
 

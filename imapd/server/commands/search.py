@@ -3,8 +3,9 @@
 from imapd.errors import SyntaxRejected
 from imapd.model.requests import Search
 from imapd.model.search import Return
-from imapd.server.registry import SELECTED, command
+from imapd.server.registry import command
 from imapd.server.session import Session
+from imapd.server.states import SELECTED
 from imapd.wire import commands as grammar
 from imapd.wire import response
 

@@ -4,8 +4,9 @@ from imapd.mailbox.api import SelectedMailbox
 from imapd.model.requests import MailboxName, Nothing, UidExpunge
 from imapd.server import updates
 from imapd.server.commands.numbers import existing_path, messages
-from imapd.server.registry import LOGGED_IN, SELECTED, Completed, command
+from imapd.server.registry import Completed, command
 from imapd.server.session import Session
+from imapd.server.states import LOGGED_IN, SELECTED
 from imapd.wire import commands as grammar
 from imapd.wire import response
 

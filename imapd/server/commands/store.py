@@ -4,8 +4,9 @@ from imapd.errors import MessageGone
 from imapd.model.flags import StoreMode, combine
 from imapd.model.requests import Store
 from imapd.server.commands.numbers import messages, storable
-from imapd.server.registry import SELECTED, command
+from imapd.server.registry import command
 from imapd.server.session import Session
+from imapd.server.states import SELECTED
 from imapd.wire import commands as grammar
 
 
