@@ -7,13 +7,11 @@ an ``ImapError`` for anything else.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from imapd.server.session import Session
 from imapd.server.states import State
 from imapd.wire.cursor import Cursor
-
-if TYPE_CHECKING:  # handlers get a session; the table does not need to know it
-    from imapd.server.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Completed:
     code: bytes | None = None
 
 
-Handler = Callable[["Session", Any], Awaitable[bytes | Completed]]
+Handler = Callable[[Session, Any], Awaitable[bytes | Completed]]
 Grammar = Callable[[Cursor], Any]
 
 
