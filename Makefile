@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Twisted finds our plugins in the checkout even where it is not installed.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
-PYTEST_ARGUMENTS ?=
+# One process a core; a file of tests stays in one.
+PYTEST_ARGUMENTS ?= -n auto --dist loadfile
 
 .PHONY: demo test check lint types clean
 
