@@ -16,12 +16,12 @@ from imapd.errors import ImapError, NoSuchMailbox
 from imapd.ids import INBOX, Octets, Uid
 from imapd.limits import Limits
 from imapd.model.flags import DELETED, SEEN, StoreMode
-from imapd.model.mailbox import Derived
+from imapd.model.mailbox import Changes, Derived
 from imapd.store import fsops, quiet
 from imapd.store.maildir.account import MaildirAccount
 from imapd.store.maildir.mailbox import MaildirMailbox
 from tests.store.faults import faults
-from tests.store.folders import MEMORY, FolderTestCase, append
+from tests.store.folders import MEMORY, FolderTestCase, append, settle
 
 ERRNOS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE),
@@ -115,6 +115,39 @@ class ErrorTests(FolderTestCase):
                 turn, k = turn + 1, k + 1
                 self.assertLess(k, 400, name)
             turn += 1
+
+    def test_a_sync_that_failed_is_made_up_for(self) -> None:
+        """Nothing that it had found already is forgotten."""
+        for number in (errno.EIO, errno.EMFILE, errno.ENOSPC):
+            k, hit = 1, True
+            while hit:
+                account, box, _ = self.prepare()
+                cur = Path(os.fsdecode(box._core.cur.path))
+                old = sorted(cur.parent.glob("*/*:2,*"))
+                old[0].rename(cur / (old[0].name + "S"))
+                old[1].unlink()
+                (cur / "1600000001.M1P1.h:2,F").write_bytes(b"")
+                case = f"{errno.errorcode[number]} at {k}"
+                told: dict[int, bool] = {}
+                with faults(k, number) as state, mock.patch("time.sleep"):
+                    with contextlib.suppress(ImapError):
+                        self.note(told, box.sync(True))
+                    hit = bool(state.hit)
+                if not box.read_only:
+                    settle()
+                    for _ in range(3):
+                        self.note(told, box.sync(True))
+                    # UIDs that could not be written down may be burnt.
+                    gone = [told.pop(1), told.pop(2), *told.values()]
+                    self.assertEqual(gone, [False, True, False, False], case)
+                account.close()
+                k += 1
+
+    def note(self, told: dict[int, bool], changes: Changes) -> None:
+        """Whether each message that was told of is gone."""
+        told.update(dict.fromkeys(changes.flags, False))
+        told.update(dict.fromkeys(changes.expunged, True))
+        told.update((state.uid, False) for state in changes.added)
 
     def test_a_folder_that_is_gone(self) -> None:
         """Deleted by another program: sessions must hear that it is no more."""

@@ -98,6 +98,8 @@ class MailboxCore:
         self.pending = False
         #: Names in cur and new that are not those of messages.
         self.ignored: set[bytes] = set()
+        #: Renamed, or of other keywords: their flags are to be compared.
+        self.touched: set[Uid] = set()
         #: What we published ourselves and have told nobody yet.
         self.published: set[Uid] = set()
         #: UIDs of this process only, by base: of a mailbox we may not write.
@@ -116,7 +118,7 @@ class MailboxCore:
     @property
     def has_untold(self) -> bool:
         """Whether there are changes that a failed operation could not tell."""
-        return bool(self._untold)
+        return bool(self._untold) or bool(self.touched)
 
     def reset(self) -> None:
         """Forget everything; the next sync is a first one."""
@@ -129,7 +131,7 @@ class MailboxCore:
         self._untold = Changes()
         self.synced = self.pending = False
         self.overflow_keywords, self.taken_keywords = {}, {}
-        self.published = set()
+        self.published, self.touched = set(), set()
         self.ignored, self.made_up, self.whereabouts = set(), {}, {}
         self.forget_flags()
 

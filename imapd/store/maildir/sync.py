@@ -49,7 +49,6 @@ class _Found:
 
     added: dict[Uid, bytes] = field(default_factory=dict)  # have a UID, not in index
     unknown: dict[bytes, bytes] = field(default_factory=dict)  # by base
-    touched: set[Uid] = field(default_factory=set)  # renamed
     duplicates: list[tuple[bytes, bytes]] = field(default_factory=list)
     missing: set[Uid] = field(default_factory=set)
     exact: bool = False
@@ -69,13 +68,13 @@ def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
     if not core.synced or core.uidlist.changed():
         load_uid_list(core)
     _compare_numbers(core, changes)
-    touched: set[Uid] = set()
     if core.refresh_keywords():
-        touched.update(core.index)
+        core.touched.update(core.index)
     if not core.synced or core.pending or core.new.changed() or core.cur.changed():
-        touched |= core.load_overflow()
-        _scan(core, changes, touched)
-    tell_flags(core, changes, touched)
+        core.touched |= core.load_overflow()
+        _scan(core, changes)
+    tell_flags(core, changes, core.touched)
+    core.touched.clear()
     if claim_recent and not core.read_only:
         _claim(core)
     core.synced = True
@@ -109,9 +108,10 @@ def _compare_numbers(core: MailboxCore, changes: Changes) -> None:
 # -- listing ------------------------------------------------------------------
 
 
-def _scan(core: MailboxCore, changes: Changes, touched: set[Uid]) -> None:
-    found = _list_until_sure(core)
-    touched |= found.touched
+def _scan(core: MailboxCore, changes: Changes) -> None:
+    whole = core.pending or not core.synced
+    core.pending = True  # until this is done: if it fails, we look again
+    found = _list_until_sure(core, whole)
     if found.unknown or (core.uidlist.needs_rewrite() and not core.read_only):
         _number(core, found)
     _add(core, changes, found)
@@ -126,23 +126,25 @@ def _scan(core: MailboxCore, changes: Changes, touched: set[Uid]) -> None:
         _part_duplicates(core, kept, second)
 
 
-def _list_until_sure(core: MailboxCore) -> _Found:
+def _list_until_sure(core: MailboxCore, whole: bool) -> _Found:
     """List both directories until nothing is missing or a listing was exact.
 
     ``new`` goes first: what moves on to ``cur`` meanwhile is seen at least once.
     Files are only missed if they are renamed into ``cur`` while it is listed; so
-    that one must be exact.
+    that one must be exact.  Without ``whole`` it is listed only if it changed since
+    it last was: of the two it is the large one, and a delivery does not touch it.
     """
     found = _Found()
     count = SCAN_COUNT if core.synced else FIRST_SCAN_COUNT
     for attempt in range(count):
         found.last_uid = core.uidlist.table.last_uid
         new = core.new.list()
-        cur = core.cur.list()
-        found.exact = cur.exact
+        cur = core.cur.list() if whole or attempt or core.cur.changed() else None
+        found.exact = cur is None or cur.exact
         found.unknown.clear()
         found.duplicates.clear()
-        found.missing = _match(core, found, new.names, cur.names)
+        names = None if cur is None else cur.names
+        found.missing = _match(core, found, new.names, names)
         if found.exact or not found.missing or attempt == count - 1:
             break
         time.sleep(FINE_SECONDS)
@@ -150,16 +152,23 @@ def _list_until_sure(core: MailboxCore) -> _Found:
 
 
 def _match(
-    core: MailboxCore, found: _Found, new: frozenset[bytes], cur: frozenset[bytes]
+    core: MailboxCore,
+    found: _Found,
+    new: frozenset[bytes],
+    cur: frozenset[bytes] | None,
 ) -> set[Uid]:
-    """Compare a listing with the index, take over renames; return who is missing."""
+    """Compare a listing with the index, take over renames; return who is missing.
+
+    None for ``cur``: it is as the index says.
+    """
     index = core.index
-    missing = {uid for name, uid in index.cur.items() if name not in cur}
-    missing.update(uid for name, uid in index.new.items() if name not in new)
-    fresh = [_CUR + name for name in cur if name not in index.cur]
-    fresh += [_NEW + name for name in new if name not in index.new]
-    if core.ignored:
+    missing = {uid for name, uid in index.new.items() if name not in new}
+    fresh = [_NEW + name for name in new if name not in index.new]
+    if cur is not None:
+        missing.update(uid for name, uid in index.cur.items() if name not in cur)
+        fresh = [_CUR + name for name in cur if name not in index.cur] + fresh
         core.ignored &= cur | new
+    if core.ignored:
         fresh = [path for path in fresh if path[4:] not in core.ignored]
     seen: dict[bytes, bytes] = {}
     for path in fresh:
@@ -194,7 +203,7 @@ def _match_one(
         if uid in missing:
             missing.discard(uid)
             core.index.put(uid, path[4:], path.startswith(_NEW))
-            found.touched.add(uid)
+            core.touched.add(uid)
         else:
             found.duplicates.append((core.index.path(uid) or path, path))
             return
