@@ -11,6 +11,7 @@ from imapd.errors import (
     InUse,
     LimitReached,
     MessageGone,
+    OverQuota,
     ReadOnly,
     Unavailable,
 )
@@ -18,8 +19,8 @@ from imapd.ids import Octets, Uid
 from imapd.limits import Limits
 from imapd.model.flags import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
 from imapd.model.mailbox import Derived
-from imapd.store import dotlock, locks
-from imapd.store.maildir import accountlock, deliver
+from imapd.store import dotlock, fsops, locks
+from imapd.store.maildir import accountlock, deliver, transfer
 from imapd.store.maildir.takeover import TakenOver
 from tests.store.folders import LONG_AGO, FolderTestCase, append, settle, uids_of
 
@@ -395,6 +396,33 @@ class DeliveryTests(FolderTestCase):
         self.assertEqual([one.recent for one in copied.target.added], [False, True])
         # Told once, it is recent no more.
         self.assertFalse(any(one.recent for one in self.open().sync(True).added))
+
+    def test_a_message_is_there_though_its_keywords_cannot_be_kept(self) -> None:
+        """A NO would make the client send it again."""
+        box = self.open()
+        box.sync(True)
+        words = [b"word%d" % number for number in range(30)]
+        for error in (OverQuota("full"), OSError(28, "full")):
+            with mock.patch.object(self.overflow, "set", side_effect=error):
+                uid = append(box, b"x: y\r\n", [SEEN, *words])
+            settle()
+            flags = {one.uid: one.flags for one in self.open().sync(False).added}[uid]
+            self.assertEqual(len(flags), 27)
+
+    def test_what_others_wrote_just_now_is_synced_before_it_is_copied(self) -> None:
+        """They may have left it to the kernel; we say that it is safe."""
+        self.deliver("1600000000.M1P1.h")
+        box, other = self.open(), self.open("other")
+        box.sync(True)
+        other.sync(True)
+        for later_seconds, count in ((0, 1), (3600, 0)):
+            now = time.time() + later_seconds
+            with (
+                mock.patch.object(transfer, "time", mock.Mock(time=lambda: now)),  # noqa: B023
+                mock.patch.object(fsops, "fsync", wraps=fsops.fsync) as synced,
+            ):
+                other.copy_from(box, [Uid(1)], False)
+            self.assertEqual(synced.call_count, count, later_seconds)
 
     def test_the_cache_spares_the_files(self) -> None:
         box = self.open()

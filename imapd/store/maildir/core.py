@@ -349,7 +349,7 @@ class MailboxCore:
     def known_keywords(self) -> list[bytes]:
         """Return the keywords in use here: those with letters first."""
         known = {name.lower(): name for name in self.keywords.names()}
-        for names in self.overflow_keywords.values():
+        for names in list(self.overflow_keywords.values()):  # another thread's
             for name in sorted(names):
                 known.setdefault(name.lower(), name)
         for flags in set(self.index.flags.values()):

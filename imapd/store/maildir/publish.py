@@ -116,13 +116,24 @@ def _take_back(core: MailboxCore, placed: Iterable[bytes]) -> None:
 def _keep_overflow(
     core: MailboxCore, incoming: Sequence[Incoming], uids: Sequence[Uid]
 ) -> None:
-    """Keep keywords without letters.  A crash before this loses them only."""
+    """Keep keywords without letters.  A crash before this loses them only.
+
+    The messages are there: a NO would make the client send them again.
+    """
     rest = {
         int(uid): names
         for uid, one in zip(uids, incoming, strict=True)
         if (names := overflow_of(core, one.flags))
     }
-    core.set_overflow(rest)
+    try:
+        core.set_overflow(rest)
+    except (OSError, ImapError) as error:
+        if quiet.is_due("overflow", core.directory, repr(error)):
+            _log.error(
+                "store: keywords of new messages in {path!r} are lost: {error!r}",
+                path=core.directory,
+                error=error,
+            )
 
 
 def _take_in(

@@ -110,6 +110,7 @@ def _compare_numbers(core: MailboxCore, changes: Changes) -> None:
 
 def _scan(core: MailboxCore, changes: Changes) -> None:
     whole = core.pending or not core.synced
+    core.whereabouts = {}
     core.pending = True  # until this is done: if it fails, we look again
     found = _list_until_sure(core, whole)
     if found.unknown or (core.uidlist.needs_rewrite() and not core.read_only):

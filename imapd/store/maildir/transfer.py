@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _log = Logger()
 #: Why a file cannot be linked, and must be copied.
 _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
 _PIECE_OCTETS = 1 << 20
+#: The kernel writes back what is older than 30 seconds; there may be a lot of it.
+_WRITTEN_BACK_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ def _link_or_copy(path: bytes, draft: bytes) -> None:
     """Give a file a second name, or, on another file system, make a synced copy."""
     descriptor = fsops.open_read(path)  # never a link, a FIFO or a directory
     try:
+        _sync_if_young(descriptor)
         try:
             fsops.link(path, draft)
         except OSError as error:
@@ -145,6 +149,16 @@ def _link_or_copy(path: bytes, draft: bytes) -> None:
             _copy(descriptor, draft)
     finally:
         fsops.close(descriptor)
+
+
+def _sync_if_young(descriptor: int) -> None:
+    """Make contents durable that another program may have left to the kernel.
+
+    What is older is on its way to the disk, and reaches it with the names.
+    """
+    age_seconds = time.time() - os.fstat(descriptor).st_ctime
+    if age_seconds < _WRITTEN_BACK_SECONDS:  # or the clock was set back
+        fsops.fsync(descriptor)
 
 
 def _copy(descriptor: int, draft: bytes) -> None:
