@@ -141,7 +141,7 @@ def _list_until_sure(core: MailboxCore, whole: bool) -> _Found:
         found.last_uid = core.uidlist.table.last_uid
         new = core.new.list()
         cur = core.cur.list() if whole or attempt or core.cur.changed() else None
-        found.exact = cur is None or cur.exact
+        found.exact = cur is not None and cur.exact  # else nothing is taken for gone
         found.unknown.clear()
         found.duplicates.clear()
         names = None if cur is None else cur.names
