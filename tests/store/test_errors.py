@@ -123,7 +123,8 @@ class ErrorTests(FolderTestCase):
             while hit:
                 account, box, _ = self.prepare()
                 cur = Path(os.fsdecode(box._core.cur.path))
-                old = sorted(cur.parent.glob("*/*:2,*"))
+                paths = [box._core.index.path(Uid(uid)) or b"" for uid in (1, 2)]
+                old = [cur.parent / os.fsdecode(path) for path in paths]
                 old[0].rename(cur / (old[0].name + "S"))
                 old[1].unlink()
                 (cur / "1600000001.M1P1.h:2,F").write_bytes(b"")

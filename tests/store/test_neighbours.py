@@ -248,11 +248,17 @@ class DovecotTests(FolderTestCase):
             self.deliver(f"{1600000000 + number}.M1P1.h", b"n: %d\n\n" % number)
             worker = threading.Thread(target=self.fetch)
             worker.start()
-            uid = append(box, b"by: %d\r\n\r\n" % number, [SEEN] if number % 2 else [])
-            told[uid] = box.read(uid)
-            for state in box.sync(True).added:
+            delivery = box.begin_delivery()
+            delivery.begin([SEEN] if number % 2 else [], None)
+            delivery.write(b"by: %d\r\n\r\n" % number)
+            delivery.end()
+            appended = box.commit(delivery)
+            # Each tells of all that it found, not only of what it did.
+            added = appended.target.added + box.sync(True).added
+            words = [b"K%d" % (number % 5)]
+            added += box.store_flags(appended.uids, StoreMode.ADD, words).added
+            for state in added:
                 told[state.uid] = box.read(state.uid)
-            box.store_flags([uid], StoreMode.ADD, [b"K%d" % (number % 5)])
             worker.join()
         settle()
         for state in box.sync(True).added:
