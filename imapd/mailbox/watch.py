@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from imapd.errors import ImapError
 from imapd.mailbox.live import LiveMailbox
+from imapd.store.quiet import is_due
 
 _log = Logger()
 
@@ -79,8 +80,10 @@ class PollingWatch:
         try:
             await live.refresh()
         except ImapError as error:
-            _log.warn("cannot look at {path}: {error}", path=live.path, error=error)
-        except Exception:
-            _log.failure("looking at {path}", path=live.path)
+            if is_due("watch", id(live), str(error)):  # not twice a second
+                _log.warn("cannot look at {path}: {error}", path=live.path, error=error)
+        except Exception as error:
+            if is_due("watch", id(live), str(error)):
+                _log.failure("looking at {path}", path=live.path)
         finally:
             self._busy.discard(live)
