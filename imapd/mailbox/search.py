@@ -178,9 +178,10 @@ def compile_key(key: SearchKey, *, largest_seq: int, largest_uid: int) -> Test:
 
 def _numbers(key: Numbers, largest: int) -> Test:
     named = key.numbers
-    if not key.uid and (
-        named.largest_named > largest or (named.has_star and not largest)
-    ):
+    # RFC 3501 §9 would have BAD for "1:*" in an empty mailbox too.  But clients send
+    # it behind SELECT without waiting, to ask for all there is: nothing, then.
+    nothing_there = named.has_star and not largest
+    if not key.uid and named.largest_named > largest and not nothing_there:
         raise IndexError(named.largest_named)
     ranges = named.resolve(largest)
     firsts = [first for first, _ in ranges]

@@ -4,11 +4,13 @@ Reads with a stack of its own, so that depth costs a list entry, not a Python
 frame.  The tree may be as deep as ``search_key_count``.
 """
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
 from imapd.errors import BadCharset, LimitReached, SyntaxRejected
+from imapd.mime.charsets import codec_name
 from imapd.model import flags
 from imapd.model.requests import Search
 from imapd.model.search import (
@@ -49,11 +51,11 @@ _LARGEST_MODSEQ = 2**63 - 1  # RFC 7162 §7
 _RETURNS = {option.value.encode("ascii"): option for option in Return}
 
 
-class Charset(Enum):
-    """How the strings of a SEARCH are encoded."""
+@dataclass(frozen=True, slots=True)
+class Charset:
+    """How the strings of a SEARCH are encoded: the name of a codec."""
 
-    US_ASCII = "ascii"
-    UTF_8 = "utf-8"
+    codec: str
 
     def decode(self, octets: bytes) -> str:
         """Read a string of the search.
@@ -62,12 +64,29 @@ class Charset(Enum):
             SyntaxRejected: it is not in that charset.
         """
         try:
-            return octets.decode(self.value)
-        except UnicodeDecodeError as error:
+            return octets.decode(self.codec)
+        except UnicodeError as error:
             raise SyntaxRejected("search text is not in its charset") from error
 
 
-_CHARSETS = {b"US-ASCII": Charset.US_ASCII, b"UTF-8": Charset.UTF_8}
+_UTF_8 = Charset("utf-8")
+
+#: Not in a command: they have NULs, or two spellings for one text.
+_UNFIT = re.compile(r"utf_(?:7|16|32)")
+
+
+def _charset(name: bytes) -> Charset:
+    """Any charset of mail; clients older than UTF-8 search in that of their folder.
+
+    Raises:
+        BadCharset: we do not know it.
+    """
+    if name.upper() in (b"US-ASCII", b"ASCII"):
+        return Charset("ascii")
+    codec = codec_name(name)
+    if codec is None or _UNFIT.match(codec):
+        raise BadCharset("charset not known")
+    return Charset(codec)
 
 
 class _Rule(Protocol):
@@ -300,7 +319,7 @@ def search_program(cursor: Cursor, *, uid: bool) -> Search:
     Raises:
         SyntaxRejected: a key is malformed or unknown, or a string is not in its
             charset.
-        BadCharset: the charset is neither US-ASCII nor UTF-8.
+        BadCharset: no charset of mail that we know.
         LimitReached: too many keys, or nested too deeply.
     """
     cursor.space()
@@ -309,12 +328,9 @@ def search_program(cursor: Cursor, *, uid: bool) -> Search:
         returns = frozenset(parenthesised(cursor, _return_option))
         returns = returns or frozenset((Return.ALL,))
         cursor.space()
-    charset = Charset.UTF_8  # of which US-ASCII, the default, is a part
+    charset = _UTF_8  # of which US-ASCII, the default, is a part
     if cursor.skip(b"CHARSET "):
-        name = astring(cursor, "a charset").upper()
-        if name not in _CHARSETS:
-            raise BadCharset("charset not known")
-        charset = _CHARSETS[name]
+        charset = _charset(astring(cursor, "a charset"))
         cursor.space()
     return Search(_Reader(cursor, charset).read(), returns, uid)
 

@@ -165,8 +165,12 @@ class KeyTests(unittest.TestCase):
         self.assertRaises(SyntaxRejected, found, ModSeqAtLeast(1))
         self.assertRaises(LimitReached, found, And((Text("x"),) * 33))
         self.assertEqual(found(And((Text("x"),) * 32)), found(Text("x")))
+
+    def test_all_of_an_empty_mailbox(self) -> None:
+        for named in (numbers((STAR, STAR)), numbers((1, STAR))):
+            search.compile_key(named, largest_seq=0, largest_uid=0)
         with self.assertRaises(IndexError):
-            search.compile_key(numbers((STAR, STAR)), largest_seq=0, largest_uid=0)
+            search.compile_key(numbers((1, 1)), largest_seq=0, largest_uid=0)
 
     def test_cheap_keys_spare_reading(self) -> None:
         source = mailbox()

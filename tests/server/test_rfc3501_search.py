@@ -130,17 +130,25 @@ KEYS: dict[str, list[int] | None] = {
     "CHARSET US-ASCII SUBJECT {2+}\r\n\xc3\xbc": None,
     "CHARSET UTF-8 SUBJECT {2+}\r\n\xc3\xbc": [],
     "CHARSET UTF-8 SUBJECT {1+}\r\n\xfc": None,
+    "CHARSET ISO-8859-1 SUBJECT {4+}\r\ntree": [2],
+    "CHARSET windows-1252 SUBJECT {1+}\r\n\xfc": [],
+    "CHARSET windows-1252 SUBJECT {1+}\r\n\x81": None,
+    "CHARSET iso-2022-jp SUBJECT {10+}\r\n\x1b(Btree\x1b(J": [2],
     "SUBJECT {2+}\r\n\xc3\xbc": [],
 }
 
 TRANSCRIPTS = {
     "6.4.4: a charset we do not know is NO and names those we do": """
-        C: a SEARCH CHARSET ISO-8859-1 TEXT x
+        C: a SEARCH CHARSET X-NONE TEXT x
         S: a NO [BADCHARSET (US-ASCII UTF-8)] …
-        C: b UID SEARCH CHARSET {11}
+        C: b UID SEARCH CHARSET {6}
         S: + …
-        C: ISO-2022-JP TEXT x
+        C: BASE64 TEXT x
         S: b NO [BADCHARSET (US-ASCII UTF-8)] …
+        C: c SEARCH CHARSET UTF-7 TEXT x
+        S: c NO [BADCHARSET (US-ASCII UTF-8)] …
+        C: d SEARCH CHARSET UTF-16 TEXT x
+        S: d NO [BADCHARSET (US-ASCII UTF-8)] …
     """,
     "RFC 4731 3.1: each option": """
         C: a SEARCH RETURN (MIN) UNSEEN
@@ -199,13 +207,19 @@ TRANSCRIPTS = {
         C: a SELECT Trash
         S: …
         S: a OK …
+        N: BAD, says 9, seq-number.  But clients send it behind SELECT without
+        N: waiting, to ask for all there is, and other servers say: nothing.
         C: b SEARCH 1:*
-        S: b BAD …
+        S: * SEARCH
+        S: b OK …
         C: c SEARCH UNSEEN
         S: * SEARCH
         S: c OK …
         C: d UID SEARCH 1:*
-        S: d BAD …
+        S: * SEARCH
+        S: d OK …
+        C: g SEARCH 1
+        S: g BAD …
         C: e UID SEARCH UID 1:*
         S: * SEARCH
         S: e OK …
