@@ -1,6 +1,8 @@
 """The only door from the reactor to code that blocks."""
 
 from collections.abc import Callable
+from functools import partial
+from threading import Thread
 from typing import ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -47,6 +49,9 @@ class ThreadWorkers:
     def __init__(self, reactor: IReactorThreads, threads: int = 8) -> None:
         self._reactor = reactor
         self._pool = ThreadPool(0, threads, "imapd-files")
+        # Python waits at its end for any other kind of thread, for ever if a disk
+        # hangs.  What such an end cuts off the store survives like a crash.
+        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
 
     def start(self) -> None:
         """Let threads start when they are needed."""

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from imapd.errors import ImapError
 from imapd.mailbox.live import LiveMailbox
@@ -62,7 +63,12 @@ class PollingWatch:
     def _poll(self) -> None:
         if not self._in_turn:
             self._in_turn = True
-            Deferred.fromCoroutine(self._turn())
+            Deferred.fromCoroutine(self._turn()).addBoth(self._turned)
+
+    def _turned(self, result: object) -> None:
+        self._in_turn = False  # whatever happened: the next turn comes
+        if isinstance(result, Failure):
+            _log.failure("a look at the mailboxes broke", result)
 
     async def _turn(self) -> None:
         began = time.monotonic()
@@ -74,7 +80,6 @@ class PollingWatch:
             if live in self._watched and live not in self._busy:
                 self._busy.add(live)
                 Deferred.fromCoroutine(self._refresh(live))
-        self._in_turn = False
 
     async def _refresh(self, live: LiveMailbox) -> None:
         try:

@@ -117,3 +117,19 @@ class WatchTests(SynchronousTestCase):
         self.turn()
         for live in lives:
             self.watch.remove(live)
+
+    def test_a_turn_that_breaks_is_not_the_last(self) -> None:
+        other = LiveMailbox(OpenMailbox(MemoryMailbox()), self.workers)
+        for live in (other, self.live):
+            self.watch.add(live)
+        self.box.deliver()
+        with (
+            patch.object(watch, "TURN_SECONDS", -1),
+            patch.object(watch, "deferLater", side_effect=ValueError),
+        ):
+            self.turn()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.turn()
+        self.assertEqual(self.live.uids, [1])
+        for live in (other, self.live):
+            self.watch.remove(live)

@@ -1,0 +1,42 @@
+"""The door to threads, with a reactor that does at once what it is told."""
+
+import threading
+import unittest
+from typing import Any, cast
+
+from imapd.mailbox.threads import ThreadWorkers
+
+
+class _Reactor:
+    def __init__(self) -> None:
+        self.called = threading.Event()
+
+    def callFromThread(self, call: Any, *args: Any, **kwargs: Any) -> None:
+        call(*args, **kwargs)
+        self.called.set()
+
+
+class ThreadTests(unittest.TestCase):
+    def setUp(self) -> None:
+        self.reactor = _Reactor()
+        self.workers = ThreadWorkers(cast(Any, self.reactor), threads=1)
+        self.workers.start()
+        self.addCleanup(self.workers.stop)
+
+    def test_a_disk_that_hangs_does_not_keep_the_process_alive(self) -> None:
+        threads: list[threading.Thread] = []
+        running = self.workers.run(threading.current_thread)
+        running.addCallback(threads.append)
+        self.assertTrue(self.reactor.called.wait(20))
+        self.assertIsNot(threads[0], threading.current_thread())
+        self.assertTrue(threads[0].daemon)
+
+    def test_what_is_brief_runs_here(self) -> None:
+        self.assertIs(
+            self.workers.brief(threading.current_thread), threading.current_thread()
+        )
+
+    def test_it_may_be_started_and_stopped_twice(self) -> None:
+        self.workers.start()
+        self.workers.stop()
+        self.workers.stop()
