@@ -221,6 +221,8 @@ class ClientConnection(imap4.IMAP4Server):
             ConnectionError: the session ended meanwhile; ``awaited`` is cancelled.
         """
         if self._closing:
+            awaited.addErrback(lambda _: None)  # what cancelling makes of it
+            awaited.cancel()
             raise ConnectionAbortedError("the session is over")
         self._awaited = awaited
         try:

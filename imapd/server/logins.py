@@ -78,6 +78,7 @@ async def log_in(
         # knows whom to slow down.
         await _try(connection, mechanism, user, credentials)
         return
+    _still_there(connection)  # or a turn taken would never be given back
     turns = throttle.turns(peer, user)
     mine = turns.acquire()
     waited = not mine.called

@@ -4,6 +4,8 @@ from typing import Any
 from unittest import mock
 
 from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from imapd.auth.passwdfile import parse_users
 from imapd.auth.passwdline import parse_line
@@ -54,6 +56,17 @@ class SlowTests(SlowCase):
             self.spy.answer()
             self.assert_nothing_is_left(str(exchange))
         self.assertNotIn("login_ok", self.events.names())
+
+    def test_nothing_is_waited_for_after_bye(self) -> None:
+        peer = self.peer()
+        peer.protocol.hang_up(b"The server stops")
+        cancelled: list[Deferred[None]] = []
+        waiting: Deferred[None] = Deferred(cancelled.append)
+        ended: list[Failure] = []
+        asked = Deferred.fromCoroutine(peer.protocol.while_connected(waiting))
+        asked.addErrback(ended.append)
+        self.assertTrue(ended[0].check(ConnectionAbortedError))
+        self.assertEqual(cancelled, [waiting])
 
     def test_the_deadline_passes_while_it_is_checked(self) -> None:
         """BYE is the last word, and who does not close is closed, soon."""
