@@ -2,9 +2,10 @@
 
 import ipaddress
 import re
+from typing import cast
 
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 
 from imapd.service.proxied import ProxiedEndpoint
 
@@ -23,7 +24,8 @@ def make_endpoint(description: str) -> IStreamServerEndpoint:
 
     prefix, arguments = split(description)
     if prefix == "haproxy":
-        return ProxiedEndpoint(make_endpoint(description.partition(":")[2]))
+        behind = make_endpoint(description.partition(":")[2])
+        return ProxiedEndpoint(behind, cast(IReactorTime, reactor))
     if prefix in _TLS_PREFIXES:
         raise ValueError(
             f'"{prefix}:" has a certificate of its own; write "tcp:..." '

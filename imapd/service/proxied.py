@@ -13,10 +13,13 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IProtocol,
     IProtocolFactory,
+    IReactorTime,
     IStreamServerEndpoint,
     ITransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+
+# Private modules: the public name, proxyEndpoint, greets before it knows the client.
 from twisted.protocols.haproxy._wrapper import (
     HAProxyProtocolWrapper,
     HAProxyWrappingFactory,
@@ -45,6 +48,7 @@ class ProxiedProtocol(HAProxyProtocolWrapper):
     _deadline: IDelayedCall | None = None
 
     def __init__(self, factory: Any, wrappedProtocol: IProtocol) -> None:  # noqa: N803
+        self._clock: IReactorTime = factory.clock
         self._waiting: IProtocol | None = wrappedProtocol
         self._held = _Held()
         super().__init__(factory, self._held)
@@ -52,10 +56,7 @@ class ProxiedProtocol(HAProxyProtocolWrapper):
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
         """Wait for the header, but not forever."""
         super().connectionMade()
-        from twisted.internet import reactor  # noqa: PLC0415 - chosen by twistd
-
-        clock: Any = reactor
-        self._deadline = clock.callLater(HEADER_SECONDS, self.loseConnection)
+        self._deadline = self._clock.callLater(HEADER_SECONDS, self.loseConnection)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         """Read the header; then hand everything on."""
@@ -86,15 +87,20 @@ class ProxiedFactory(HAProxyWrappingFactory):
     protocol = ProxiedProtocol
     noisy = False
 
+    def __init__(self, wrapped: IProtocolFactory, clock: IReactorTime) -> None:
+        super().__init__(wrapped)
+        self.clock = clock
+
 
 @implementer(IStreamServerEndpoint)
 class ProxiedEndpoint:
     """Listens at another endpoint, where only a proxy connects."""
 
-    def __init__(self, endpoint: IStreamServerEndpoint) -> None:
+    def __init__(self, endpoint: IStreamServerEndpoint, clock: IReactorTime) -> None:
         self._endpoint = endpoint
+        self._clock = clock
 
     def listen(self, protocolFactory: IProtocolFactory) -> "Deferred[IListeningPort]":  # noqa: N803
         """Listen; the protocols see the addresses of clients."""
-        wrapped: WrappingFactory = ProxiedFactory(protocolFactory)
+        wrapped: WrappingFactory = ProxiedFactory(protocolFactory, self._clock)
         return self._endpoint.listen(wrapped)

@@ -161,6 +161,8 @@ class ImapService(MultiService):
 
     def _listen_for_hangup(self) -> None:
         """SIGHUP reloads; whoever had it before is asked too."""
+        if self._previous_hangup is not None:
+            return  # a second service still asks us
         try:
             self._previous_hangup = signal.signal(signal.SIGHUP, self._hangup)
         except ValueError:  # not in the main thread: somebody embeds us
@@ -172,7 +174,9 @@ class ImapService(MultiService):
             self._previous_hangup(number, frame)
 
     def _restore_hangup(self) -> None:
-        if self._previous_hangup is not None:
+        ours = signal.getsignal(signal.SIGHUP) == self._hangup
+        if ours and self._previous_hangup is not None:
+            # Not ours any more: a second service listens, which asks us in turn.
             signal.signal(signal.SIGHUP, self._previous_hangup)
             self._previous_hangup = None
 
@@ -180,6 +184,7 @@ class ImapService(MultiService):
 class PortService(StreamServerEndpointService):
     """One port; it cannot be opened: the program ends, at once and with words."""
 
+    # Private, and the same as what strports.service sets: no public way there is.
     _raiseSynchronously = True  # noqa: N815 - Twisted's name
 
     def __init__(

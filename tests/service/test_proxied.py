@@ -4,9 +4,10 @@ import unittest
 from typing import Any, cast
 
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from imapd.service.proxied import ProxiedFactory
+from imapd.service.proxied import HEADER_SECONDS, ProxiedFactory
 
 V1 = b"PROXY TCP4 192.0.2.1 192.0.2.2 4000 143\r\n"
 V2 = (
@@ -32,11 +33,11 @@ class _Greeter(Protocol):
 class ProxiedTests(unittest.TestCase):
     def setUp(self) -> None:
         _Greeter.lost = 0
-        factory = ProxiedFactory(Factory.forProtocol(_Greeter))
+        self.clock = Clock()
+        factory = ProxiedFactory(Factory.forProtocol(_Greeter), self.clock)
         self.protocol: Any = factory.buildProtocol(cast(Any, None))
         self.transport = StringTransport()
         self.protocol.makeConnection(self.transport)
-        self.addCleanup(self.protocol._cancel_deadline)
 
     def test_the_greeting_waits_and_knows_the_client(self) -> None:
         for header in (V1, V2):
@@ -48,7 +49,7 @@ class ProxiedTests(unittest.TestCase):
                 self.assertEqual(
                     self.transport.value(), b"192.0.2.1\r\na NOOP\r\n", first
                 )
-                self.protocol._cancel_deadline()
+                self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_no_header_no_greeting(self) -> None:
         self.protocol.dataReceived(b"a LOGIN alice wonderland\r\n")
@@ -57,6 +58,9 @@ class ProxiedTests(unittest.TestCase):
 
     def test_silence_has_an_end(self) -> None:
         self.assertTrue(self.protocol._deadline.active())
+        self.clock.advance(HEADER_SECONDS)
+        self.assertTrue(self.transport.disconnecting)
+        self.setUp()
         self.protocol.dataReceived(V1)
         self.assertFalse(self.protocol._deadline.active())
 
