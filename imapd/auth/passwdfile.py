@@ -18,7 +18,6 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
-from imapd.auth.avatar import AvatarId
 from imapd.auth.hashes import needs_thread, parse, verify
 from imapd.auth.names import user_name
 from imapd.auth.passwdline import LineError, UserRecord, is_ignored, parse_line
@@ -181,13 +180,7 @@ class PasswdFileChecker:
             raise LoginRefused(reason)
         if not record.allows(getattr(credentials, "peer", None)):
             raise LoginRefused("address")
-        return AvatarId(
-            record.login_as.encode(),
-            home=record.home,
-            mail=record.mail,
-            uid=record.uid,
-            gid=record.gid,
-        )
+        return record.avatar()
 
     async def _try_password(
         self, users: Users, record: UserRecord | None, password: bytes

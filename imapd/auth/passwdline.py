@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from imapd.auth.avatar import AvatarId
 from imapd.auth.hashes import CRAM_SCHEMES, BadHash, cost, is_locked, parse
 from imapd.auth.names import user_name
 from imapd.auth.refusals import LoginRefused
@@ -54,6 +55,16 @@ class UserRecord:
     unsupported: tuple[str, ...]  # names of extra fields that we do not follow
     cost: str  # of the hash, as ``hashes.cost``; "" where none is verified
     cram: bool  # the hash can check a CRAM-MD5 response
+
+    def avatar(self) -> AvatarId:
+        """What the portal, or the administrator, asks for mail with."""
+        return AvatarId(
+            self.login_as.encode(),
+            home=self.home,
+            mail=self.mail,
+            uid=self.uid,
+            gid=self.gid,
+        )
 
     def allows(self, peer: str | None) -> bool:
         """Whether this user may come from ``peer``.

@@ -178,22 +178,3 @@ class Identify:
 @dataclass(frozen=True, slots=True)
 class Nothing:
     """A command without arguments."""
-
-
-Arguments = (
-    Nothing
-    | Login
-    | Authenticate
-    | MailboxName
-    | Create
-    | Rename
-    | ListMailboxes
-    | Status
-    | Fetch
-    | Store
-    | Search
-    | Copy
-    | UidExpunge
-    | Enable
-    | Identify
-)

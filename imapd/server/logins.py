@@ -54,12 +54,6 @@ class LoginConnection(Protocol):
         """Wait for it, or raise ConnectionError when the session ends."""
 
 
-class MailAvatar(Protocol):
-    """An avatar that knows its fast path."""
-
-    mail_account: MailAccount
-
-
 async def log_in(
     connection: LoginConnection, mechanism: bytes, credentials: Any
 ) -> None:
@@ -188,7 +182,7 @@ def _enter(
 
 
 def mail_account(avatar: Any) -> MailAccount:
-    """The fast path of an avatar of ours, or an adapter over any other."""
+    """The avatar's own ``mail_account``, or an adapter over any ``IAccountIMAP``."""
     ours: MailAccount | None = getattr(avatar, "mail_account", None)
     if ours is not None:
         return ours

@@ -88,11 +88,5 @@ def avatar_of(config: Config, user: str) -> AvatarId:
         with open(path, "rb") as file:
             record = parse_users(file.read(FILE_OCTETS)).records.get(user.lower())
         if record is not None:
-            return AvatarId(
-                record.login_as.encode(),
-                home=record.home,
-                mail=record.mail,
-                uid=record.uid,
-                gid=record.gid,
-            )
+            return record.avatar()
     return AvatarId(user.encode())

@@ -50,11 +50,6 @@ def quoted(octets: bytes) -> bytes:
     return b'"%b"' % _SPECIALS.sub(rb"\\\1", octets)
 
 
-def literal_head(size_octets: int) -> bytes:
-    """``{42}`` and CRLF: the promise that exactly so many octets follow."""
-    return b"{%d}\r\n" % size_octets
-
-
 #   literal = "{" number "}" CRLF *CHAR8                     ; RFC 3501 §9
 def literal(octets: bytes) -> bytes:
     """``{3}`` CRLF ``abc``; NUL becomes 0x80."""

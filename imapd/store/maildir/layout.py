@@ -147,11 +147,6 @@ def check_new_name(path: MailboxPath, limits: Limits, encoding: NameEncoding) ->
     return name
 
 
-def same_when_normalised(one: MailboxPath, other: MailboxPath) -> bool:
-    """Whether two names look alike: equal in Unicode's form NFC."""
-    return normalised(one) == normalised(other)
-
-
 def normalised(path: MailboxPath) -> MailboxPath:
     """Return the path in Unicode's form NFC, to compare names by; never to store."""
     return tuple(unicodedata.normalize("NFC", component) for component in path)
