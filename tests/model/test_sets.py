@@ -68,10 +68,10 @@ class SetTests(unittest.TestCase):
 
     def test_costs_what_was_written(self) -> None:
         ranges = tuple((n, LARGEST_NUMBER - n) for n in range(1, 20000))
-        began = time.perf_counter()
+        began = time.thread_time()
         self.assertEqual(SequenceSet(ranges).resolve(5), [(1, LARGEST_NUMBER - 1)])
         self.assertEqual(SequenceSet(ranges).select([5, 7]), [5, 7])
-        self.assertLess(time.perf_counter() - began, 0.5)
+        self.assertLess(time.thread_time() - began, 0.5)
 
     @given(st.sets(st.integers(1, 30)))
     def test_runs(self, members: set[int]) -> None:

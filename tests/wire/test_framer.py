@@ -253,14 +253,14 @@ class FramerTests(unittest.TestCase):
 
     def test_thousands_of_empty_literals(self) -> None:
         for answer in (accept, stream, refuse):
-            started = time.perf_counter()
+            started = time.thread_time()
             got = events(
                 b"a X " + b"{0+}\r\n" * 10000 + b"\r\nz NOOP\r\n",
                 answer=answer,
                 limits=Limits(),
             )
             self.assertEqual(got[-1], NOOP, answer.__name__)
-            self.assertLess(time.perf_counter() - started, 2, answer.__name__)
+            self.assertLess(time.thread_time() - started, 2, answer.__name__)
 
     def test_tag_of_a_rejected_command(self) -> None:
         table: dict[str, tuple[bytes, bytes | None]] = {

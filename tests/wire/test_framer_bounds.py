@@ -79,11 +79,11 @@ class LinearTests(unittest.TestCase):
         for name, (sent, answer) in table.items():
             framer = CommandFramer(limits)
             framer.authenticated()
-            started = time.perf_counter()
+            started = time.thread_time()
             for octet in sent:
                 framer.receive(b"%c" % octet)
                 drain(framer, answer)
-            self.assertLess(time.perf_counter() - started, 3, name)
+            self.assertLess(time.thread_time() - started, 3, name)
             self.assertEqual(framer.buffered, 0, name)
 
 

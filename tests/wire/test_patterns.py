@@ -101,6 +101,6 @@ class PatternTests(unittest.TestCase):
         }
         for name, pattern in table.items():
             for mailbox in ("a" * 1000, "a." * 500, "." * 1000):
-                started = time.perf_counter()
+                started = time.thread_time()
                 matches(pattern, mailbox, ".")
-                self.assertLess(time.perf_counter() - started, 0.010, name)
+                self.assertLess(time.thread_time() - started, 0.010, name)

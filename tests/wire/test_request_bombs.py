@@ -76,10 +76,10 @@ BOMBS: dict[str, tuple[Rule, bytes, type[ImapError], float]] = {
 class BombTests(unittest.TestCase):
     def test_bombs(self) -> None:
         for name, (rule, octets, error, seconds) in BOMBS.items():
-            started = time.perf_counter()
+            started = time.thread_time()
             with self.assertRaises(error, msg=name):
                 rule(Cursor((octets,)))
-            self.assertLess(time.perf_counter() - started, seconds, name)
+            self.assertLess(time.thread_time() - started, seconds, name)
 
     def test_no_recursion(self) -> None:
         limits = Limits(nesting_depth=100_000, search_key_count=1_000_000)
@@ -113,15 +113,15 @@ class BombTests(unittest.TestCase):
             "falling": b",".join(b"%d" % n for n in range(9999, 0, -1)),
         }
         for name, text in texts.items():
-            started = time.perf_counter()
+            started = time.thread_time()
             numbers = sets.sequence_set(Cursor((text,)))
             numbers.resolve(100_000)
-            self.assertLess(time.perf_counter() - started, 0.1, name)
+            self.assertLess(time.thread_time() - started, 0.1, name)
 
     def test_a_literal_for_every_octet(self) -> None:
         # No quadratic work in the number of parts either.
         parts = (b" 1 BODY[HEADER.FIELDS (", *([b"x", b" "] * 9999), b"x", b")]")
-        started = time.perf_counter()
+        started = time.thread_time()
         fetch = commands.fetch(Cursor(parts))
-        self.assertLess(time.perf_counter() - started, 0.5)
+        self.assertLess(time.thread_time() - started, 0.5)
         self.assertEqual(len(fetch.items), 1)
