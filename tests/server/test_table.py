@@ -152,6 +152,43 @@ class TableTests(unittest.TestCase):
                 client.command(text)
                 self.assertIn(b" BAD ", client.raw, text)
 
+    def test_append_in_every_state(self) -> None:
+        """The one whose literal is asked for only where it may be sent."""
+        for state in STATES:
+            client = client_in(Server(self), state)
+            client.command("APPEND INBOX {9}")
+            if state not in COMMANDS[b"APPEND"].states:
+                self.assertIn(b" BAD Not in this state", client.raw, state)
+                continue
+            self.assertTrue(client.raw.startswith(b"+ "), client.raw)
+            client.write(b"To: x\r\n\r\n\r\n")
+            self.assertIn(b" OK [APPENDUID ", client.raw, state)
+
+    def test_append_with_arguments_missing_or_wrong(self) -> None:
+        client = client_in(Server(self), State.AUTHENTICATED)
+        for arguments in (
+            "",
+            "INBOX",
+            "{5}x",
+            "INBOX {5}x",
+            "INBOX{5}",
+            "INBOX  {5}",
+            "INBOX () ",
+            "INBOX (\\Seen {5}",
+            "INBOX \\Seen {5}",
+            "INBOX (\\Recent) {5}",
+            "INBOX yesterday {5}",
+            'INBOX "31-Feb-2020 00:00:00 +0000" {5}',
+            "INBOX (\\Seen) INBOX {5}",
+            "INBOX {-1}",
+            "INBOX {5",
+        ):
+            if client.protocol._closing:
+                client = client_in(Server(self), State.AUTHENTICATED)
+            client.command(f"APPEND {arguments}".rstrip())
+            self.assertIn(b" BAD ", client.raw, arguments)
+            self.assertNotIn(b"+ ", client.raw, arguments)
+
     def test_unknown_commands(self) -> None:
         client = client_in(Server(self), State.SELECTED)
         for text in ("XYZZY", "UID", "UID NOOP", "SELEC INBOX", "noo\xffp", "FETCH"):
