@@ -217,12 +217,16 @@ class Session:
     def _news(self, may_expunge: bool) -> Iterator[bytes]:
         selected = self.selected
         if selected is not None:
+            self.tell_keywords()
             for octets in updates.news(selected, may_expunge=may_expunge):
-                self._tell_keywords(selected)
+                self.tell_keywords()  # others may have made one between the pieces
                 yield octets
 
-    def _tell_keywords(self, selected: SelectedMailbox) -> None:
+    def tell_keywords(self) -> None:
         """A new keyword is told before the first message that has it."""
+        selected = self.selected
+        if selected is None:
+            return
         keywords = tuple(selected.keywords)
         if keywords != self.told_keywords:
             self.told_keywords = keywords

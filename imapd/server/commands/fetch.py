@@ -27,6 +27,7 @@ async def uid_fetch(session: Session, arguments: Fetch) -> bytes:
 
 async def _fetch(session: Session, arguments: Fetch) -> None:
     named = messages(session, arguments.numbers, uid=arguments.uid)
+    session.tell_keywords()  # before a message that shows them.  RFC 3501 §7.2.6
     batches = session.mailbox.fetch(named, arguments.items, with_uid=arguments.uid)
     async for batch in batches:
         session.connection.send(batch)
