@@ -1,6 +1,6 @@
 """From a login, or the name of a user, to the account in its Maildir."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
 
@@ -27,11 +27,19 @@ def maildir_of(config: Config, avatar: AvatarId) -> Path:
             f"mail={avatar.mail} of the user record is not served; "
             "maildir:PATH is, without % and options"
         )
-    if location.startswith(("~/", "~")):
-        return MailTemplate(location).path(bytes(avatar), avatar.home)
+    if location.startswith("~"):
+        return _in_home(location, avatar)
     if not location.startswith("/") or ".." in location.split("/"):
         raise NoMailLocation(f"mail={avatar.mail} of the user record is not absolute")
     return Path(location)
+
+
+def _in_home(location: str, avatar: AvatarId) -> Path:
+    try:
+        template = MailTemplate(location)
+    except ValueError as error:
+        raise NoMailLocation(f"mail={avatar.mail} of the user record {error}") from None
+    return template.path(bytes(avatar), avatar.home)
 
 
 def open_account(config: Config, avatar: AvatarId) -> MaildirAccount:
@@ -55,8 +63,10 @@ def open_account(config: Config, avatar: AvatarId) -> MaildirAccount:
 
 def locate(
     config: Config, avatar: AvatarId
-) -> tuple[Path, Callable[[], MaildirAccount]]:
+) -> tuple[Hashable, Callable[[], MaildirAccount]]:
     """For ``MailRealm``: what names the account of a login, and how to open it.
+
+    The owner is a part of the name: opening is where it is looked at.
 
     Raises:
         NoMailLocation: the log has the reason.
@@ -69,7 +79,7 @@ def locate(
         user = bytes(avatar).decode("utf-8", "replace")
         events.mail_refused(user=user, reason=error.reason)
         raise
-    return root, partial(open_account, config, avatar)
+    return (root, avatar.uid), partial(open_account, config, avatar)
 
 
 def avatar_of(config: Config, user: str) -> AvatarId:
