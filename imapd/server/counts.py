@@ -1,5 +1,6 @@
 """How many connections an address and a user have."""
 
+import ipaddress
 from collections import Counter
 from typing import TypeVar
 
@@ -12,7 +13,8 @@ T = TypeVar("T")
 class ConnectionCounts:
     """Counts, and refuses what is over the limits.  Each add needs one remove.
 
-    A user is one in letters of either case: most checkers take both.
+    A user is one in letters of either case: most checkers take both.  An IPv6
+    customer has a /64, and not 2^64 times what is allowed from an address.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -23,12 +25,13 @@ class ConnectionCounts:
 
     def connected(self, address: str) -> bool:
         """Count a connection; False: the address has too many."""
-        self._addresses[address] += 1
-        return self._addresses[address] <= self._limits.address_connections
+        place = _place(address)
+        self._addresses[place] += 1
+        return self._addresses[place] <= self._limits.address_connections
 
     def disconnected(self, address: str) -> None:
         """Take back ``connected``."""
-        _lower(self._addresses, address)
+        _lower(self._addresses, _place(address))
 
     def logged_in(self, user: bytes, address: str) -> None:
         """Count a login.
@@ -38,7 +41,7 @@ class ConnectionCounts:
                 was counted.
         """
         user = user.lower()
-        pair = (user, address)
+        pair = (user, _place(address))
         if (
             self._users[user] >= self._limits.user_connections
             or self._pairs[pair] >= self._limits.user_address_connections
@@ -51,7 +54,19 @@ class ConnectionCounts:
         """Take back ``logged_in``."""
         user = user.lower()
         _lower(self._users, user)
-        _lower(self._pairs, (user, address))
+        _lower(self._pairs, (user, _place(address)))
+
+
+def _place(address: str) -> str:
+    """What counts as one address: of IPv6 the /64; other text is itself."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    mapped = parsed.ipv4_mapped
+    return parsed.packed[:8].hex() if mapped is None else str(mapped)
 
 
 def _lower(counter: "Counter[T]", key: T) -> None:

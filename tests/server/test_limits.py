@@ -2,6 +2,7 @@
 
 import unittest
 
+from imapd.errors import LimitReached
 from imapd.limits import Limits
 from tests.support.server import Server
 
@@ -75,6 +76,28 @@ class PreAuthTests(unittest.TestCase):
         self.assertIn(b"* BYE [LIMIT]", three.raw)
         one.hang_up()
         self.assertIn(b"* OK ", server.connect().raw)
+
+    def test_an_ipv6_customer_has_one_address(self) -> None:
+        from imapd.server.counts import ConnectionCounts
+
+        limits = Limits(address_connections=2, user_address_connections=1)
+        counts = ConnectionCounts(limits)
+        for number in range(2):
+            self.assertTrue(counts.connected(f"2001:db8::{number}"))
+        self.assertFalse(counts.connected("2001:db8::ffff"))
+        self.assertTrue(counts.connected("2001:db8:0:1::1"))
+        counts.disconnected("2001:db8::7")
+        counts.disconnected("2001:db8::8")
+        self.assertTrue(counts.connected("2001:db8::9"))
+        self.assertTrue(counts.connected("192.0.2.1"))
+        self.assertTrue(counts.connected("::ffff:192.0.2.1"))
+        self.assertFalse(counts.connected("192.0.2.1"))
+        self.assertTrue(counts.connected("192.0.2.2"))  # IPv4: each its own
+        counts.logged_in(b"alice", "2001:db8::1")
+        with self.assertRaises(LimitReached):
+            counts.logged_in(b"alice", "2001:db8::2")
+        counts.logged_out(b"alice", "2001:db8::3")
+        counts.logged_in(b"alice", "2001:db8::4")
 
     def test_connections_of_a_user(self) -> None:
         from imapd.server.counts import ConnectionCounts
