@@ -148,8 +148,9 @@ def _truncated(raw: bytes, password: bytes) -> bool:
 
 
 def _check_truncated(raw: bytes) -> None:
-    if not re.match(rb"[0-9]{1,4}-", raw):
-        raise BadHash("PLAIN-TRUNC without its length")
+    # Of a length of 0, or of nothing, every password would be a beginning.
+    if not re.match(rb"(?!0+-)[0-9]{1,4}-.", raw, re.DOTALL):
+        raise BadHash("PLAIN-TRUNC without its length, or with nothing left")
 
 
 def _digest(name: str) -> Verify:

@@ -69,14 +69,14 @@ class UserRecord:
     def allows(self, peer: str | None) -> bool:
         """Whether this user may come from ``peer``.
 
-        None, an address nobody told us, is allowed only where all are; ``""`` and
-        ``local`` are connections without an address, over a Unix socket.
+        None, an address nobody told us, is allowed only where all are; ``""``,
+        ``local`` and ``unix`` are connections without an address, over a Unix socket.
         """
         if self.networks is None:
             return True
         if peer is None:
             return False
-        if peer in {"", "local"}:
+        if peer in {"", "local", "unix"}:
             return self.local
         try:
             address = ipaddress.ip_address(peer.partition("%")[0])

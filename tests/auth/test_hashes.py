@@ -90,6 +90,8 @@ BAD = {
     "Argon2, too much memory": "{ARGON2ID}$argon2id$v=19$m=999999999,t=1,p=1$YWFh$YWFh",
     "Argon2 is not": "{ARGON2ID}argon",
     "trunc without length": "{PLAIN-TRUNC}x",
+    "trunc to nothing, which all begin with": "{PLAIN-TRUNC}0-",
+    "trunc of nothing": "{PLAIN-TRUNC}8-",
 }
 
 LOCKED = ("*", "!", "!!", "x", "{CRYPT}*", "!$6$abc$def", "")

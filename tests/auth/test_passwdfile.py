@@ -76,6 +76,7 @@ LOGINS: dict[str, tuple[bytes, bytes, str | None, bytes | str]] = {
     "no address known": (b"near", b"x", None, "address"),
     "not an address": (b"near", b"x", "example", "address"),
     "Unix socket": (b"local", b"x", "", b"local"),
+    "Unix socket, as a session tells it": (b"local", b"x", "unix", b"local"),
     "no Unix socket": (b"local", b"x", "127.0.0.1", "address"),
     "nopassword": (b"open", b"anything", None, b"open"),
     "user=": (b"other", b"x", None, b"alice@example.org"),
