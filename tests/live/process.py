@@ -2,9 +2,7 @@
 
 import atexit
 import contextlib
-import datetime
 import functools
-import ipaddress
 import os
 import shutil
 import signal
@@ -15,12 +13,9 @@ import time
 import unittest
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tests.support import certificates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 20
@@ -196,68 +191,5 @@ class Authority:
         self.ca = folder / "ca.pem"
         self.certificate = folder / "cert.pem"
         self.key = folder / "key.pem"
-        ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        ca_name = _name("live test CA")
-        constraints = x509.BasicConstraints(ca=True, path_length=0)
-        ca = _certificate(ca_name, ca_key, ca_name, ca_key, (constraints, True))
-        names = x509.SubjectAlternativeName(
-            [
-                x509.DNSName("localhost"),
-                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-            ]
-        )
-        use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-        end = x509.BasicConstraints(ca=False, path_length=None)
-        mine = _certificate(
-            _name("localhost"),
-            key,
-            ca_name,
-            ca_key,
-            (end, True),
-            (names, False),
-            (use, False),
-        )
-        pem = serialization.Encoding.PEM
-        self.ca.write_bytes(ca.public_bytes(pem))
-        self.certificate.write_bytes(mine.public_bytes(pem))
         self.key.touch(mode=0o600)
-        self.key.write_bytes(
-            key.private_bytes(
-                pem,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _certificate(
-    subject: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    issuer: x509.Name,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    *extensions: tuple[Any, bool],
-) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-        )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
-            critical=False,
-        )
-    )
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(issuer_key, hashes.SHA256())
+        certificates.Authority("live test CA").write(folder)
