@@ -6,11 +6,11 @@ sends while it works waits unread, and beyond a bound the transport is paused.
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import ITLSTransport
+from twisted.internet.interfaces import IReactorTime, ITLSTransport
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -289,13 +289,13 @@ class ClientConnection(imap4.IMAP4Server):
     # Time.
 
     @property
-    def clock(self) -> Any:
+    def clock(self) -> IReactorTime:
         """Where timers come from."""
         if self.settings.clock is not None:
             return self.settings.clock
         from twisted.internet import reactor  # noqa: PLC0415  not chosen before
 
-        return reactor
+        return cast(IReactorTime, reactor)
 
     def callLater(self, period: float, func: Any) -> Any:  # noqa: N802
         """Let ``TimeoutMixin`` use our clock."""

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from twisted.cred.error import LoginFailed, UnauthorizedLogin, UnhandledCredentials
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP
@@ -41,7 +42,7 @@ class LoginConnection(Protocol):
         """Whether the connection has TLS."""
 
     @property
-    def clock(self) -> Any:
+    def clock(self) -> IReactorTime:
         """Where timers come from."""
 
     def authenticateLogin(self, user: bytes, passwd: bytes) -> Any:  # noqa: N802

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from imapd.errors import ImapError
@@ -85,8 +86,8 @@ class Connection(Protocol):
         """What CAPABILITY lists now."""
 
     @property
-    def clock(self) -> Any:
-        """Where timers come from: an ``IReactorTime``."""
+    def clock(self) -> IReactorTime:
+        """Where timers come from."""
 
     @property
     def secure(self) -> bool:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
 
 from imapd.auth.throttle import Throttle
 from imapd.limits import DEFAULT_LIMITS, Limits
@@ -61,7 +63,7 @@ class Settings:
     throttle: Throttle | None = None
     counts: ConnectionCounts | None = None
     #: For timers; None: the installed reactor, found when it is needed.
-    clock: Any = None
+    clock: IReactorTime | None = None
     #: What ID tells; RFC 2971.
     identity: tuple[tuple[bytes, bytes | None], ...] = ((b"name", b"imapd"),)
     #: Capabilities not to be told, in upper case (``QUIRKY``).
