@@ -86,7 +86,11 @@ class ClientConnection(imap4.IMAP4Server):
         self.setTimeout(self.settings.limits.preauth_seconds)
         counts = self.settings.counts
         if counts is not None and not counts.connected(self.peer_host):
-            self.refuse(b"Too many connections from your address", b"LIMIT")
+            if counts.is_flooded(self.peer_host):
+                # BYE in TLS waits for a handshake; so many shall hold nothing.
+                self.abort("Too many connections from the address by far")
+            else:
+                self.refuse(b"Too many connections from your address", b"LIMIT")
             return
         self.sendServerGreeting()
 

@@ -29,6 +29,11 @@ class ConnectionCounts:
         self._addresses[place] += 1
         return self._addresses[place] <= self._limits.address_connections
 
+    def is_flooded(self, address: str) -> bool:
+        """Whether the address goes on after as many were refused as are allowed."""
+        limit = self._limits.address_connections
+        return self._addresses[_place(address)] > 2 * limit
+
     def disconnected(self, address: str) -> None:
         """Take back ``connected``."""
         _lower(self._addresses, _place(address))

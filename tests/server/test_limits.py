@@ -77,6 +77,22 @@ class PreAuthTests(unittest.TestCase):
         one.hang_up()
         self.assertIn(b"* OK ", server.connect().raw)
 
+    def test_a_flood_from_an_address_is_cut_off(self) -> None:
+        """A BYE in TLS waits for a handshake: nothing is held for so many."""
+        from imapd.server.counts import ConnectionCounts
+
+        limits = Limits(address_connections=2)
+        counts = ConnectionCounts(limits)
+        server = Server(self, limits=limits, counts=counts)
+        for _ in range(3):
+            counts.connected("192.0.2.1")
+        self.assertIn(b"* BYE [LIMIT]", server.connect().raw)
+        counts.connected("192.0.2.1")
+        cut_off = server.connect()
+        self.assertEqual(cut_off.raw, b"")
+        self.assertFalse(cut_off.transport.connected)
+        self.assertIn(b"* OK ", server.connect("198.51.100.1").raw)
+
     def test_an_ipv6_customer_has_one_address(self) -> None:
         from imapd.server.counts import ConnectionCounts
 
