@@ -13,6 +13,11 @@ from imapd.service.proxied import ProxiedEndpoint
 _TLS_PREFIXES = ("ssl", "tls", "txsni", "le", "lets")
 
 
+#: So many may have connected and not been accepted yet.  Of Twisted's 50 a restart
+#: is too much: who does not get in tries again after one second, three, seven.
+_BACKLOG = 1024
+
+
 def make_endpoint(description: str) -> IStreamServerEndpoint:
     """Return the endpoint that the string describes.
 
@@ -35,6 +40,10 @@ def make_endpoint(description: str) -> IStreamServerEndpoint:
         known = "tcp:993, tcp6:993, systemd:domain=INET:name=imaps, haproxy:tcp:993"
         raise ValueError(f'"{prefix}:" is not known here; write for example {known}')
     _check_port(prefix, arguments)
+    if prefix != "systemd" and not any(
+        each.startswith("backlog=") for each in arguments
+    ):
+        description += f":backlog={_BACKLOG}"
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
         return endpoint
