@@ -1,11 +1,16 @@
 """The factory of ``ImapServer``, and what its connections share."""
 
 from collections.abc import Callable, Container
+from functools import partial
 from typing import Any
 
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import (
+    IAddress,
+    IOpenSSLContextFactory,
+    IOpenSSLServerConnectionCreator,
+)
 from twisted.internet.protocol import ServerFactory
 
 from imapd.auth.sasl import MECHANISMS
@@ -31,7 +36,7 @@ class ImapFactory(ServerFactory):
         portal: Portal,
         settings: Settings | None = None,
         *,
-        context: Any = None,
+        context: IOpenSSLServerConnectionCreator | IOpenSSLContextFactory | None = None,
         host: bytes = b"localhost",
         offers: Callable[[Any], bool] | None = None,
         mechanisms: Container[bytes] = ALL_MECHANISMS,
@@ -54,7 +59,7 @@ class ImapFactory(ServerFactory):
     def challengers(self) -> dict[bytes, Callable[[], Any]]:
         """Mechanisms that some checker can deal with now."""
         return {
-            row.name: lambda factory=row.factory: factory(self.host)  # type: ignore[misc]
+            row.name: partial(row.factory, self.host)
             for row in MECHANISMS
             if row.name in self._mechanisms and self._offers(row.interface)
         }

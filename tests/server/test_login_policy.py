@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 from twisted.internet.defer import execute
 
@@ -41,7 +42,7 @@ class PolicyTests(LoginCase):
         found = []
         for policy in CleartextLogin:
             self.server = Server(self, cleartext_login=policy, events=self.events)
-            self.server.factory.context = object()
+            self.server.factory.context = cast(Any, object())
             use_checkers(self.server, self.spy)
             for host, near in HOSTS.items():
                 for tls in (False, True):
