@@ -13,6 +13,7 @@ from imapd.auth.hashes import PASSWORD_OCTETS, BadHash
 from imapd.auth.newhash import hash_password
 from imapd.errors import ImapError
 from imapd.server.tls import TlsContext
+from imapd.service import readiness
 from imapd.service.accounts import avatar_of, maildir_of, open_account
 from imapd.service.config import Config, ConfigError, load, make_checkers
 from imapd.service.templates import NoMailLocation
@@ -101,8 +102,11 @@ def _check_config(parsed: argparse.Namespace) -> int:
         make_checkers(config)
     except ConfigError as error:
         problems.extend(error.problems)
+    problems.extend(readiness.auth_problems(config))
     if problems:
         raise ConfigError(problems)
+    for note in readiness.auth_notes(config):
+        print(f"note: {note}")
     print(f"{parsed.config}: good")
     return _DONE
 

@@ -138,7 +138,7 @@ class _Reader:
         """What was set; where a value was no good, a stand-in and a problem."""
         return Config(
             mail=self.template("mail") or MailTemplate("~"),
-            auth=self.texts("auth", check_auth),
+            auth=self.auth(),
             imap=self.texts("imap", listening.check),
             imaps=self.imaps(),
             certificate=self.path("certificate"),
@@ -202,6 +202,20 @@ class _Reader:
             except ValueError as error:
                 self.problem(setting.where, f"{key} {each!r}: {error}")
         return tuple(setting.value)
+
+    def auth(self) -> tuple[str, ...]:
+        """The logins; a relative path in the file begins at its folder."""
+        given = self.texts("auth", check_auth)
+        setting = self.settings.values.get("auth")
+        if setting is None or setting.where.startswith("--"):
+            return given
+        return tuple(self._in_folder(each) for each in given)
+
+    def _in_folder(self, description: str) -> str:
+        kind, _, path = description.partition(":")
+        if kind not in ("passwdfile", "file") or not path.strip():
+            return description
+        return f"{kind}:{(self.folder / path).absolute()}"
 
     def mechanisms(self) -> frozenset[bytes]:
         names = self.texts("mechanisms", _check_mechanism)

@@ -27,7 +27,7 @@ from imapd.server.factory import ImapFactory
 from imapd.server.realm import MailRealm
 from imapd.server.settings import CleartextLogin, Settings
 from imapd.server.tls import TlsContext
-from imapd.service import events, listening
+from imapd.service import events, listening, readiness
 from imapd.service.accounts import locate
 from imapd.service.config import Config, ConfigError, make_checkers
 from imapd.service.options import Options
@@ -110,13 +110,19 @@ class ImapService(MultiService):
         """Begin to serve, as the user that is left now.
 
         Raises:
-            CannotStart: that user is root.
+            CannotStart: that user is root, or cannot read who may log in.
         """
         if os.geteuid() == 0 and not self.config.allow_root:
             raise CannotStart(
                 "will not serve mail as root: give twistd --uid and --gid "
                 "(ports and keys are opened before they take effect), or set "
                 "allow-root = true"
+            )
+        if problems := readiness.auth_problems(self.config):
+            raise CannotStart("; ".join(problems))
+        for problem in readiness.renewal_problems(self.config):
+            _log.warn(
+                "SIGHUP will not renew the certificate: {problem}", problem=problem
             )
         _prepare_process()
         self._listen_for_hangup()
@@ -204,7 +210,11 @@ class PortService(StreamServerEndpointService):
         try:
             super().privilegedStartService()
         except Exception as error:
-            raise CannotStart(f"cannot listen on {self.description}: {error}") from None
+            # Twisted's own words name the port again before they come to the point.
+            cause = getattr(getattr(error, "socketError", None), "strerror", None)
+            raise CannotStart(
+                f"cannot listen on {self.description}: {cause or error}"
+            ) from None
         events.listening(endpoint=self.description, tls=self.tls)
 
 

@@ -96,6 +96,25 @@ class AdminTests(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("key.pem", errors)
 
+    def test_check_config_reads_who_may_log_in(self) -> None:
+        self.write()
+        self.users.write_text("bad@example.org:{WAT}x::::::\n")
+        code, output, _ = run("check-config", str(self.config))
+        self.assertEqual(code, 0)
+        self.assertIn(f"note: {self.users}:1: unknown password scheme", output)
+        self.users.unlink()
+        code, _, errors = run("check-config", str(self.config))
+        self.assertEqual(code, 1)
+        self.assertIn(f"auth passwdfile:{self.users}: no such file", errors)
+
+    def test_a_relative_password_file_is_beside_the_configuration(self) -> None:
+        self.write()
+        text = self.config.read_text().replace(
+            f"passwdfile:{self.users}", "passwdfile:users"
+        )
+        self.config.write_text(text)
+        self.assertEqual(run("check-config", str(self.config))[0], 0)
+
     def test_hand_back(self) -> None:
         self.write()
         maildir = copy_sample("alice", self.folder)

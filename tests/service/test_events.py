@@ -109,6 +109,24 @@ class EventTests(unittest.TestCase):
             )
             self.assertEqual(banned(lines[0]), peer)
 
+    def test_fail2ban_bans_nobody_for_our_own_troubles(self) -> None:
+        for reason in ("unavailable", "scheme", "no-checker", "Too many connections"):
+            (line,) = written(
+                partial(
+                    events.login_refused,
+                    peer="192.0.2.1",
+                    user="alice",
+                    mechanism="PLAIN",
+                    reason=reason,
+                )
+            )
+            self.assertIsNone(banned(line), reason)
+
+    def test_fail2ban_reads_what_syslog_leaves(self) -> None:
+        words = "[-] login refused peer=192.0.2.1 mechanism='PLAIN' "
+        line = f" mail twisted: {words}reason='wrong-password' user='alice'"
+        self.assertEqual(banned(line), "192.0.2.1")
+
     def test_fail2ban_bans_nobody_who_logs_in(self) -> None:
         for text in NASTY:
             (line,) = written(

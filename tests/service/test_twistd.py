@@ -117,6 +117,10 @@ class TwistdTests(unittest.TestCase):
                 self.arguments("--imaps", "systemd:domain=INET:name=x"),
                 "no socket named 'x'",
             ),
+            "no password file": (
+                [*self.arguments("--imaps=tcp:0"), "--auth", "passwdfile:/nowhere"],
+                "auth passwdfile:/nowhere: no such file",
+            ),
             "auth": (
                 [*self.arguments("--imaps=tcp:0"), "--auth", "passwdfile:"],
                 "passwdfile needs a path",

@@ -1,0 +1,61 @@
+"""Whether the files that logins and renewals need can be read, by whom we are now."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from imapd.auth.passwdfile import FILE_OCTETS, parse_users
+from imapd.service.config import Config
+
+#: Types of logins whose argument is the path of a file.
+FILE_TYPES = ("passwdfile", "file")
+
+
+def auth_problems(config: Config) -> list[str]:
+    """A line for each file of logins that is missing or not ours to read."""
+    return [
+        f"auth {kind}:{path}: {words}"
+        for kind, path in _auth_files(config)
+        if (words := _unreadable(path))
+    ]
+
+
+def auth_notes(config: Config) -> list[str]:
+    """A line for each line of a passwd-file that fails, or says less than it seems.
+
+    Raises:
+        OSError: such a file cannot be read; ask ``auth_problems`` first.
+    """
+    notes = []
+    for kind, path in _auth_files(config):
+        if kind == "passwdfile":
+            with path.open("rb") as file:
+                users = parse_users(file.read(FILE_OCTETS))
+            notes += [f"{path}:{number}: {text}" for number, text in users.problems]
+    return notes
+
+
+def renewal_problems(config: Config) -> list[str]:
+    """A line for each file that SIGHUP could not read again."""
+    if config.certificate is None:
+        return []
+    files = dict.fromkeys((config.certificate, config.key or config.certificate))
+    return [f"{path}: {words}" for path in files if (words := _unreadable(path))]
+
+
+def _auth_files(config: Config) -> Iterator[tuple[str, Path]]:
+    for description in config.auth:
+        kind, _, path = description.partition(":")
+        if kind in FILE_TYPES and path.strip():
+            yield kind, Path(path)
+
+
+def _unreadable(path: Path) -> str:
+    """What is wrong, ``""`` if nothing is; never waits for the end of a pipe."""
+    try:
+        if not path.is_file():
+            return "not a file" if path.exists() else "no such file"
+        path.open("rb").close()
+    except OSError as error:
+        return f"cannot be read by uid {os.geteuid()}: {error.strerror}"
+    return ""
