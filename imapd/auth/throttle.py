@@ -15,6 +15,9 @@ from twisted.internet.defer import DeferredSemaphore
 
 #: What each further failure of a network costs; the last for all that follow.
 PENALTIES_SECONDS = (2.0, 4.0, 8.0, 15.0)
+#: What a wrong password that was tried before costs: little, for a mail client with
+#: an old one, but hashing it as fast as it can be sent would take every core.
+REPEATED_SECONDS = 0.25
 #: Parallel tries queue up behind one another, but no longer than this.
 LONGEST_SECONDS = 45.0
 #: So many tries of one network are checked at a time.  Their penalties together
@@ -87,6 +90,7 @@ class Throttle:
 
         The same wrong ``password`` for the same user, as far as the mechanism shows
         it, counts once: a mail client with an old one.  Only a keyed hash is kept.
+        Each time it costs ``REPEATED_SECONDS`` all the same.
         """
         name = network(peer)
         row = self._networks.get(name) or _Row(0.0, now, now)
@@ -95,6 +99,7 @@ class Throttle:
         if len(self._networks) > self._rows:
             self._networks.popitem(last=False)
         if password is not None and self._repeated(row, user, password):
+            _close_for(row, now, REPEATED_SECONDS)
             return
         # Guessing at a user is no good acquaintance any more.
         self._known.pop(self._pair(peer, user), None)
@@ -105,8 +110,7 @@ class Throttle:
         over = math.ceil(row.failures) - _UNCOUNTED_TRIES - 1
         if over >= 0:
             penalty = PENALTIES_SECONDS[min(over, len(PENALTIES_SECONDS) - 1)]
-            opens = max(now, row.open_seconds) + penalty
-            row.open_seconds = min(opens, now + LONGEST_SECONDS)
+            _close_for(row, now, penalty)
 
     def succeeded(self, peer: str, user: bytes, now: float) -> None:
         """Remember that this user is at home in this network.
@@ -139,6 +143,11 @@ class Throttle:
         digest = hashlib.blake2b(key=self._key, digest_size=_TOKEN_OCTETS)
         digest.update(length + first + second)
         return digest.digest()
+
+
+def _close_for(row: _Row, now: float, seconds: float) -> None:
+    opens = max(now, row.open_seconds) + seconds
+    row.open_seconds = min(opens, now + LONGEST_SECONDS)
 
 
 def network(peer: str) -> str:

@@ -1,6 +1,11 @@
 import unittest
 
-from imapd.auth.throttle import LONGEST_SECONDS, Throttle, network
+from imapd.auth.throttle import (
+    LONGEST_SECONDS,
+    PARALLEL_TRIES,
+    Throttle,
+    network,
+)
 
 
 class ThrottleTests(unittest.TestCase):
@@ -27,6 +32,17 @@ class ThrottleTests(unittest.TestCase):
         for now in range(100, 104):  # without a password each one counts
             throttle.failed("192.0.2.1", b"alice", now)
         self.assertGreater(throttle.delay_seconds("192.0.2.1", b"alice", 104), 0.0)
+
+    def test_the_same_password_again_and_again_keeps_no_core_busy(self) -> None:
+        throttle, now, tries = Throttle(), 0.0, 0
+        while now < 60:
+            now += throttle.delay_seconds("192.0.2.1", b"nobody", now)
+            for _ in range(PARALLEL_TRIES):
+                throttle.failed("192.0.2.1", b"nobody", now, b"same")
+                tries += 1
+            now += 0.01
+        self.assertLess(tries, 250)
+        self.assertLess(throttle.delay_seconds("192.0.2.9", b"else", now), 1.0)
 
     def test_no_account_is_locked(self) -> None:
         throttle = Throttle()

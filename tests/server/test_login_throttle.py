@@ -1,5 +1,8 @@
 """Who fails to log in waits; nobody else does, and guessing gains nothing by it."""
 
+from unittest import mock
+
+from imapd.auth import throttle
 from imapd.auth.throttle import Throttle
 from tests.support.logins import SlowCase, use_checkers
 
@@ -85,6 +88,7 @@ class ThrottleTests(SlowCase):
         for number in range(3):
             self.peer().no(f"LOGIN alice wrong{number}")
         peers = [self.peer(f"192.0.2.{number % 250}") for number in range(300)]
+        self.enterContext(mock.patch.object(throttle, "REPEATED_SECONDS", 0.0))
         for peer in peers:
             peer.write(b"a LOGIN alice wrong2\r\n")
         self.server.clock.pump([1.0] * 3 + [0.0] * 400)
