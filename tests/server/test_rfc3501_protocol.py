@@ -61,8 +61,6 @@ STRANGER = {
         S: a BAD …
         C: b FETCH 1 FLAGS
         S: b BAD …
-        C: c NOOP
-        S: c OK …
     """,
     "4.3: strings as quoted, literal and non-synchronising literal, mixed": r"""
         C: a LOGIN {5}
@@ -364,7 +362,7 @@ SELECTED = {
         S: A003 OK IDLE …
     """,
     "RFC 5161 3.1: ENABLE of what is not there": """
-        N: 3.1 has it before SELECT only, and need not be checked: it is not.
+        N: only before SELECT, says 3.1, and lets us not look.
         C: a ENABLE X-GOOD-IDEA CONDSTORE
         S: * ENABLED
         S: a OK …
