@@ -167,7 +167,10 @@ def _enter(
             settings.counts.logged_in(user, connection.peer_host)
             connection.counted_user = user
     except Exception:
-        logout()
+        # A realm that is not ours may fail here too; why we are here counts more.
+        maybeDeferred(logout).addErrback(
+            lambda failure: _log.failure("a login did not end cleanly", failure)
+        )
         raise
     connection._onLogout = logout
     connection.account = avatar

@@ -166,6 +166,21 @@ class BrokenTests(SlowCase):
             self.assert_nothing_is_left()
         self.assertEqual(left, ["out"] * 3)
 
+    def test_a_logout_that_breaks_hides_nothing(self) -> None:
+        self.limits = Limits(user_connections=1)
+        self.setUp()
+        self.peer().ok("LOGIN alice wonderland")
+        events = watch_log(self)
+        two = self.peer()
+        with (
+            mock.patch.object(
+                two.protocol.portal.realm, "requestAvatar", side_effect=_breaking_logout
+            ),
+            mock.patch("imapd.server.logins.mail_account"),
+        ):
+            self.assertIn(b"[LIMIT]", two.no("LOGIN alice wonderland"))
+        self.assertIn("did not end cleanly", str(events()))
+
     def test_over_the_limit_of_a_user(self) -> None:
         self.limits = Limits(user_connections=2)
         self.setUp()
@@ -289,3 +304,7 @@ class SecretTests(SlowCase):
         self.assertIn(b"[UNAVAILABLE]", peer.raw)
         found = [text for text in texts() if self.CANARY.decode() in text]
         self.assertEqual(found[:1], [])
+
+
+def _breaking_logout(user: Any, mind: Any, *interfaces: Any) -> Any:
+    return interfaces[0], object(), lambda: 1 // 0
