@@ -1,6 +1,6 @@
-r"""What well-known clients send, word for word, and what each must hear.
+r"""What well-known clients are known to send, and what each must hear.
 
-Written down from their sources and logs.  ``INBOX`` is that of
+Written from what is known of them, not captured from one version.  ``INBOX`` is that of
 ``tests.support.rfcmailbox``; mbsync, OfflineIMAP, getmail, NeoMutt and curl are in
 ``tests.live`` themselves.
 """

@@ -1,4 +1,4 @@
-r"""What webmail, desktop readers and tools send, word for word; see the file beside."""
+r"""What webmail, desktop readers and tools send; see the file beside."""
 
 # ruff: noqa: E501  what they send is in one line
 
