@@ -1,6 +1,7 @@
 """``imapd-admin``: what an administrator does beside the running server."""
 
 import argparse
+import codecs
 import getpass
 import os
 import sys
@@ -20,6 +21,9 @@ from imapd.service.templates import NoMailLocation
 from imapd.store.maildir.handback import HandBackReport, hand_back_to_courier
 
 _DONE, _FAILED, _WRONG = 0, 1, 2  # 2 is argparse's own for a wrong command line
+
+# Python loads these when they are first needed, from files that may be root's alone.
+_CODECS = ("utf-16-be", "utf-8", "ascii", "latin-1")
 
 _DESCRIPTION = "Look after the mail that twistd imapd serves."
 
@@ -175,6 +179,8 @@ def _acting_as(owner: os.stat_result) -> Iterator[None]:
     if os.geteuid() != 0 or owner.st_uid == 0:
         yield
         return
+    for name in _CODECS:
+        codecs.lookup(name)
     groups = os.getgroups()
     os.setgroups([owner.st_gid])
     os.setegid(owner.st_gid)

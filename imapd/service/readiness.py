@@ -1,5 +1,6 @@
 """Whether the files that logins and renewals need can be read, by whom we are now."""
 
+import encodings
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,12 @@ def renewal_problems(config: Config) -> list[str]:
         return []
     files = dict.fromkeys((config.certificate, config.key or config.certificate))
     return [f"{path}: {words}" for path in files if (words := _unreadable(path))]
+
+
+def python_problems() -> list[str]:
+    """A line if modules that are loaded late could not be: a venv below /root."""
+    path = Path(encodings.__file__)
+    return [f"Python's own {path}: {words}" for words in [_unreadable(path)] if words]
 
 
 def _auth_files(config: Config) -> Iterator[tuple[str, Path]]:

@@ -124,6 +124,8 @@ class ImapService(MultiService):
             _log.warn(
                 "SIGHUP will not renew the certificate: {problem}", problem=problem
             )
+        for problem in readiness.python_problems():
+            _log.error("some commands will fail: {problem}", problem=problem)
         _prepare_process()
         self._listen_for_hangup()
         if self._workers is not None:
