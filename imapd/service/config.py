@@ -200,7 +200,8 @@ class _Reader:
             try:
                 check(each)
             except ValueError as error:
-                self.problem(setting.where, f"{key} {each!r}: {error}")
+                shown = _without_secrets(each) if key == "auth" else repr(each)
+                self.problem(setting.where, f"{key} {shown}: {error}")
         return tuple(setting.value)
 
     def auth(self) -> tuple[str, ...]:
@@ -341,10 +342,17 @@ def make_checkers(config: Config) -> list[Any]:
         try:
             checkers.append(_with_octets(makeChecker(description)))
         except Exception as error:  # a plugin of anybody's
-            problems.append(f"auth {description!r}: {error or type(error).__name__}")
+            shown = _without_secrets(description)
+            problems.append(f"auth {shown}: {error or type(error).__name__}")
     if problems:
         raise ConfigError(problems)
     return checkers
+
+
+def _without_secrets(description: str) -> str:
+    """How a login is named where others may read it: ``memory:`` holds passwords."""
+    kind, colon, _ = description.partition(":")
+    return repr(description if kind in ("passwdfile", "file") else kind + colon)
 
 
 def _with_octets(checker: Any) -> Any:

@@ -107,6 +107,16 @@ class AdminTests(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn(f"auth passwdfile:{self.users}: no such file", errors)
 
+    def test_no_error_tells_a_password(self) -> None:
+        for auth in ("memroy:alice:wonderland", "memory:alice:wonderland:bob"):
+            self.write()
+            text = self.config.read_text().replace(f"passwdfile:{self.users}", auth)
+            self.config.write_text(text)
+            code, _, errors = run("check-config", str(self.config))
+            self.assertEqual(code, 1, auth)
+            self.assertIn("auth 'mem", errors, auth)
+            self.assertNotIn("wonderland", errors, auth)
+
     def test_a_relative_password_file_is_beside_the_configuration(self) -> None:
         self.write()
         text = self.config.read_text().replace(
