@@ -43,6 +43,9 @@ _DAMAGED = (
 _FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
+#: What SQLite opens beside a database if it is there.
+_BESIDE = (b"-journal", b"-wal")
+
 
 class Unusable(Exception):
     """The file is there, but is no database that we may read."""
@@ -129,6 +132,7 @@ class Database:
         return is_damage(error)
 
     def _connected(self) -> sqlite3.Connection:
+        self._clear_beside()
         if self._connection is not None:
             if self.in_memory or self._identity == _identity(self.path):
                 _POOL.used(self)
@@ -144,6 +148,21 @@ class Database:
         self._connection = connection
         _POOL.used(self)
         return connection
+
+    def _clear_beside(self) -> None:
+        """Put aside what is no file where SQLite looks for a journal of its own.
+
+        It looks before every transaction, and would wait for ever at a FIFO.
+        """
+        if self.in_memory:
+            return
+        try:
+            for suffix in _BESIDE:
+                status = fsops.status_or_none(self.path + suffix)
+                if status is not None and not stat.S_ISREG(status.st_mode):
+                    _put_aside(self.path + suffix)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"no place to work: {error!r}") from error
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -268,6 +287,11 @@ def move_aside(path: bytes) -> None:
     with suppress(FileNotFoundError):
         fsops.rename(path + b"-journal", aside + b"-journal")
     fsops.fsync_directory(os.path.dirname(path))
+
+
+def _put_aside(path: bytes) -> None:
+    _log.error("store: {path!r} is no file of ours, and put aside", path=path)
+    fsops.rename(path, b"%b.damaged-%d" % (path, time.time_ns()))
 
 
 class _Pool:

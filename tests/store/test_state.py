@@ -52,6 +52,35 @@ class StateTests(unittest.TestCase):
         self.assertEqual(os.listdir(self.root), ["imapd-state.sqlite3"])
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
 
+    def test_what_is_no_journal_holds_up_nobody(self) -> None:
+        """SQLite would wait for ever at a FIFO, and a worker with it."""
+        for suffix in ("-journal", "-wal"):
+            beside = self.root / f"{self.path.name}{suffix}"
+            for name, make in {
+                "FIFO": lambda at=beside: os.mkfifo(at),
+                "link": lambda at=beside: at.symlink_to("elsewhere"),
+                "directory": lambda at=beside: at.mkdir(),
+            }.items():
+                for when in ("open", "closed"):
+                    with self.subTest(f"{name} at {suffix}, {when}"):
+                        state = self.open()
+                        self.fill(state)
+                        if when == "closed":
+                            state.close()
+                        make()
+                        answers: list[int] = []
+                        worker = threading.Thread(
+                            target=lambda state=state, answers=answers: answers.append(
+                                state.uid_validity
+                            ),
+                            daemon=True,
+                        )
+                        worker.start()
+                        worker.join(5)
+                        self.assertEqual(answers, [1234567890])
+                        self.assertFalse(os.path.lexists(beside))
+                        state.close()
+
     def test_the_high_water_mark_never_falls(self) -> None:
         state = self.open()
         state.note_uid_validity(5)
