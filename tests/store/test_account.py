@@ -106,7 +106,13 @@ class OpeningTests(AccountCase):
                 (self.top / "bob" / part).mkdir(parents=True, exist_ok=True)
             self.root.symlink_to(self.top / "bob")
 
-        for case in (a_file, other_content, cur_is_a_file, a_link):
+        def tmp_is_a_link() -> None:
+            a_link()
+            self.root.unlink()
+            (self.root / "cur").mkdir(parents=True)
+            (self.root / "tmp").symlink_to(self.top / "bob" / "tmp")
+
+        for case in (a_file, other_content, cur_is_a_file, tmp_is_a_link, a_link):
             shutil.rmtree(self.root.parent, ignore_errors=True)
             self.root.parent.mkdir(parents=True)
             case()

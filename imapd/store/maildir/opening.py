@@ -102,10 +102,14 @@ def _is_maildir(root: bytes) -> bool:
         return False
     if not stat.S_ISDIR(status.st_mode):
         refuse(root, "it is not a directory")
-    cur = fsops.status_or_none(root + b"/cur")
-    if cur is not None:
-        if not stat.S_ISDIR(cur.st_mode):
-            refuse(root, "its cur is not a directory")
+    found = {
+        part: fsops.status_or_none(root + b"/" + part) for part in MESSAGE_DIRECTORIES
+    }
+    for part, inner in found.items():
+        # A link, of tmp above all, would have us write in somebody else's folder.
+        if inner is not None and not stat.S_ISDIR(inner.st_mode):
+            refuse(root, f"its {part.decode()} is not a directory")
+    if found[b"cur"] is not None:
         return True
     if set(fsops.names(root)) - set(MESSAGE_DIRECTORIES):
         refuse(root, "it is a directory, but no Maildir")
