@@ -18,6 +18,7 @@ PASSWORD_OCTETS = 1024
 MOST_ROUNDS = 10_000_000
 MOST_BLOWFISH_COST = 18
 MOST_ARGON2_KIBIBYTES = 1 << 21
+MOST_ARGON2_WORK_KIBIBYTES = 1 << 24  # memory times passes: some ten seconds
 
 Verify = Callable[[bytes, bytes], bool]  # raw hash, password
 
@@ -204,7 +205,7 @@ def _check_crypt(raw: bytes) -> None:
         return
     if not _CRYPT_FORM.match(raw):
         raise BadHash("not a crypt hash (a password in clear needs {PLAIN})")
-    rounds = re.match(rb"\$[56]\$rounds=([0-9]+)\$", raw)
+    rounds = re.match(rb"\$(?:[56]\$rounds=|sha1\$)([0-9]+)\$", raw)
     if rounds and int(rounds[1]) > MOST_ROUNDS:
         raise BadHash("more rounds than we take")
     blowfish = re.match(rb"\$2[abxy]\$([0-9]{2})\$", raw)
@@ -282,10 +283,14 @@ def _argon2(raw: bytes, password: bytes) -> bool:
 
 
 def _check_argon2(raw: bytes) -> None:
-    form = rb"\$argon2id?\$(?:v=[0-9]{2}\$)?m=([0-9]{1,9}),t=[0-9]{1,3},p=[0-9]{1,3}\$"
+    form = (
+        rb"\$argon2id?\$(?:v=[0-9]{2}\$)?m=([0-9]{1,9}),t=([0-9]{1,3}),p=[0-9]{1,3}\$"
+    )
     found = re.match(form, raw)
     if not found or int(found[1]) > MOST_ARGON2_KIBIBYTES:
         raise BadHash("not an Argon2 hash, or one that needs more memory than we take")
+    if int(found[1]) * int(found[2]) > MOST_ARGON2_WORK_KIBIBYTES:
+        raise BadHash("more passes than we take")
     try:
         import argon2  # noqa: F401, PLC0415  (an extra)
     except ImportError:

@@ -88,6 +88,8 @@ BAD = {
     "crypt, too many rounds": "$6$rounds=999999999$abc$def",
     "Blowfish, too costly": "$2y$31$" + "a" * 53,
     "Argon2, too much memory": "{ARGON2ID}$argon2id$v=19$m=999999999,t=1,p=1$YWFh$YWFh",
+    "Argon2, too many passes": "{ARGON2ID}$argon2id$v=19$m=2097152,t=999,p=1$YWFh$YWFh",
+    "SHA-1 crypt, too many rounds": "$sha1$4000000000$abcdefgh$" + "a" * 28,
     "Argon2 is not": "{ARGON2ID}argon",
     "trunc without length": "{PLAIN-TRUNC}x",
     "trunc to nothing, which all begin with": "{PLAIN-TRUNC}0-",
