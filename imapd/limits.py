@@ -100,10 +100,12 @@ class Limits:
     )
     parameter_count: int = setting(128, least=16, source="parameters of one MIME field")
     user_address_connections: int = setting(
-        20, least=1, source="of one user from one address"
+        20, least=1, source="of one user from one address; of IPv6 one /64"
     )
     user_connections: int = setting(50, least=1, source="of one user")
-    address_connections: int = setting(100, least=1, source="from one address")
+    address_connections: int = setting(
+        100, least=1, source="from one address; of IPv6 one /64"
+    )
     lock_seconds: int = setting(
         30, least=1, source="how long to wait for a mailbox that others lock"
     )
