@@ -26,6 +26,7 @@ from imapd.store.cache.derived import DerivedDatabase
 from imapd.store.maildir import (
     courier,
     firstlogin,
+    inbox,
     layout,
     opening,
     renaming,
@@ -203,7 +204,7 @@ class MaildirAccount:
             NoSuchMailbox, AlreadyExists, Cannot.
         """
         if old == INBOX:
-            self._rename_inbox(new)
+            inbox.rename(self, new)
             return
         with self._changing("renaming a mailbox"):
             there = self.tree.listing()
@@ -226,19 +227,6 @@ class MaildirAccount:
                 self.state.set_special_uses(
                     {use: targets.get(path, path) for use, path in uses.items()}
                 )
-
-    def _rename_inbox(self, new: MailboxPath) -> None:
-        """INBOX stays, empty; its messages get new UIDs in the new mailbox."""
-        self.create(new)
-        source, target = self.mailbox(INBOX), self.mailbox(new)
-        try:
-            found = source.sync(claim_recent=False)
-            target.sync(claim_recent=False)
-            # A crash in between leaves each message in one of the two, or in both.
-            target.copy_from(source, [one.uid for one in found.added], move=True)
-        finally:
-            source.close()
-            target.close()
 
     # -- subscriptions --
 

@@ -104,6 +104,8 @@ class MailboxCore:
         self.published: set[Uid] = set()
         #: UIDs of this process only, by base: of a mailbox we may not write.
         self.made_up: dict[bytes, Uid] = {}
+        #: Writing failed in a mailbox that clients know by numbers of the disk.
+        self.failed = False
         #: Paths by base as a reader last found them who met a stale name.
         self.whereabouts: dict[bytes, bytes] = {}
         self._made_up_next = 1
@@ -249,7 +251,7 @@ class MailboxCore:
             path=self.directory,
             error=error,
         )
-        self.read_only = True
+        self.read_only = self.failed = True
 
     def _cannot_write(self) -> bool:
         """Whether the folder is someone's whom we may only read."""
@@ -270,6 +272,7 @@ class MailboxCore:
             status = fsops.status_or_none(path)
             if status is None and not self.read_only:
                 fsops.mkdir(path)
+                fsops.fsync_directory(self.directory)
             elif status is None and part != b"/cur":
                 continue
             elif status is None or not stat.S_ISDIR(status.st_mode):

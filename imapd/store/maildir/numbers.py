@@ -91,6 +91,7 @@ def _make_up(core: MailboxCore) -> None:
     ]
     bases = sorted({base_of(name) for name in names}, key=sort_key)
     core.uidlist.table.uid_validity = core.make_up_validity(bases)
+    core.failed = False  # of these numbers nothing will be on any disk
     core.uidlist.table.guid = core.guid
 
 

@@ -52,9 +52,16 @@ def rename_all(root: bytes, moves: Moves) -> None:
         if isinstance(error, FileExistsError):
             raise AlreadyExists("A mailbox of the new name is there") from error
         raise
-    fsops.unlink(journal)
-    # A crash before this line finds a journal of which everything is done.
-    fsops.fsync_directory(root)
+    try:
+        fsops.unlink(journal)
+        # A crash before this line finds a journal of which everything is done.
+        fsops.fsync_directory(root)
+    except OSError as error:
+        # It is renamed, durably: a NO would be wrong.  A journal that is still
+        # there is finished before anything else is changed.
+        _log.error(
+            "store: {path!r} is done and stays: {error!r}", path=journal, error=error
+        )
 
 
 def is_unfinished(root: bytes) -> bool:

@@ -9,6 +9,7 @@ Lines that we cannot read are nobody's to drop: they stay, octet by octet.
 """
 
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,9 @@ from imapd.store.maildir.layout import NameEncoding
 FILE_NAME: Final = b"subscriptions"
 LOCK_NAME: Final = b"subscriptions.lock"
 LARGEST_OCTETS: Final = 64 << 20
+
+#: The kernel writes back what is older than 30 seconds; there may be a lot of it.
+_WRITTEN_BACK_SECONDS: Final = 120
 
 _HEADER: Final = b"V\t2\n\n"
 _ESCAPES: Final = {b"1": b"\x01", b"t": b"\t", b"n": b"\n", b"r": b"\r", b"0": b"\0"}
@@ -140,7 +144,7 @@ class Subscriptions:
         """
         with dot_lock(self._lock_path, self._limits.lock_seconds):
             file = self.read()
-            if not file.add(path, encoding):
+            if not file.add(path, encoding) and self._is_old():
                 return
             if len(file.lines) > self._limits.subscription_count:
                 raise LimitReached("There are too many subscriptions")
@@ -154,8 +158,20 @@ class Subscriptions:
         """
         with dot_lock(self._lock_path, self._limits.lock_seconds):
             file = self.read()
-            if file.remove(path):
+            if file.remove(path) or not self._is_old():
                 fsops.replace_file(self.path, file.octets())
+
+    def _is_old(self) -> bool:
+        """Whether the file is as it was long enough to be on the disk.
+
+        What a server wrote that crashed then, or whose sync failed, may be nowhere
+        but in memory: it is written once more before it is answered with OK.
+        """
+        status = fsops.status_or_none(self.path)
+        if status is None:
+            return True
+        age_seconds = time.time() - status.st_ctime
+        return age_seconds >= _WRITTEN_BACK_SECONDS  # not if the clock was set back
 
     def replace(self, paths: Iterable[MailboxPath], encoding: NameEncoding) -> None:
         """Set the names that can be read; lines that cannot be read stay.

@@ -1,30 +1,27 @@
 """Bring what we know of a folder in line with the disk."""
 
-import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
 from twisted.logger import Logger
 
-from imapd.errors import InUse, Unavailable
 from imapd.ids import Uid
 from imapd.model.mailbox import Changes, MessageState
 from imapd.store import fsops
+from imapd.store.maildir import newcomers
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import (
     base_of,
     parse,
     sizes_part,
-    sort_key,
     unique_base,
     usable,
 )
+from imapd.store.maildir.newcomers import Found
 from imapd.store.maildir.numbers import (
     load_uid_list,
-    refresh_locked,
     restore_missing,
 )
 from imapd.store.maildir.scan import FINE_SECONDS
@@ -35,25 +32,10 @@ _log = Logger()
 SCAN_COUNT: Final = 4
 #: The same at the first sync, in which a message missed is one given a new UID.
 FIRST_SCAN_COUNT: Final = 10
-#: How long a sync waits to number new mail, before it shows the rest without.
-SYNC_LOCK_SECONDS: Final = 2.0
 #: A second name of one inode is a move in progress until it is this old.
 _MOVE_SECONDS: Final = 2.0
 _NEW: Final = b"new/"
 _CUR: Final = b"cur/"
-
-
-@dataclass(slots=True)
-class _Found:
-    """What the listings of one sync showed.  Paths are relative."""
-
-    added: dict[Uid, bytes] = field(default_factory=dict)  # have a UID, not in index
-    unknown: dict[bytes, bytes] = field(default_factory=dict)  # by base
-    duplicates: list[tuple[bytes, bytes]] = field(default_factory=list)
-    missing: set[Uid] = field(default_factory=set)
-    exact: bool = False
-    last_uid: int = 0  # in the UID list when the listing began
-    deferred: bool = False  # new messages still wait for their UIDs
 
 
 def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
@@ -72,7 +54,10 @@ def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
         core.touched.update(core.index)
     if not core.synced or core.pending or core.new.changed() or core.cur.changed():
         core.touched |= core.load_overflow()
-        _scan(core, changes)
+        for _ in range(SCAN_COUNT):
+            if not _scan(core, changes):
+                break
+            _compare_numbers(core, changes)
     tell_flags(core, changes, core.touched)
     core.touched.clear()
     if claim_recent and not core.read_only:
@@ -98,23 +83,27 @@ def _compare_numbers(core: MailboxCore, changes: Changes) -> None:
         core.made_up.clear()
         core.published.clear()
         core.synced = False
-    elif core.synced and (core.made_up or core.told_table is not table):
+    elif core.synced and (
+        core.made_up or core.told_table is not table or table.renumbered
+    ):
         for uid in restore_missing(core):
             forget(core, changes, uid)
             core.pending = True
     core.told_table = table
+    table.renumbered = False
 
 
 # -- listing ------------------------------------------------------------------
 
 
-def _scan(core: MailboxCore, changes: Changes) -> None:
+def _scan(core: MailboxCore, changes: Changes) -> bool:
+    """Look for what is new and what is gone; True: look again at once."""
     whole = core.pending or not core.synced
     core.whereabouts = {}
     core.pending = True  # until this is done: if it fails, we look again
     found = _list_until_sure(core, whole)
     if found.unknown or (core.uidlist.needs_rewrite() and not core.read_only):
-        _number(core, found)
+        newcomers.number(core, found)
     _add(core, changes, found)
     if found.exact:
         core.index.highest = max(core.index.highest, found.last_uid)
@@ -125,9 +114,10 @@ def _scan(core: MailboxCore, changes: Changes) -> None:
     core.pending = found.deferred or (bool(found.missing) and not found.exact)
     for kept, second in found.duplicates:
         _part_duplicates(core, kept, second)
+    return found.overtaken
 
 
-def _list_until_sure(core: MailboxCore, whole: bool) -> _Found:
+def _list_until_sure(core: MailboxCore, whole: bool) -> Found:
     """List both directories until nothing is missing or a listing was exact.
 
     ``new`` goes first: what moves on to ``cur`` meanwhile is seen at least once.
@@ -135,7 +125,7 @@ def _list_until_sure(core: MailboxCore, whole: bool) -> _Found:
     that one must be exact.  Without ``whole`` it is listed only if it changed since
     it last was: of the two it is the large one, and a delivery does not touch it.
     """
-    found = _Found()
+    found = Found()
     count = SCAN_COUNT if core.synced else FIRST_SCAN_COUNT
     for attempt in range(count):
         found.last_uid = core.uidlist.table.last_uid
@@ -154,7 +144,7 @@ def _list_until_sure(core: MailboxCore, whole: bool) -> _Found:
 
 def _match(
     core: MailboxCore,
-    found: _Found,
+    found: Found,
     new: frozenset[bytes],
     cur: frozenset[bytes] | None,
 ) -> set[Uid]:
@@ -190,7 +180,7 @@ def _match(
 
 def _match_one(
     core: MailboxCore,
-    found: _Found,
+    found: Found,
     missing: set[Uid],
     seen: dict[bytes, bytes],
     path: bytes,
@@ -218,66 +208,10 @@ def _match_one(
 # -- new messages -------------------------------------------------------------
 
 
-def _number(core: MailboxCore, found: _Found) -> None:
-    """Give UIDs to messages that have none; without a disk to write to, later.
-
-    A full disk or a lock held too long does not keep a mailbox from being read.
-    """
-    messages = _messages_only(core, found.unknown)
-    if not core.read_only:
-        if not messages and not core.uidlist.needs_rewrite():
-            return
-        try:
-            _number_locked(core, found)
-        except InUse:
-            found.deferred = True
-        except OSError as error:
-            core.note_failure("numbering new messages", error)
-            found.deferred = not core.read_only
-    if core.read_only:
-        for base in sorted(messages, key=sort_key):
-            found.added[core.make_up_uid(base)] = found.unknown[base]
-
-
-def _number_locked(core: MailboxCore, found: _Found) -> None:
-    """Give UIDs to messages that have none, in the order Dovecot would."""
-    validity = core.uidlist.table.uid_validity
-    with core.lock(SYNC_LOCK_SECONDS) as lock:
-        refresh_locked(core, lock)
-        if core.uidlist.table.uid_validity != validity:
-            raise Unavailable("The mailbox was renumbered; try again")
-        unknown = []
-        for base, path in found.unknown.items():
-            uid = core.uidlist.table.uids.get(base)
-            if uid is not None:  # another server was faster
-                found.added[uid] = path
-            elif path[4:] not in core.ignored:
-                unknown.append(base)
-        unknown.sort(key=sort_key)
-        # The files are their deliverer's to sync; the UIDs are durable before any
-        # session hears of them.
-        uids = core.uidlist.record(lock, unknown, core.is_gone)
-        for base, uid in zip(unknown, uids, strict=True):
-            found.added[uid] = found.unknown[base]
-
-
-def _messages_only(core: MailboxCore, unknown: dict[bytes, bytes]) -> list[bytes]:
-    """Return the bases of regular files; remember what is something else."""
-    bases = []
-    for base, path in unknown.items():
-        status = fsops.status_or_none(core.directory + b"/" + path)
-        if status is not None and not stat.S_ISREG(status.st_mode):
-            _log.warn("store: {path!r} is not a message", path=path)
-            core.ignored.add(path[4:])
-        elif status is not None:
-            bases.append(base)
-    return bases
-
-
-def _add(core: MailboxCore, changes: Changes, found: _Found) -> None:
+def _add(core: MailboxCore, changes: Changes, found: Found) -> None:
     """Take new messages into the index, in ascending order."""
     late = [uid for uid in found.added if uid <= core.index.highest]
-    for uid, path in _renumber(core, found, late):
+    for uid, path in newcomers.renumber(core, found, late):
         found.added[uid] = path
     for uid in sorted(found.added):
         path = found.added[uid]
@@ -290,31 +224,6 @@ def _add(core: MailboxCore, changes: Changes, found: _Found) -> None:
         recent = in_new or uid in core.published
         changes.added.append(MessageState(uid, flags, recent))
     core.published.difference_update(found.added)
-
-
-def _renumber(
-    core: MailboxCore, found: _Found, late: Iterable[Uid]
-) -> list[tuple[Uid, bytes]]:
-    """Give a message that was expunged and came back a new UID, as Dovecot does.
-
-    Sessions were told of higher UIDs: the old one cannot come between them.
-    """
-    paths = [(uid, found.added.pop(uid)) for uid in late]
-    if not paths:
-        return []
-    bases = [base_of(path[4:]) for _, path in paths]
-    _log.info(
-        "store: {count} messages of {path!r} came back",
-        count=len(bases),
-        path=core.directory,
-    )
-    if core.read_only:
-        uids = [core.make_up_uid(base) for base in bases]
-    else:
-        with core.lock() as lock:
-            refresh_locked(core, lock)
-            uids = core.uidlist.record(lock, bases, core.is_gone)
-    return [(uid, path) for uid, (_, path) in zip(uids, paths, strict=True)]
 
 
 # -- what changed -------------------------------------------------------------

@@ -41,12 +41,15 @@ class UidTable:
     line_count: int = 0  # without the header
     #: The last line has no line end: a writer died, or is writing.
     torn: bool = False
+    #: Records were added that give known bases other UIDs, as Dovecot may do.
+    renumbered: bool = field(default=False, compare=False)
 
     def add(self, uid: Uid, base: bytes, extras: bytes = b"") -> None:
         """Take one record; a base that is there already gets its newer UID."""
         old = self.uids.pop(base, None)
         if old is not None:
             self.extras.pop(old, None)
+            self.renumbered = True
         self.uids[base] = uid
         if extras:
             self.extras[uid] = extras

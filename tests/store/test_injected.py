@@ -1,0 +1,154 @@
+"""What injected errors and busy neighbours brought to light, one test for each."""
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+from imapd.errors import ImapError
+from imapd.ids import INBOX, Uid
+from imapd.limits import Limits
+from imapd.store import fsops
+from imapd.store.locks import MailboxLock
+from imapd.store.maildir.account import MaildirAccount
+from imapd.store.maildir.mailbox import MaildirMailbox
+from tests.store.folders import MEMORY, FolderTestCase, append, uids_of
+
+EIO = OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def first(action: Callable[[], object]) -> Any:
+    """Stand in for the lock of a folder: act just before it is first taken."""
+    waiting = [action]
+    real = MailboxLock.__enter__
+
+    def enter(lock: MailboxLock) -> MailboxLock:
+        if waiting:
+            waiting.pop()()
+        return real(lock)
+
+    return mock.patch.object(MailboxLock, "__enter__", enter)
+
+
+class OvertakenTests(FolderTestCase):
+    """Another server gives out UIDs while we look for new messages."""
+
+    parent = MEMORY
+
+    def pair(self) -> tuple[MaildirMailbox, MaildirMailbox]:
+        ours, theirs = self.open(), self.open()
+        for box in (ours, theirs):
+            box.sync(True)
+        append(theirs, b"a: 1\r\n\r\n", [rb"\Seen"])
+        for box in (ours, theirs):
+            box.sync(True)
+        return ours, theirs
+
+    def test_a_uid_given_out_between_listing_and_lock_is_told_first(self) -> None:
+        ours, theirs = self.pair()
+        self.deliver("1600000000.M1P1.h")
+        with first(lambda: append(theirs, b"a: 2\r\n\r\n", [rb"\Seen"])):
+            told = uids_of(ours.sync(True))
+        for _ in range(2):
+            changes = ours.sync(True)
+            told += uids_of(changes)
+            self.assertEqual(changes.expunged, [])
+        self.assertEqual(theirs.sync(True).expunged, [])
+        self.assertEqual(told, [2, 3])
+        self.assertEqual(ours.read(Uid(2)), b"a: 2\n\n")
+
+    def test_a_message_that_was_given_another_uid_has_it_for_good(self) -> None:
+        ours, theirs = self.pair()
+        (path,) = (self.folder() / "cur").iterdir()
+        with open(self.folder() / "dovecot-uidlist", "ab") as file:
+            base = os.fsencode(path.name).partition(b":")[0]
+            file.write(b"2 :%b\n" % base)  # as Dovecot does when it came back
+        self.deliver("1600000000.M1P1.h")
+        for box in (ours, theirs):
+            changes = box.sync(True)
+            self.assertEqual((changes.expunged, uids_of(changes)), ([1], [2, 3]))
+        os.rename(path, path.with_name(path.name + "F"))
+        for box in (ours, theirs, ours):
+            changes = box.sync(True)
+            self.assertEqual((changes.expunged, uids_of(changes)), ([], []))
+
+
+class FailedDiskTests(FolderTestCase):
+    parent = MEMORY
+
+    def test_no_uid_is_made_up_that_another_message_gets(self) -> None:
+        for name in ("fdatasync", "close"):
+            box = self.open(name)
+            box.sync(True)
+            append(box, b"a: 1\r\n\r\n")
+            self.deliver("1600000000.M1P1.h", box=name)
+            real = getattr(fsops, name)
+
+            def fail(*arguments: Any, real: Callable[..., Any] = real) -> None:
+                real(*arguments)
+                raise EIO
+
+            with mock.patch.object(fsops, name, fail):
+                try:
+                    changes = box.sync(True)
+                except ImapError:
+                    changes = box.sync(True)
+            self.assertEqual([uid for uid in uids_of(changes) if uid > 1], [], name)
+            fresh = self.open(name)
+            told = {uid: fresh.read(Uid(uid)) for uid in uids_of(fresh.sync(True))}
+            self.assertEqual(len(told), 2, name)
+
+
+class AccountFaultTests(FolderTestCase):
+    parent = MEMORY
+
+    def account(self) -> MaildirAccount:
+        account = MaildirAccount(self.root / "Maildir", limits=Limits(lock_seconds=1))
+        self.addCleanup(account.close)
+        return account
+
+    def paths(self, account: MaildirAccount) -> list[str]:
+        return ["/".join(folder.path) for folder in account.folders() if folder.path]
+
+    def test_what_is_renamed_durably_is_not_answered_with_no(self) -> None:
+        account = self.account()
+        account.create(("A",))
+        real = fsops.unlink
+
+        def unlink(path: bytes) -> None:
+            if path.endswith(b"imapd-rename.json"):
+                raise EIO
+            real(path)
+
+        with mock.patch.object(fsops, "unlink", unlink):
+            account.rename(("A",), ("B",))
+        self.assertEqual(self.paths(account), ["B"])
+        account.create(("A",))  # and the journal that stayed renames nothing else
+        self.assertEqual(self.paths(account), ["A", "B"])
+
+    def test_rename_of_inbox_leaves_no_mailbox_when_it_fails(self) -> None:
+        account = self.account()
+        box = account.mailbox(INBOX)
+        append(box, b"a: 1\r\n\r\n")
+        with (
+            mock.patch("imapd.store.maildir.publish._place", side_effect=EIO),
+            self.assertRaises(ImapError),
+        ):
+            account.rename(INBOX, ("Old",))
+        self.assertEqual(self.paths(account), [])
+        account.rename(INBOX, ("Old",))
+        self.assertEqual(len(account.mailbox(("Old",)).sync(True).added), 1)
+
+    def test_a_subscription_whose_sync_failed_is_written_again(self) -> None:
+        account = self.account()
+        for change in (account.subscribe, account.unsubscribe):
+            with (
+                mock.patch.object(fsops, "fsync_directory", side_effect=EIO),
+                self.assertRaises(ImapError),
+            ):
+                change(("A",))
+            real = fsops.fsync_directory
+            with mock.patch.object(fsops, "fsync_directory", side_effect=real) as sync:
+                change(("A",))
+            sync.assert_called_once()
