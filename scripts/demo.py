@@ -30,7 +30,7 @@ imapd, serving a copy of {samples} in {folder}
   CA      {ca}  (made here, for clients to trust)
 
 Try it:
-  curl --cacert {ca} --user {first}:{password} --login-options AUTH=PLAIN \\
+  curl --cacert {ca} --user {first}:{password} \\
       imaps://127.0.0.1:{imaps}/INBOX --request 'FETCH 1:* (UID FLAGS RFC822.SIZE)'
 
 Control-C ends it; remove {folder} to begin with fresh copies.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernameHashedPassword
 from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
@@ -41,6 +42,21 @@ class ChainChecker:
     def offers(self, interface: type[Interface]) -> bool:
         """Whether some checker can check this kind of credentials now."""
         return interface in self.credentialInterfaces
+
+    def offers_to_all(self, interface: type[Interface]) -> bool:
+        """Whether it can be checked for every user of every checker.
+
+        A client that finds a mechanism offered takes it, and does not try another
+        when it fails for a user whose password is kept so that it cannot work.
+        """
+        return bool(self._checkers) and all(
+            interface in checker.credentialInterfaces
+            and (
+                interface is not IUsernameHashedPassword
+                or getattr(checker, "answers_hashed_for_all", True)
+            )
+            for checker in self._checkers
+        )
 
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:  # noqa: N802
         """Fire with the first avatar that a checker gives.

@@ -294,7 +294,7 @@ def _check_argon2(raw: bytes) -> None:
     try:
         import argon2  # noqa: F401, PLC0415  (an extra)
     except ImportError:
-        raise BadHash("Argon2 needs the extra: pip install imapd[argon2]") from None
+        raise BadHash("Argon2 needs the package argon2-cffi") from None
 
 
 _PARAMETERS = re.compile(

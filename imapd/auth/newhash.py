@@ -69,7 +69,7 @@ def _blf_crypt(password: bytes) -> str:
     try:
         import bcrypt  # noqa: PLC0415  (an extra)
     except ImportError:
-        raise BadHash("BLF-CRYPT needs the extra: pip install imapd[bcrypt]") from None
+        raise BadHash("BLF-CRYPT needs the package bcrypt") from None
     return bcrypt.hashpw(password, bcrypt.gensalt(BLOWFISH_COST)).decode()
 
 
@@ -77,7 +77,7 @@ def _argon2id(password: bytes) -> str:
     try:
         from argon2 import PasswordHasher  # noqa: PLC0415  (an extra)
     except ImportError:
-        raise BadHash("ARGON2ID needs the extra: pip install imapd[argon2]") from None
+        raise BadHash("ARGON2ID needs the package argon2-cffi") from None
     return PasswordHasher().hash(password, salt=secrets.token_bytes(16))
 
 

@@ -151,6 +151,15 @@ class PasswdFileChecker:
             return (IUsernamePassword, IUsernameHashedPassword)
         return (IUsernamePassword,)
 
+    @property
+    def answers_hashed_for_all(self) -> bool:
+        """Whether a hashed response can be checked for every user there is now."""
+        try:
+            records = self._current_users().records.values()
+        except LoginUnavailable:
+            return False
+        return all(record.cram or record.disabled for record in records)
+
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:  # noqa: N802
         """Fire with an ``AvatarId``.
 

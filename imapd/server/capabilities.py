@@ -1,6 +1,5 @@
 """What CAPABILITY lists, and when.  RFC 3501 §7.2.1."""
 
-import ipaddress
 from collections.abc import Callable
 from typing import Protocol
 
@@ -79,18 +78,3 @@ def usable_mechanisms(connection: Offering) -> list[bytes]:
         for name in connection.challengers
         if connection.may_send_password or (name in _KNOWN and name not in _CLEARTEXT)
     ]
-
-
-def is_near(host: str) -> bool:
-    """Whether what goes to this peer stays on this machine.
-
-    ``host`` is an address as text, also one that a proxy wrote, or ``unix``.
-    """
-    if host == "unix":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    return (mapped or address).is_loopback

@@ -6,6 +6,7 @@ sends while it works waits unread, and beyond a bound the transport is paused.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -152,19 +153,8 @@ class ClientConnection(imap4.IMAP4Server):
     async def _run(self) -> None:
         self._turn_began = time.monotonic()
         try:
-            while not self._closing:
-                event = self.framer.next_event()
-                if event is None:
-                    break
-                await self.handle(event)
-                self._regulate()
-                if self._finish_because is not None:
-                    self.hang_up(self._finish_because)
-                self._between_commands = True
-                await self.ready()
-                self._between_commands = False
-        except ConnectionError as error:
-            _log.debug("session ends: {error}", error=error)
+            with suppress(ConnectionError):  # the client left, or was told BYE
+                await self._run_commands()
         finally:
             self._running = self._between_commands = False
             self._resume_reading()
@@ -172,6 +162,19 @@ class ClientConnection(imap4.IMAP4Server):
                 self._running = True
                 self.setTimeout(None)  # what ran may have set it again
                 await self.clean_up()
+
+    async def _run_commands(self) -> None:
+        while not self._closing:
+            event = self.framer.next_event()
+            if event is None:
+                break
+            await self.handle(event)
+            self._regulate()
+            if self._finish_because is not None:
+                self.hang_up(self._finish_because)
+            self._between_commands = True
+            await self.ready()
+            self._between_commands = False
 
     # What the session asks of its connection.
 

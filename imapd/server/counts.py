@@ -1,11 +1,11 @@
 """How many connections an address and a user have."""
 
-import ipaddress
 from collections import Counter
 from typing import TypeVar
 
 from imapd.errors import LimitReached
 from imapd.limits import Limits
+from imapd.server.addresses import is_near, place
 
 T = TypeVar("T")
 
@@ -25,18 +25,20 @@ class ConnectionCounts:
 
     def connected(self, address: str) -> bool:
         """Count a connection; False: the address has too many."""
-        place = _place(address)
-        self._addresses[place] += 1
-        return self._addresses[place] <= self._limits.address_connections
+        self._addresses[place(address)] += 1
+        # Behind this machine's own are all users of a webmail or a proxy here.
+        return is_near(address) or self._excess(address) <= 0
+
+    def _excess(self, address: str) -> int:
+        return self._addresses[place(address)] - self._limits.address_connections
 
     def is_flooded(self, address: str) -> bool:
         """Whether the address goes on after as many were refused as are allowed."""
-        limit = self._limits.address_connections
-        return self._addresses[_place(address)] > 2 * limit
+        return self._excess(address) > self._limits.address_connections
 
     def disconnected(self, address: str) -> None:
         """Take back ``connected``."""
-        _lower(self._addresses, _place(address))
+        _lower(self._addresses, place(address))
 
     def logged_in(self, user: bytes, address: str) -> None:
         """Count a login.
@@ -46,7 +48,7 @@ class ConnectionCounts:
                 was counted.
         """
         user = user.lower()
-        pair = (user, _place(address))
+        pair = (user, place(address))
         if (
             self._users[user] >= self._limits.user_connections
             or self._pairs[pair] >= self._limits.user_address_connections
@@ -59,19 +61,7 @@ class ConnectionCounts:
         """Take back ``logged_in``."""
         user = user.lower()
         _lower(self._users, user)
-        _lower(self._pairs, (user, _place(address)))
-
-
-def _place(address: str) -> str:
-    """What counts as one address: of IPv6 the /64; other text is itself."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    mapped = parsed.ipv4_mapped
-    return parsed.packed[:8].hex() if mapped is None else str(mapped)
+        _lower(self._pairs, (user, place(address)))
 
 
 def _lower(counter: "Counter[T]", key: T) -> None:

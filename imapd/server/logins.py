@@ -13,7 +13,7 @@ from twisted.mail.interfaces import IAccountIMAP
 from imapd.auth.discreet import log_broken
 from imapd.errors import AuthenticationFailed, ImapError, Unavailable
 from imapd.mailbox.api import MailAccount
-from imapd.server.capabilities import is_near
+from imapd.server.addresses import is_near
 from imapd.server.session import Session
 from imapd.server.settings import Settings
 from imapd.wire.framer import CommandFramer

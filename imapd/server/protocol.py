@@ -27,7 +27,8 @@ from imapd.errors import (
 )
 from imapd.server import commands as handlers
 from imapd.server import logins
-from imapd.server.capabilities import is_near, offered, usable_mechanisms
+from imapd.server.addresses import is_near
+from imapd.server.capabilities import offered, usable_mechanisms
 from imapd.server.connection import ClientConnection
 from imapd.server.literals import StreamedLiterals
 from imapd.server.registry import COMMANDS, Command, Completed

@@ -40,7 +40,7 @@ class Config:
     certificate: Path | None = None
     key: Path | None = None  # None: in the file of the certificate
     cleartext_login: str = "loopback"
-    mechanisms: frozenset[bytes] = ALL_MECHANISMS
+    mechanisms: frozenset[bytes] | None = None  # None: those that work for everybody
     namespace: NamespaceStyle | None = None  # None: auto
     cache: MailTemplate | None = None
     create_missing_maildir: bool = True
@@ -218,10 +218,10 @@ class _Reader:
             return description
         return f"{kind}:{(self.folder / path).absolute()}"
 
-    def mechanisms(self) -> frozenset[bytes]:
+    def mechanisms(self) -> frozenset[bytes] | None:
         names = self.texts("mechanisms", _check_mechanism)
         named = frozenset(each.upper().encode("ascii", "replace") for each in names)
-        return named & ALL_MECHANISMS if names else ALL_MECHANISMS
+        return named & ALL_MECHANISMS if names else None
 
     def imaps(self) -> tuple[str, ...]:
         values = self.settings.values

@@ -23,7 +23,7 @@ from imapd.mailbox.accounts import Accounts
 from imapd.mailbox.threads import ThreadWorkers
 from imapd.mailbox.watch import PollingWatch
 from imapd.server.counts import ConnectionCounts
-from imapd.server.factory import ImapFactory
+from imapd.server.factory import ALL_MECHANISMS, ImapFactory
 from imapd.server.realm import MailRealm
 from imapd.server.settings import CleartextLogin, Settings
 from imapd.server.tls import TlsContext
@@ -258,6 +258,7 @@ def make_factory(
         settings,
         context=tls,
         host=socket.gethostname().encode("ascii", "replace"),
-        offers=chain.offers,
-        mechanisms=config.mechanisms,
+        # Who names the mechanisms knows that one of them is not for every user.
+        offers=chain.offers_to_all if config.mechanisms is None else chain.offers,
+        mechanisms=config.mechanisms or ALL_MECHANISMS,
     )

@@ -100,10 +100,10 @@ OPTIONS = (
         kind=Kind.TEXTS,
         argument="NAME",
         example='["PLAIN", "LOGIN"]',
-        default="all that one of the logins can check",
+        default="those that work for every user",
         help="The SASL mechanisms to offer: PLAIN, LOGIN, CRAM-MD5.  CRAM-MD5 works "
-        "only for users whose password is kept as PLAIN or CRAM-MD5; clients that "
-        "prefer it fail for the others, so leave it out where there are such.",
+        "only for users whose password is kept as PLAIN or CRAM-MD5, and is offered "
+        "if that is so for all of them, or if it is named here.",
     ),
     Option(
         key="namespace",

@@ -115,6 +115,15 @@ class PreAuthTests(unittest.TestCase):
         counts.logged_out(b"alice", "2001:db8::3")
         counts.logged_in(b"alice", "2001:db8::4")
 
+    def test_connections_of_this_machine(self) -> None:
+        from imapd.server.counts import ConnectionCounts
+
+        limits = Limits(address_connections=2)
+        server = Server(self, limits=limits, counts=ConnectionCounts(limits))
+        for host in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
+            for _ in range(6):  # a webmail has all of its users
+                self.assertIn(b"* OK ", server.connect(host).raw)
+
     def test_connections_of_a_user(self) -> None:
         from imapd.server.counts import ConnectionCounts
 

@@ -4,11 +4,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
 from twisted.internet.defer import execute
 
+from imapd.auth.chain import ChainChecker
 from imapd.auth.passwdfile import PasswdFileChecker
 from imapd.server.settings import CleartextLogin
-from tests.support.logins import LoginCase, Peer, b64, plain, use_checkers
+from tests.support.logins import LoginCase, Peer, SpyChecker, b64, plain, use_checkers
 from tests.support.server import Server
 
 ALICE = plain(b"alice", b"wonderland")
@@ -121,3 +123,23 @@ class MechanismTests(LoginCase):
         self.assertTrue(later.raw.startswith(b"+ "), later.raw)
         users.unlink()
         self.assertIn(b"AUTH=PLAIN", self.peer().raw)
+
+    def test_what_every_user_can_use(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        users = Path(folder.name) / "users"
+        users.write_bytes(
+            b"alice:{SSHA}dGhpcyBpcyBub3QgYSBoYXNoISEhIQ==\nbob:{PLAIN}builder\n"
+        )
+        some = PasswdFileChecker(users, execute)
+        chain = ChainChecker([some])
+        self.assertTrue(chain.offers(IUsernameHashedPassword))
+        self.assertFalse(chain.offers_to_all(IUsernameHashedPassword))
+        self.assertTrue(chain.offers_to_all(IUsernamePassword))
+        users.write_bytes(b"alice:*\nbob:{PLAIN}builder\n")  # alice cannot log in
+        self.assertTrue(chain.offers_to_all(IUsernameHashedPassword))
+        other = SpyChecker()
+        other.credentialInterfaces = (IUsernamePassword,)  # type: ignore[assignment]
+        both = ChainChecker([some, other])
+        self.assertFalse(both.offers_to_all(IUsernameHashedPassword))
+        self.assertTrue(both.offers(IUsernameHashedPassword))

