@@ -63,6 +63,36 @@ class SessionTests(unittest.TestCase):
         self.assertIn(b"[EXPUNGEISSUED]", self.two.no("COPY 2 INBOX"))
         self.assert_gone(self.two, 2)
 
+    def test_reading_by_uid_what_is_gone(self) -> None:
+        for command in (
+            "UID FETCH 1:4 (FLAGS)",
+            "UID FETCH 1:4 (UID BODY.PEEK[TEXT])",
+            "UID FETCH 1:4 (ENVELOPE)",
+            r"UID STORE 1:4 +FLAGS (\Flagged)",
+            "UID COPY 1:4 INBOX",
+            "UID SEARCH ALL",
+        ):
+            server = Server(self)
+            one = server.login(select="INBOX")
+            for number in range(4):
+                one.append(MESSAGE % (number, number))
+            two = server.login(select="INBOX")
+            one.ok(r"STORE 2 +FLAGS.SILENT (\Deleted)")
+            one.ok("EXPUNGE")
+            answer = two.ok(command)
+            self.assertIn(b"* 2 EXPUNGE\r\n", answer, command)
+            self.assertNotIn(b"UID 2 ", answer, command)
+
+    def test_a_file_removed_while_it_is_fetched_by_uid(self) -> None:
+        self.two.ok("NOOP")
+        for path in (self.server.maildir("alice") / "cur").iterdir():
+            if b"Subject: 1" in path.read_bytes():
+                path.unlink()
+        answer = self.two.ok("UID FETCH 1:4 (UID BODY.PEEK[TEXT])")
+        self.assertIn(b"body 2", answer)
+        self.assertNotIn(b"body 1", answer)
+        self.assertIn(b"* 2 EXPUNGE\r\n", answer)
+
     def test_flags_are_told_to_the_others_once(self) -> None:
         self.one.ok(r"STORE 3 +FLAGS (\Flagged $Work)")
         told = self.two.ok("NOOP")

@@ -43,6 +43,8 @@ async def uid_move(session: Session, arguments: Copy) -> bytes:
 
 async def _transfer(session: Session, arguments: Copy, *, move: bool) -> Result:
     uids = [uid for _, uid in messages(session, arguments.numbers, uid=arguments.uid)]
+    if arguments.uid:  # a UID that is not there is passed over.  RFC 3501 §6.4.8
+        uids = [uid for uid in uids if not session.mailbox.view.is_gone(uid)]
     try:
         path = session.account.namespace.path(arguments.name)
     except Cannot as error:

@@ -1,7 +1,8 @@
 """FETCH.  RFC 3501 §6.4.5, §6.4.8."""
 
+from imapd.errors import MessageGone
 from imapd.model.requests import Fetch
-from imapd.server.commands.numbers import messages
+from imapd.server.commands.numbers import any_gone, messages
 from imapd.server.registry import command
 from imapd.server.session import Session
 from imapd.server.states import SELECTED
@@ -20,8 +21,17 @@ async def fetch(session: Session, arguments: Fetch) -> bytes:
 
 @command(b"UID FETCH", SELECTED, grammar=grammar.uid_fetch)
 async def uid_fetch(session: Session, arguments: Fetch) -> bytes:
-    """FETCH by UID; UIDs that are not there are passed over."""
-    await _fetch(session, arguments)
+    """FETCH by UID; UIDs that are not there are passed over.  RFC 3501 §6.4.8.
+
+    So are messages that others expunged: unlike FETCH, this command may tell of
+    them before it ends, and clients take a NO for the end of their work.
+    """
+    try:
+        await _fetch(session, arguments)
+    except MessageGone:
+        await session.refresh()
+        if not any_gone(session, arguments.numbers):
+            raise
     return b"UID FETCH completed"
 
 

@@ -25,6 +25,12 @@ def messages(
         raise SyntaxRejected("No message has this number") from None
 
 
+def any_gone(session: Session, numbers: SequenceSet) -> bool:
+    """Whether one of the messages, by UID, is gone and the client not told yet."""
+    view = session.mailbox.view
+    return any(view.is_gone(uid) for _, uid in view.select(numbers, uid=True))
+
+
 def storable(flags: Iterable[bytes]) -> list[bytes]:
     """The flags as the store keeps them.
 

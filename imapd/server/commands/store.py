@@ -44,5 +44,5 @@ async def _store(session: Session, arguments: Store) -> None:
         )
     else:
         view.flags_changed(uids)
-    if any(view.is_gone(uid) for uid in uids):
+    if not arguments.uid and any(view.is_gone(uid) for uid in uids):
         raise MessageGone("Some of the messages were expunged")
