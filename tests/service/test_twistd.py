@@ -147,6 +147,8 @@ class TwistdTests(unittest.TestCase):
         arguments = self.arguments(f"--imaps=tcp:{self.port}:interface=127.0.0.1")
         user = ("--uid", "65534", "--gid", "65534")
         with self.serving(*user, *arguments, "--allow-root", "no") as process:
+            with self.connect():
+                pass  # who is greeted, is so after the service has started
             status = Path(f"/proc/{process.pid}/status").read_text()
             self.assertIn("Uid:\t65534\t65534\t65534\t65534", status)
             self.assertIn("Gid:\t65534\t65534\t65534\t65534", status)
@@ -154,8 +156,6 @@ class TwistdTests(unittest.TestCase):
             self.assertIn("Umask:\t0077", status)
             limits = Path(f"/proc/{process.pid}/limits").read_text()
             self.assertRegex(limits, r"Max core file size\s+0\s+0")
-            with self.connect():
-                pass
 
     def test_hangup_reloads_and_running_sessions_stay(self) -> None:
         def serial(tls: ssl.SSLSocket) -> int:
