@@ -58,6 +58,7 @@ class Users:
     usual_cram: str = field(
         repr=False
     )  # one that checks CRAM-MD5; {PLAIN} if none does
+    all_cram: bool  # every user who may log in has one that does
 
 
 def parse_users(octets: bytes, known: Mapping[bytes, UserRecord] = _NONE) -> Users:
@@ -89,7 +90,9 @@ def parse_users(octets: bytes, known: Mapping[bytes, UserRecord] = _NONE) -> Use
             problems.extend((number, text) for text in _remarks(record))
     usual, usual_cram = _usual_hashes(records)
     names = frozenset(broken - records.keys())
-    return Users(records, lines, names, tuple(problems), usual, usual_cram)
+    # Once a reading, because it is asked for at every connection.
+    all_cram = all(each.cram or each.disabled for each in records.values())
+    return Users(records, lines, names, tuple(problems), usual, usual_cram, all_cram)
 
 
 def _remarks(record: UserRecord) -> Iterator[str]:
@@ -155,10 +158,9 @@ class PasswdFileChecker:
     def answers_hashed_for_all(self) -> bool:
         """Whether a hashed response can be checked for every user there is now."""
         try:
-            records = self._current_users().records.values()
+            return self._current_users().all_cram
         except LoginUnavailable:
             return False
-        return all(record.cram or record.disabled for record in records)
 
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:  # noqa: N802
         """Fire with an ``AvatarId``.
