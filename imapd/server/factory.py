@@ -51,10 +51,8 @@ class ImapFactory(ServerFactory):
         self._emptied: list[Deferred[None]] = []
 
     def _portal_offers(self, interface: Any) -> bool:
-        return any(
-            interface in listed or any(each.extends(interface) for each in listed)
-            for listed in [list(self.portal.listCredentialsInterfaces())]
-        )
+        listed = self.portal.listCredentialsInterfaces()
+        return any(each.isOrExtends(interface) for each in listed)
 
     def challengers(self) -> dict[bytes, Callable[[], Any]]:
         """Mechanisms that some checker can deal with now."""
