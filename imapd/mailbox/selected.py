@@ -14,6 +14,7 @@ from imapd.ids import MailboxPath, Seq, Uid
 from imapd.mailbox import fetch, search
 from imapd.mailbox.api import Listener, Messages
 from imapd.mailbox.live import LiveMailbox
+from imapd.mailbox.rendering import Plan, Rendered, render
 from imapd.mailbox.watch import Watch
 from imapd.model.flags import SEEN, Flags, StoreMode
 from imapd.model.mailbox import MessageMeta
@@ -100,11 +101,9 @@ class Selected:
         """Take in what other programs did."""
         await self._live.refresh()
 
-    async def _render(
-        self, plan: fetch.Plan, uids: Sequence[Uid]
-    ) -> list[fetch.Rendered]:
+    async def _render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
         live = self._live
-        rendered = await live.workers.run(fetch.render, live.store, plan, uids)
+        rendered = await live.workers.run(render, live.store, plan, uids)
         self._same_numbers()
         return rendered
 

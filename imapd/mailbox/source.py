@@ -1,23 +1,26 @@
 """Where the octets and the fixed facts of messages come from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from imapd.ids import Uid
-from imapd.model.mailbox import Derived, MessageMeta
+from imapd.model.mailbox import MessageMeta
 
 
 class MessageSource(Protocol):
     """The reading half of ``MailboxStore``; blocks."""
 
-    def read(self, uid: Uid) -> bytes:
-        """Return the message; raises MessageGone."""
+    def read(self, uid: Uid, most_octets: int | None = None) -> bytes:
+        """Return the message, or its first octets; raises MessageGone."""
 
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
         """Size and date; messages that are gone are left out."""
 
-    def load_derived(self, uids: Iterable[Uid]) -> dict[Uid, Derived]:
-        """Return what the cache has."""
+    def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
+        """Return what the cache has of one kind, in the order of ascending UIDs."""
 
-    def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
-        """Offer results to the cache."""
+    def save_column(self, kind: str, values: Mapping[Uid, bytes]) -> None:
+        """Offer values to the cache."""
+
+    def save_columns(self, columns: Mapping[str, Mapping[Uid, bytes]]) -> None:
+        """Offer values of several kinds at once."""

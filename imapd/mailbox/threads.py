@@ -1,5 +1,6 @@
 """The only door from the reactor to code that blocks."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from threading import Thread
@@ -9,6 +10,10 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
+
+#: A short call that took longer found a slow disk; how long that is remembered.
+SLOW_SECONDS = 0.02
+SLOW_FOR_SECONDS = 10.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +33,12 @@ class Workers(Protocol):
         Handing it to a thread costs fifty times as much as doing it.
         """
 
+    async def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a call of at most a few milliseconds where it is cheapest.
+
+        It may touch files, but must not wait for a lock.
+        """
+
 
 class InlineWorkers:
     """Runs everything where it is called: for tests, and for adapters that block."""
@@ -42,12 +53,17 @@ class InlineWorkers:
         """Run the call now."""
         return call(*args, **kwargs)
 
+    async def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the call now."""
+        return call(*args, **kwargs)
+
 
 class ThreadWorkers:
     """Runs calls in a bounded pool of threads of its own."""
 
     def __init__(self, reactor: IReactorThreads, threads: int = 8) -> None:
         self._reactor = reactor
+        self._slow_until = 0.0  # by the steady clock
         self._pool = ThreadPool(0, threads, "imapd-files")
         # Python waits at its end for any other kind of thread, for ever if a disk
         # hangs.  What such an end cuts off the store survives like a crash.
@@ -72,3 +88,19 @@ class ThreadWorkers:
     def brief(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the call now, on the reactor."""
         return call(*args, **kwargs)
+
+    async def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the call on the reactor, as long as the disk is quick.
+
+        A thread costs as much as reading a message that the kernel has in memory.
+        After one call that took long, threads do it for a while.
+        """
+        began = time.monotonic()
+        if began < self._slow_until:
+            return await self.run(call, *args, **kwargs)
+        try:
+            return call(*args, **kwargs)
+        finally:
+            ended = time.monotonic()
+            if ended - began > SLOW_SECONDS:
+                self._slow_until = ended + SLOW_FOR_SECONDS

@@ -76,21 +76,6 @@ class MailboxStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
-    """What was computed from a message's octets: ready to send, never the truth.
-
-    ``envelope``, ``body`` and ``bodystructure`` are what follows those words in a
-    FETCH response.
-    """
-
-    internal_date_seconds: int
-    rfc822_size: Octets
-    envelope: bytes
-    body: bytes
-    bodystructure: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Copied:
     """What COPY or MOVE did: COPYUID and the changes of both mailboxes.
 

@@ -21,6 +21,7 @@ from imapd.ids import MailboxPath, Seq, Uid
 from imapd.mailbox import fetch as fetching
 from imapd.mailbox import search as searching
 from imapd.mailbox.api import Listener, Messages
+from imapd.mailbox.rendering import Plan, Rendered, render
 from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import MessageMeta
 from imapd.model.requests import FetchItem
@@ -259,11 +260,8 @@ class ForeignMailbox:
         )
         return fetching.responses(mailbox, messages, items, with_uid=with_uid)
 
-    async def _render(
-        self, plan: fetching.Plan, uids: Sequence[Uid]
-    ) -> list[fetching.Rendered]:
-        batch = uids[: fetching.BATCH_MESSAGES]
-        return fetching.render(await self._source(batch), plan, batch)
+    async def _render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
+        return render(await self._source(uids), plan, uids)
 
     async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
         """The messages that match, ascending; those gone match nothing."""

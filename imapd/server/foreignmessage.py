@@ -6,7 +6,7 @@ hold is lost then: repeated fields, the spelling of names, preambles.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -19,7 +19,7 @@ from imapd.limits import DEFAULT_LIMITS
 from imapd.mime import scan
 from imapd.mime.dates import parse_date
 from imapd.mime.structure import parse
-from imapd.model.mailbox import Derived, MessageMeta
+from imapd.model.mailbox import MessageMeta
 from imapd.server.foreigncalls import ask, flag_names, foreign_code, split_flags
 
 _log = Logger()
@@ -154,8 +154,8 @@ class ForeignSource:
         self._messages = messages
         self._metas = metas
 
-    def read(self, uid: Uid) -> bytes:
-        """Return the message.
+    def read(self, uid: Uid, most_octets: int | None = None) -> bytes:
+        """Return the message, or its first octets.
 
         Raises:
             MessageGone: the mailbox gave us none of that UID.
@@ -165,7 +165,7 @@ class ForeignSource:
         if message is None:
             raise MessageGone("Some of the messages were expunged")
         try:
-            return message_octets(message)
+            return message_octets(message)[:most_octets]
         except ImapError:
             raise
         except Exception as error:
@@ -192,11 +192,14 @@ class ForeignSource:
             raise Unavailable("A message cannot be read just now") from error
         return MessageMeta(uid, seconds, Octets(size))
 
-    def load_derived(self, uids: Iterable[Uid]) -> dict[Uid, Derived]:
+    def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
         """Nothing is kept."""
-        return {}
+        return [None] * len(uids)
 
-    def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
+    def save_column(self, kind: str, values: Mapping[Uid, bytes]) -> None:
+        """Nothing is kept."""
+
+    def save_columns(self, columns: Mapping[str, Mapping[Uid, bytes]]) -> None:
         """Nothing is kept."""
 
 

@@ -3,7 +3,7 @@
 Everything here blocks, and only ``mailbox/threads.py`` may call it.  One
 ``MailboxStore`` serves all sessions of a process on one mailbox; its caller
 serialises ``sync`` and every method that changes something.  ``read``, ``meta``
-and the ``derived`` pair may run beside them, from other threads.
+and the columns may run beside them, from other threads.
 
 Errors are those of ``imapd.errors``; an ``OSError`` that is not the answer to a
 question (disk full, no permission, I/O error) becomes ``OverQuota``,
@@ -19,7 +19,6 @@ from imapd.model.mailbox import (
     Appended,
     Changes,
     Copied,
-    Derived,
     Folder,
     MessageMeta,
     NamespaceStyle,
@@ -125,19 +124,28 @@ class MailboxStore(Protocol):
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
         """Size and date; messages that are gone are left out."""
 
-    def read(self, uid: Uid) -> bytes:
+    def read(self, uid: Uid, most_octets: int | None = None) -> bytes:
         """Return the octets of the file, line ends as they are on disk.
+
+        With ``most_octets``: no more than the first so many of them.
 
         Raises:
             MessageGone: another session or program expunged it.
             Unavailable: it cannot be read.
         """
 
-    def load_derived(self, uids: Iterable[Uid]) -> dict[Uid, Derived]:
-        """Return what the cache has; never raises for a lost or broken cache."""
+    def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
+        """Return what the cache has of one kind (``model.columns``) for messages.
 
-    def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
-        """Offer results to the cache; never raises for a lost or broken cache."""
+        UIDs ascend; the values come in their order, None: not there.  Never raises
+        for a lost or broken cache.
+        """
+
+    def save_column(self, kind: str, values: Mapping[Uid, bytes]) -> None:
+        """Offer values to the cache; never raises for a lost or broken cache."""
+
+    def save_columns(self, columns: Mapping[str, Mapping[Uid, bytes]]) -> None:
+        """Offer values of several kinds at once."""
 
     def close(self) -> None:
         """Give back what is held; the mailbox may be opened again."""

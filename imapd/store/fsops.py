@@ -76,6 +76,7 @@ __all__ = [
     "open_read",
     "read_at",
     "read_file",
+    "read_start",
     "remove_if_there",
     "rename",
     "rename_new",
@@ -263,6 +264,15 @@ def read_file(path: bytes, limit_octets: int | None = None) -> bytes:
         if len(first) == size:  # the usual case: one read, no joining
             return first
         return _read_rest(descriptor, first)
+    finally:
+        close(descriptor)
+
+
+def read_start(path: bytes, count: int) -> bytes:
+    """Return the first ``count`` octets of a regular file, or all there are."""
+    descriptor = open_read(path)
+    try:
+        return read_at(descriptor, count, 0)
     finally:
         close(descriptor)
 

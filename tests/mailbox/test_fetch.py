@@ -11,11 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug, Unavailable
 from imapd.ids import Seq, Uid
-from imapd.mailbox import fetch
+from imapd.mailbox import fetch, rendering
+from imapd.mailbox.message import HEAD_OCTETS
+from imapd.mailbox.rendering import Plan, Rendered, plan
+from imapd.model import columns
 from imapd.model.flags import NO_FLAGS, SEEN, Flags
 from imapd.model.requests import FetchAtom, FetchItem, FetchSection
 from imapd.model.structure import Partial, Section, SectionText
 from imapd.model.view import SessionView
+from imapd.wire import rows
 from tests.support.memory import MemoryMailbox, OpenMailbox
 
 PLAIN = b"Subject: one\nTo: x@example.org\n\nfirst line\nsecond\n"
@@ -46,38 +50,69 @@ def render(
     items: Sequence[FetchItem],
     uids: Sequence[int] = (1,),
     opened: OpenMailbox | None = None,
-) -> list[fetch.Rendered]:
-    plan = fetch.plan(items)
-    return fetch.render(opened or source(), plan, [Uid(uid) for uid in uids])
+) -> Rendered:
+    wanted = plan(items)
+    return rendering.render(opened or source(), wanted, [Uid(uid) for uid in uids])
+
+
+def lines(
+    items: Sequence[FetchItem],
+    uids: Sequence[int] = (1,),
+    opened: OpenMailbox | None = None,
+) -> list[bytes]:
+    """What stands in the parentheses of each response."""
+    rendered = render(items, uids, opened)
+    columns = [each for each in rendered.columns if each is not None]
+    found = []
+    for at in range(len(rendered.uids)):
+        row = rows.fetch_rows([Seq(1)], [each.only(at) for each in columns])
+        found.append(row.removeprefix(b"* 1 FETCH (").removesuffix(b")\r\n"))
+    return found
 
 
 class PlanTests(unittest.TestCase):
     def test_what_items_need(self) -> None:
         whole = FetchSection(Section(), False)
         atom = FetchAtom
-        #: items: derived, meta, octets, in memory, sets Seen
-        cases: dict[tuple[FetchItem, ...], tuple[bool, ...]] = {
-            (atom.UID, atom.FLAGS): (False, False, False, True, False),
-            (atom.ENVELOPE,): (True, False, False, False, False),
-            (atom.BODYSTRUCTURE, atom.UID): (True, False, False, False, False),
-            (atom.RFC822_SIZE,): (False, True, False, False, False),
-            (atom.INTERNALDATE, atom.BODY): (True, True, False, False, False),
-            (atom.RFC822,): (False, False, True, False, True),
-            (atom.RFC822_TEXT,): (False, False, True, False, True),
-            (atom.RFC822_HEADER,): (False, False, True, False, False),
-            (whole,): (False, False, True, False, True),
-            (peek(Section()),): (False, False, True, False, False),
+        header = peek(Section(text=SectionText.HEADER))
+        #: items: columns, reads, in memory, sets Seen
+        cases: dict[
+            tuple[FetchItem, ...], tuple[tuple[str | None, ...], bool, bool, bool]
+        ] = {
+            (atom.UID, atom.FLAGS): ((None, None), False, True, False),
+            (atom.ENVELOPE,): ((columns.ENVELOPE,), False, False, False),
+            (atom.BODYSTRUCTURE, atom.UID): (
+                (columns.BODYSTRUCTURE, None),
+                *(False, False, False),
+            ),
+            (atom.RFC822_SIZE,): ((columns.META,), False, False, False),
+            (atom.INTERNALDATE, atom.BODY): (
+                (columns.META, columns.BODY),
+                *(False, False, False),
+            ),
+            (atom.RFC822,): ((None,), True, False, True),
+            (atom.RFC822_TEXT,): ((None,), True, False, True),
+            (atom.RFC822_HEADER,): ((columns.HEADER,), False, False, False),
+            (whole,): ((None,), True, False, True),
+            (header,): ((columns.HEADER,), False, False, False),
+            (peek(Section()), header): ((None, columns.HEADER), True, False, False),
         }
         for items, expected in cases.items():
-            plan = fetch.plan(items)
-            have = (
-                plan.derived,
-                plan.meta,
-                plan.octets,
-                plan.in_memory,
-                plan.sets_seen,
-            )
+            made = plan(items)
+            have = (made.kinds, made.reads, made.in_memory, made.sets_seen)
             self.assertEqual(have, expected, items)
+
+    def test_lists_of_fields_are_one_column_in_any_order_and_spelling(self) -> None:
+        def kind(text: SectionText, fields: str) -> str | None:
+            return plan([peek(section(text=text, fields=fields))]).kinds[0]
+
+        fields = SectionText.HEADER_FIELDS
+        first = kind(fields, "From to SUBJECT")
+        assert first is not None
+        self.assertFalse(columns.is_compressed(first))
+        self.assertEqual(kind(fields, "subject FROM To to"), first)
+        self.assertNotEqual(kind(fields, "From to"), first)
+        self.assertIsNone(kind(SectionText.HEADER_FIELDS_NOT, "From to SUBJECT"))
 
 
 class RenderTests(SynchronousTestCase):
@@ -122,21 +157,50 @@ class RenderTests(SynchronousTestCase):
             (peek(Section(), (2**32 - 1, 9)), b"BODY[]<4294967295> {0}\r\n"),
         ]
         for item, expected in cases:
-            (one,) = render((item,))
-            self.assertEqual(one.items, [expected], item)
-            self.assertIsNone(one.error)
-        (one,) = render((FetchAtom.UID, FetchAtom.FLAGS, FetchAtom.RFC822_SIZE))
-        self.assertEqual((one.flags_at, len(one.items)), (1, 2))
+            opened = source()
+            self.assertEqual(lines((item,), (1,), opened), [expected], item)
+            # Once more, from the cache where it has it.
+            self.assertEqual(lines((item,), (1,), opened), [expected], item)
+        rendered = render((FetchAtom.UID, FetchAtom.FLAGS, FetchAtom.RFC822_SIZE))
+        dynamic = [each is None for each in rendered.columns]
+        self.assertEqual(dynamic, [False, True, False])
 
-    def test_derived_is_computed_once(self) -> None:
+    def test_columns_are_computed_once(self) -> None:
         opened = source()
         items = (FetchAtom.ENVELOPE, FetchAtom.BODY, FetchAtom.BODYSTRUCTURE)
-        first = render(items, (1, 2), opened)
+        first = lines(items, (1, 2), opened)
         self.assertEqual(opened.box.reads, [1, 2])
-        self.assertEqual(render(items, (1, 2), opened), first)
+        self.assertEqual(lines(items, (1, 2), opened), first)
         self.assertEqual(opened.box.reads, [1, 2])
-        self.assertTrue(first[0].items[0].startswith(b'ENVELOPE (NIL "one" '))
-        self.assertTrue(first[1].items[1].startswith(b"BODY (("))
+        self.assertTrue(first[0].startswith(b'ENVELOPE (NIL "one" '))
+        self.assertIn(b" BODY ((", first[1])
+
+    def test_a_column_that_lacks_a_few_is_completed(self) -> None:
+        opened = source(*[PLAIN] * 5)
+        expected = lines((FetchAtom.ENVELOPE,), range(1, 6), opened)
+        del opened.box.columns[columns.ENVELOPE][Uid(3)]
+        del opened.box.reads[:]
+        self.assertEqual(lines((FetchAtom.ENVELOPE,), range(1, 6), opened), expected)
+        self.assertEqual(opened.box.reads, [3])
+
+    def test_a_header_is_read_without_the_rest(self) -> None:
+        long = b"X: " + b"y" * HEAD_OCTETS + b"\nSubject: far\n\nbody\n"
+        cases = {
+            "short": (b"Subject: x\n\n" + b"y\n" * 50_000, b"Subject: x\r\n\r\n"),
+            "long": (long, long.replace(b"\n", b"\r\n").removesuffix(b"body\r\n")),
+            "no body": (b"Subject: x\n", b"Subject: x\r\n"),
+            "no header": (b"\n" + b"x" * 100_000, b"\r\n"),
+            "nothing": (b"", b""),
+            "no end": (b"x" * 100_000, b"x" * 100_000),
+        }
+        # The empty line at and around the place where reading stops.
+        for over in range(-9, 6):
+            head = b"X: " + b"y" * (HEAD_OCTETS + over) + b"\r\n\r\n"
+            cases[f"over {over}"] = (head + b"z" * 99, head)
+        for name, (octets, header) in cases.items():
+            item = peek(Section(text=SectionText.HEADER))
+            expected = b"BODY[HEADER] {%d}\r\n%b" % (len(header), header)
+            self.assertEqual(lines((item,), (1,), source(octets)), [expected], name)
 
     def test_a_message_is_read_once_for_all_items(self) -> None:
         opened = source()
@@ -152,41 +216,41 @@ class RenderTests(SynchronousTestCase):
             FetchAtom.RFC822,
             peek(section(1)),
         ):
-            gone, there = render((item,), (9, 1))
-            self.assertIsInstance(gone.error, MessageGone, item)
-            self.assertIsNone(there.error, item)
+            rendered = render((item,), (1, 9))
+            self.assertEqual(rendered.uids, [1], item)
+            self.assertIsInstance(rendered.errors[Uid(9)], MessageGone, item)
 
     def test_a_defect_with_one_message_hides_no_other(self) -> None:
         def broken(octets: bytes) -> None:
             raise ValueError("a defect")
 
         with patch("imapd.mime.structure.parse", broken):
-            one, two = render((FetchAtom.ENVELOPE, FetchAtom.UID), (1, 2))
-        self.assertIsInstance(one.error, ServerBug)
-        self.assertIsInstance(two.error, ServerBug)
+            rendered = render((FetchAtom.BODY, FetchAtom.UID), (1, 2))
+        self.assertEqual(rendered.uids, [])
+        self.assertIsInstance(rendered.errors[Uid(1)], ServerBug)
+        self.assertIsInstance(rendered.errors[Uid(2)], ServerBug)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
 
     def test_batches(self) -> None:
         small = source(*[b"Subject: x\r\n\r\n"] * 200)
         uids = range(1, 201)
-        self.assertEqual(len(render((FetchAtom.RFC822,), uids, small)), 64)
+        self.assertEqual(render((FetchAtom.RFC822,), uids, small).count, 128)
         large = source(*[b"Subject: x\r\n\r\n" + b"y" * 30000] * 20)
-        self.assertEqual(len(render((FetchAtom.RFC822,), range(1, 21), large)), 3)
+        self.assertEqual(render((FetchAtom.RFC822,), range(1, 21), large).count, 3)
         huge = source(*[b"Subject: x\r\n\r\n" + b"y" * 300000] * 2)
-        self.assertEqual(len(render((FetchAtom.RFC822,), (1, 2), huge)), 1)
+        self.assertEqual(render((FetchAtom.RFC822,), (1, 2), huge).count, 1)
 
     def test_a_thousand_partials_are_not_a_thousand_messages(self) -> None:
         opened = source(b"\r\n" + b"x" * 1_000_000)
         items = [peek(Section(), (n, 2**32 - 1)) for n in range(1000)]
-        (one,) = render(items, (1,), opened)
-        self.assertIsInstance(one.error, LimitReached)
-        self.assertEqual(one.items, [])
+        rendered = render(items, (1,), opened)
+        self.assertIsInstance(rendered.errors[Uid(1)], LimitReached)
+        self.assertEqual(rendered.uids, [])
         # Every part, the header and the whole are what clients ask for.
-        (one,) = render(items[:4], (1,), opened)
-        self.assertIsNone(one.error)
+        self.assertEqual(render(items[:4], (1,), opened).uids, [1])
         pieces = [peek(Section(), (n * 1000, 1000)) for n in range(1000)]
-        (one,) = render(pieces, (1,), opened)
-        self.assertEqual(len(one.items), 1000)
+        (line,) = lines(pieces, (1,), opened)
+        self.assertEqual(line.count(b"BODY[]<"), 1000)
 
 
 class Harness:
@@ -209,10 +273,8 @@ class Harness:
             mark_seen=self.mark_seen,
         )
 
-    async def render(
-        self, plan: fetch.Plan, uids: Sequence[Uid]
-    ) -> list[fetch.Rendered]:
-        return fetch.render(self.opened, plan, uids)
+    async def render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
+        return rendering.render(self.opened, plan, uids)
 
     async def mark_seen(self, uids: Sequence[Uid]) -> None:
         if self.mark_error is not None:
@@ -308,7 +370,7 @@ class ResponseTests(SynchronousTestCase):
     def test_many_messages_come_in_batches_in_order(self) -> None:
         self.harness = Harness(source(*[PLAIN] * 200))
         sent, _ = self.batches((FetchAtom.RFC822_SIZE,))
-        self.assertEqual(len(sent), 4)
+        self.assertEqual(len(sent), 2)
         numbers = [int(line.split()[1]) for line in b"".join(sent).splitlines()]
         self.assertEqual(numbers, list(range(1, 201)))
         self.harness = Harness(source(*[b"\n"] * 1500))

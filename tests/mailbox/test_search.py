@@ -186,7 +186,7 @@ class KeyTests(unittest.TestCase):
         self.assertEqual(found(Not(Body("zzz")), source), [2, 3, 4, 5, 6])
         self.assertEqual(found(Not(Size(True, 0)), source), [4])
 
-        def broken(opened: object, uid: Uid) -> bytes:
+        def broken(opened: object, uid: Uid, most_octets: int | None = None) -> bytes:
             if uid == 5:
                 raise Unavailable("cannot be read")
             return MESSAGES[UIDS.index(uid)][0]

@@ -3,7 +3,11 @@
 import threading
 import unittest
 from typing import Any, cast
+from unittest import mock
 
+from twisted.internet.defer import Deferred
+
+from imapd.mailbox import threads
 from imapd.mailbox.threads import ThreadWorkers
 
 
@@ -35,6 +39,26 @@ class ThreadTests(unittest.TestCase):
         self.assertIs(
             self.workers.brief(threading.current_thread), threading.current_thread()
         )
+
+    def test_what_is_short_runs_here_until_the_disk_is_slow(self) -> None:
+        here = threading.current_thread()
+
+        def where() -> threading.Thread:
+            running = Deferred.fromCoroutine(
+                self.workers.short(threading.current_thread)
+            )
+            found: list[threading.Thread] = []
+            running.addCallback(found.append)
+            if not found:
+                self.assertTrue(self.reactor.called.wait(20))
+            return found[0]
+
+        self.assertIs(where(), here)
+        with mock.patch.object(threads, "SLOW_SECONDS", 0.0):
+            self.assertIs(where(), here)
+        self.assertIsNot(where(), here)
+        self.workers._slow_until = 0.0
+        self.assertIs(where(), here)
 
     def test_it_may_be_started_and_stopped_twice(self) -> None:
         self.workers.start()

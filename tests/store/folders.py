@@ -5,12 +5,12 @@ import shutil
 import tempfile
 import time
 import unittest
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from imapd.ids import Uid
 from imapd.limits import DEFAULT_LIMITS, Limits
-from imapd.model.mailbox import Changes, Derived
+from imapd.model.mailbox import Changes
 from imapd.store.maildir.keywords import OverflowChanges
 from imapd.store.maildir.mailbox import MaildirMailbox
 from imapd.store.maildir.takeover import TakenOver
@@ -47,20 +47,24 @@ class FakeOverflow:
 
 
 class FakeCache:
-    """Derived data in memory."""
+    """Columns in memory."""
 
     def __init__(self) -> None:
-        self.kept: dict[Uid, Derived] = {}
+        self.kept: dict[str, dict[Uid, bytes]] = {}
 
-    def load(self, guid: str, uids: Iterable[Uid]) -> dict[Uid, Derived]:
-        return {uid: self.kept[uid] for uid in uids if uid in self.kept}
+    def load(self, mailbox: str, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
+        return [self.kept.get(kind, {}).get(uid) for uid in uids]
 
-    def save(self, guid: str, derived: Mapping[Uid, Derived]) -> None:
-        self.kept.update(derived)
+    def save_all(
+        self, mailbox: str, columns: Mapping[str, Mapping[Uid, bytes]]
+    ) -> None:
+        for kind, values in columns.items():
+            self.kept.setdefault(kind, {}).update(values)
 
-    def forget(self, guid: str, uids: Iterable[Uid]) -> None:
+    def forget(self, mailbox: str, uids: Iterable[Uid]) -> None:
         for uid in uids:
-            self.kept.pop(uid, None)
+            for values in self.kept.values():
+                values.pop(uid, None)
 
 
 class FolderTestCase(unittest.TestCase):

@@ -13,10 +13,11 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
 from imapd.errors import ImapError, NoSuchMailbox
-from imapd.ids import INBOX, Octets, Uid
+from imapd.ids import INBOX, Uid
 from imapd.limits import Limits
+from imapd.model.columns import META
 from imapd.model.flags import DELETED, SEEN, StoreMode
-from imapd.model.mailbox import Changes, Derived
+from imapd.model.mailbox import Changes
 from imapd.store import fsops, quiet
 from imapd.store.maildir.account import MaildirAccount
 from imapd.store.maildir.mailbox import MaildirMailbox
@@ -30,7 +31,6 @@ ERRNOS = (
     *(errno.ENAMETOOLONG, errno.EBUSY, errno.EINVAL, errno.EISDIR, errno.EXDEV),
 )
 WORDS = [b"word%d" % number for number in range(30)]
-DERIVED = Derived(1, Octets(1), b"", b"", b"")
 
 
 def deliver(box: MaildirMailbox) -> object:
@@ -62,8 +62,8 @@ ACTIONS: dict[str, Callable[[MaildirMailbox, MaildirMailbox], object]] = {
     "move": lambda box, other: other.copy_from(box, [Uid(1), Uid(2)], True),
     "meta": lambda box, other: box.meta([Uid(1), Uid(2), Uid(9)]),
     "read": lambda box, other: box.read(Uid(1)),
-    "load": lambda box, other: box.load_derived([Uid(1)]),
-    "save": lambda box, other: box.save_derived({Uid(1): DERIVED}),
+    "load": lambda box, other: box.load_column(META, [Uid(1)]),
+    "save": lambda box, other: box.save_column(META, {Uid(1): bytes(16)}),
     "numbers": lambda box, other: (box.uid_next, box.guid, box.keywords),
 }
 

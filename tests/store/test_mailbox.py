@@ -15,10 +15,10 @@ from imapd.errors import (
     ReadOnly,
     Unavailable,
 )
-from imapd.ids import Octets, Uid
+from imapd.ids import Uid
 from imapd.limits import Limits
+from imapd.model import columns
 from imapd.model.flags import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
-from imapd.model.mailbox import Derived
 from imapd.store import dotlock, fsops, locks
 from imapd.store.maildir import accountlock, deliver, transfer
 from imapd.store.maildir.takeover import TakenOver
@@ -428,13 +428,13 @@ class DeliveryTests(FolderTestCase):
         box = self.open()
         box.sync(True)
         uid = append(box, b"x: y\r\n")
-        derived = Derived(5, Octets(99), b"", b"", b"")
-        box.save_derived({uid: derived, Uid(77): derived})
-        self.assertEqual(box.load_derived([uid, Uid(77)]), {uid: derived})
+        meta = columns.encode_meta(5, 99)
+        box.save_column(columns.META, {uid: meta, Uid(77): meta})
+        self.assertEqual(box.load_column(columns.META, [uid, Uid(77)]), [meta, None])
         self.assertEqual(box.meta([uid])[uid].rfc822_size, 99)
         box.store_flags([uid], StoreMode.ADD, [DELETED])
         box.expunge([uid])
-        self.assertEqual(self.cache.kept, {})
+        self.assertEqual(self.cache.kept, {columns.META: {}})
 
 
 class LockTests(FolderTestCase):

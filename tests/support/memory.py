@@ -16,7 +16,6 @@ from imapd.model.mailbox import (
     Appended,
     Changes,
     Copied,
-    Derived,
     Folder,
     MessageMeta,
     MessageState,
@@ -61,7 +60,7 @@ class MemoryMailbox:
         self.uid_next = 1
         self.guid = "0" * 32
         self.disk: dict[Uid, MemoryMessage] = {}
-        self.derived: dict[Uid, Derived] = {}
+        self.columns: dict[str, dict[Uid, bytes]] = {}
         self.reads: list[Uid] = []
         self.syncs = 0
         self.closed = 0
@@ -189,21 +188,30 @@ class MemoryMailbox:
             if uid in self.disk
         }
 
-    def read(self, opened: "OpenMailbox", uid: Uid) -> bytes:
+    def read(
+        self, opened: "OpenMailbox", uid: Uid, most_octets: int | None = None
+    ) -> bytes:
         self.reads.append(uid)
         if uid not in self.disk:
             raise MessageGone("The message is gone")
-        return self.disk[uid].octets
+        return self.disk[uid].octets[:most_octets]
 
-    def load_derived(
-        self, opened: "OpenMailbox", uids: Iterable[Uid]
-    ) -> dict[Uid, Derived]:
-        return {uid: self.derived[uid] for uid in uids if uid in self.derived}
+    def load_column(
+        self, opened: "OpenMailbox", kind: str, uids: Sequence[Uid]
+    ) -> list[bytes | None]:
+        column = self.columns.get(kind, {})
+        return [column.get(uid) for uid in uids]
 
-    def save_derived(
-        self, opened: "OpenMailbox", derived: Mapping[Uid, Derived]
+    def save_column(
+        self, opened: "OpenMailbox", kind: str, values: Mapping[Uid, bytes]
     ) -> None:
-        self.derived.update(derived)
+        self.save_columns(opened, {kind: values})
+
+    def save_columns(
+        self, opened: "OpenMailbox", columns: Mapping[str, Mapping[Uid, bytes]]
+    ) -> None:
+        for kind, values in columns.items():
+            self.columns.setdefault(kind, {}).update(values)
 
     def close(self, opened: "OpenMailbox") -> None:
         self.closed += 1
@@ -221,8 +229,9 @@ _OPERATIONS = frozenset(
         "copy_from",
         "meta",
         "read",
-        "load_derived",
-        "save_derived",
+        "load_column",
+        "save_column",
+        "save_columns",
         "close",
     ]
 )

@@ -29,6 +29,9 @@ class LaterWorkers:
             self.finish()
         return done
 
+    async def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.run(call, *args, **kwargs)
+
     def brief(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return call(*args, **kwargs)
 

@@ -3,10 +3,17 @@
 import unittest
 
 from imapd.errors import BadCharset, ImapError, NoSuchMailbox, SyntaxRejected
-from imapd.ids import Octets, Seq, Uid
+from imapd.ids import Seq, Uid
 from imapd.model.requests import FetchAtom
 from imapd.model.structure import Partial, Section, SectionText
-from imapd.wire import encode, msgatt, response
+from imapd.wire import encode, msgatt, response, rows
+
+
+def items(*columns: rows.Column) -> bytes:
+    """What stands in the parentheses of a response to one message."""
+    row = rows.fetch_rows([Seq(1)], columns)
+    return row.removeprefix(b"* 1 FETCH (").removesuffix(b")\r\n")
+
 
 UNTAGGED = {
     "capability": (
@@ -75,8 +82,11 @@ UNTAGGED = {
     "enabled none": (response.enabled([]), b"ENABLED"),
     "bye": (response.bye("Logging out"), b"BYE Logging out"),
     "fetch": (
-        msgatt.fetch(Seq(7), [msgatt.uid_item(Uid(42)), msgatt.size_item(Octets(9))]),
-        b"7 FETCH (UID 42 RFC822.SIZE 9)",
+        rows.fetch_rows(
+            [Seq(7), Seq(9)],
+            [rows.uid_column([Uid(42), Uid(43)]), rows.size_column([9, 10])],
+        ),
+        b"* 7 FETCH (UID 42 RFC822.SIZE 9)\r\n* 9 FETCH (UID 43 RFC822.SIZE 10)\r\n",
     ),
     "fetch flags": (
         msgatt.fetch_flags(Seq(7), frozenset({rb"\Seen", b"$Junk"}), Uid(42)),
@@ -87,25 +97,24 @@ UNTAGGED = {
         rb"7 FETCH (FLAGS (\Recent))",
     ),
     "fetch many flags": (
-        msgatt.flags_item(frozenset(b"k%02d" % n for n in range(20)), False),
-        b"FLAGS (%b)" % b" ".join(b"k%02d" % n for n in range(20)),
+        msgatt.render_flags(frozenset(b"k%02d" % n for n in range(20)), False),
+        b"(%b)" % b" ".join(b"k%02d" % n for n in range(20)),
     ),
     "ready items": (
-        b" ".join(
-            (
-                msgatt.envelope_item(b"(e)"),
-                msgatt.body_item(b"(b)"),
-                msgatt.bodystructure_item(b"(s)"),
-            )
+        items(
+            rows.flags_column([b"()"]),
+            rows.rendered_column(FetchAtom.ENVELOPE, [b"(e)"]),
+            rows.rendered_column(FetchAtom.BODY, [b"(b)"]),
+            rows.rendered_column(FetchAtom.BODYSTRUCTURE, [b"(s)"]),
         ),
-        b"ENVELOPE (e) BODY (b) BODYSTRUCTURE (s)",
+        b"FLAGS () ENVELOPE (e) BODY (b) BODYSTRUCTURE (s)",
     ),
     "rfc822": (
-        msgatt.rfc822_item(FetchAtom.RFC822_HEADER, b"a: b\r\n\r\n"),
+        items(rows.literal_column(b"RFC822.HEADER", [b"a: b\r\n\r\n"])),
         b"RFC822.HEADER {8}\r\na: b\r\n\r\n",
     ),
     "size too large for a number": (
-        msgatt.size_item(Octets(1 << 33)),
+        items(rows.size_column([1 << 33])),
         b"RFC822.SIZE 4294967295",
     ),
 }
@@ -247,18 +256,31 @@ class ResponseTests(unittest.TestCase):
     def test_internal_dates_always_have_their_fixed_width(self) -> None:
         for name, (seconds, date) in INTERNAL_DATES.items():
             expected = b'INTERNALDATE "%b"' % date
-            self.assertEqual(msgatt.internaldate_item(seconds), expected, name)
+            self.assertEqual(items(rows.internaldate_column([seconds])), expected, name)
 
     def test_section_names_are_those_the_client_wrote(self) -> None:
         for name, (section, partial, expected) in SECTIONS.items():
             self.assertEqual(msgatt.section_name(section, partial), expected, name)
 
     def test_sections(self) -> None:
-        self.assertEqual(msgatt.section_item(b"BODY[9]", None), b"BODY[9] NIL")
-        self.assertEqual(msgatt.section_item(b"BODY[]", b""), b"BODY[] {0}\r\n")
+        cases = {
+            (b"BODY[9]", None): b"BODY[9] NIL",
+            (b"BODY[]", b""): b"BODY[] {0}\r\n",
+            (b"BODY[]<0>", b"a\0"): b"BODY[]<0> {2}\r\na\x80",
+            (
+                b'BODY[HEADER.FIELDS ("%d")]',
+                b"x",
+            ): b'BODY[HEADER.FIELDS ("%d")] {1}\r\nx',
+        }
+        for (name, value), expected in cases.items():
+            self.assertEqual(items(rows.literal_column(name, [value])), expected)
         self.assertEqual(
-            msgatt.section_item(b"BODY[]<0>", b"a\0"), b"BODY[]<0> {2}\r\na\x80"
+            rows.fetch_rows(
+                [Seq(1), Seq(2)], [rows.literal_column(b"A", [None, b"\0"])]
+            ),
+            b"* 1 FETCH (A NIL)\r\n* 2 FETCH (A {1}\r\n\x80)\r\n",
         )
+        self.assertEqual(rows.fetch_rows([], [rows.size_column([])]), b"")
 
     def test_strings(self) -> None:
         for name, (octets, expected) in STRINGS.items():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imapd.errors import ImapError
-from imapd.ids import Octets, Seq, Uid
+from imapd.ids import Seq, Uid
 from imapd.model.requests import FetchAtom
 from imapd.model.structure import (
     Address,
@@ -18,7 +18,7 @@ from imapd.model.structure import (
     Section,
     SectionText,
 )
-from imapd.wire import encode, msgatt, response, structure
+from imapd.wire import encode, msgatt, response, rows, structure
 from tests.support.grammar import Fetched, Tagged, Untagged, parse_responses
 from tests.support.grammar_fetch import ParsedBody, ParsedEnvelope
 
@@ -97,8 +97,10 @@ def parsed(content: bytes) -> Any:
     return untagged.data
 
 
-def fetched(item: bytes) -> tuple[bytes, Any]:
-    data = parsed(msgatt.fetch(Seq(1), [item]))
+def fetched(item: rows.Column) -> tuple[bytes, Any]:
+    [untagged] = parse_responses(rows.fetch_rows([Seq(1)], [item]))
+    assert isinstance(untagged, Untagged)
+    data = untagged.data
     assert isinstance(data, Fetched)
     [pair] = data.items
     return pair
@@ -131,7 +133,7 @@ class GrammarTests(unittest.TestCase):
     def test_flags(self, some: frozenset[bytes], recent: bool, more: bool) -> None:
         known = {flag.upper(): flag for flag in some if is_known(flag)}
         kept = frozenset(known.values())
-        _, got = fetched(msgatt.flags_item(kept, recent))
+        _, got = fetched(rows.flags_column([msgatt.render_flags(kept, recent)]))
         self.assertEqual(set(got) - {rb"\Recent"}, kept)
         self.assertEqual(rb"\Recent" in got, recent)
         self.assertEqual(set(parsed(response.flags(kept))), kept)
@@ -161,10 +163,10 @@ class GrammarTests(unittest.TestCase):
         got = parsed(response.id_response(pairs))
         wanted = {key: without_nul(value) for key, value in pairs.items()}
         self.assertEqual(got, wanted or None)
-        name, octets = fetched(msgatt.section_item(b"BODY[]", value))
+        name, octets = fetched(rows.literal_column(b"BODY[]", [value]))
         self.assertEqual((name, octets), (b"BODY[]", without_nul(value)))
         for atom in (FetchAtom.RFC822, FetchAtom.RFC822_HEADER, FetchAtom.RFC822_TEXT):
-            item = msgatt.rfc822_item(atom, value or b"")
+            item = rows.literal_column(atom.value.encode(), [value or b""])
             self.assertEqual(fetched(item)[1], without_nul(value or b""))
 
     @given(
@@ -185,18 +187,19 @@ class GrammarTests(unittest.TestCase):
         if text not in (SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT):
             fields = ()
         name = msgatt.section_name(Section(path, text, fields), partial)
-        self.assertEqual(fetched(msgatt.section_item(name, b"x")), (name, b"x"))
+        self.assertEqual(fetched(rows.literal_column(name, [b"x"])), (name, b"x"))
 
     @given(st.integers())
     def test_dates_and_sizes(self, number: int) -> None:
-        _, moment = fetched(msgatt.internaldate_item(number))
+        _, moment = fetched(rows.internaldate_column([number]))
         if -62135596800 <= number <= 253402300799:
             self.assertEqual(moment.timestamp(), number)
-        fetched(msgatt.size_item(Octets(number)))
+        fetched(rows.size_column([abs(number)]))
 
     @given(envelopes)
     def test_envelopes(self, envelope: Envelope) -> None:
-        item = msgatt.envelope_item(structure.envelope(envelope))
+        rendered = structure.envelope(envelope)
+        item = rows.rendered_column(FetchAtom.ENVELOPE, [rendered])
         self.check_envelope(fetched(item)[1], envelope)
 
     def check_envelope(self, got: ParsedEnvelope, envelope: Envelope) -> None:
@@ -209,10 +212,10 @@ class GrammarTests(unittest.TestCase):
     @given(trees)
     @settings(deadline=None)
     def test_bodies(self, tree: BodyPart) -> None:
-        _, body = fetched(msgatt.body_item(structure.body(tree)))
+        _, body = fetched(rows.rendered_column(FetchAtom.BODY, [structure.body(tree)]))
         self.check_body(body, tree, extended=False)
         rendered = structure.bodystructure(tree)
-        _, body = fetched(msgatt.bodystructure_item(rendered))
+        _, body = fetched(rows.rendered_column(FetchAtom.BODYSTRUCTURE, [rendered]))
         self.check_body(body, tree, extended=True)
 
     def check_body(self, got: ParsedBody, part: BodyPart, extended: bool) -> None:

@@ -21,8 +21,8 @@ from imapd.ids import INBOX, MailboxPath
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.mailbox import Folder, NamespaceStyle
 from imapd.store import fsops
-from imapd.store.cache import derived
-from imapd.store.cache.derived import DerivedDatabase
+from imapd.store.cache import columns
+from imapd.store.cache.columns import ColumnDatabase
 from imapd.store.maildir import (
     courier,
     firstlogin,
@@ -90,7 +90,7 @@ class MaildirAccount:
         )
         self.tree = FolderTree(self.root, follow_links=follow)
         self.state = AccountState(self.root)
-        self._cache = DerivedDatabase(self._cache_path())
+        self._cache = ColumnDatabase(self._cache_path())
         self._subscriptions = Subscriptions(self.root, limits)
         try:
             with fsops.translate_errors("opening an account"):
@@ -381,7 +381,7 @@ class MaildirAccount:
     def _cache_path(self) -> bytes:
         directory = self.options.cache_directory
         if directory is None:
-            return self.root + b"/" + derived.FILE_NAME
+            return self.root + b"/" + columns.FILE_NAME
         with suppress(OSError):
             directory.mkdir(mode=fsops.DIRECTORY_MODE, parents=True, exist_ok=True)
-        return os.fsencode(directory) + b"/" + derived.FILE_NAME
+        return os.fsencode(directory) + b"/" + columns.FILE_NAME

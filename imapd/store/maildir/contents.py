@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from imapd.errors import MessageGone, Unavailable
 from imapd.ids import Octets, Uid
+from imapd.model.columns import META, decode_meta, encode_meta
 from imapd.model.mailbox import MessageMeta
 from imapd.store import fsops, quiet
 from imapd.store.maildir.core import MailboxCore
@@ -20,8 +21,8 @@ _log = Logger()
 ATTEMPT_COUNT = 10
 
 
-def read(core: MailboxCore, uid: Uid) -> bytes:
-    """Return the octets of a message as they are on disk.
+def read(core: MailboxCore, uid: Uid, most_octets: int | None = None) -> bytes:
+    """Return the octets of a message as they are on disk, or the first of them.
 
     Raises:
         MessageGone: there is no file of it.
@@ -31,7 +32,10 @@ def read(core: MailboxCore, uid: Uid) -> bytes:
     for attempt in range(ATTEMPT_COUNT):
         path = _path(core, uid, attempt)
         try:
-            return fsops.read_file(core.directory + b"/" + path)
+            name = core.directory + b"/" + path
+            if most_octets is not None:
+                return fsops.read_start(name, most_octets)
+            return fsops.read_file(name)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -45,21 +49,25 @@ def read(core: MailboxCore, uid: Uid) -> bytes:
 
 def meta(core: MailboxCore, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
     """Return size and date: from the cache, from the name, and else from the file."""
-    wanted = list(uids)
-    known = core.load_derived(wanted)
+    wanted = sorted(set(uids))
     found: dict[Uid, MessageMeta] = {}
-    for uid in wanted:
+    fresh: dict[Uid, bytes] = {}
+    for uid, value in zip(wanted, core.load_column(META, wanted), strict=True):
         if uid not in core.index:
             continue
-        derived = known.get(uid)
-        if derived is not None:
-            found[uid] = MessageMeta(
-                uid, derived.internal_date_seconds, derived.rfc822_size
-            )
+        known = None if value is None else decode_meta(value)
+        if known is not None:
+            date, size = known
+            found[uid] = MessageMeta(uid, date, Octets(size))
             continue
         looked_up = _look_up(core, uid)
         if looked_up is not None:
             found[uid] = looked_up
+            fresh[uid] = encode_meta(
+                looked_up.internal_date_seconds, looked_up.rfc822_size
+            )
+    if fresh:
+        core.save_columns({META: fresh})
     return found
 
 

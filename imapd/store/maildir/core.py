@@ -6,7 +6,7 @@ import os
 import stat
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ from imapd.errors import ImapError, ReadOnly, Unavailable
 from imapd.ids import LARGEST_NUMBER, Uid
 from imapd.limits import Limits
 from imapd.model.flags import Flags
-from imapd.model.mailbox import Changes, Derived
+from imapd.model.mailbox import Changes
 from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.index import FileIndex
@@ -41,16 +41,18 @@ _HOPELESS = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 TakeOver = Callable[[Path], TakenOver | None]
 
 
-class DerivedCache(Protocol):
-    """Where ``Derived`` is kept; it never raises, and may forget all at any time."""
+class ColumnCache(Protocol):
+    """Where columns are kept; it never raises, and may forget all at any time."""
 
-    def load(self, guid: str, uids: Iterable[Uid]) -> dict[Uid, Derived]:
-        """Return what is there."""
+    def load(self, mailbox: str, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
+        """Return what is there, in the order of ascending UIDs."""
 
-    def save(self, guid: str, derived: Mapping[Uid, Derived]) -> None:
-        """Keep results."""
+    def save_all(
+        self, mailbox: str, columns: Mapping[str, Mapping[Uid, bytes]]
+    ) -> None:
+        """Keep values by kind and UID."""
 
-    def forget(self, guid: str, uids: Iterable[Uid]) -> None:
+    def forget(self, mailbox: str, uids: Iterable[Uid]) -> None:
         """Drop what is there of messages that are gone."""
 
 
@@ -66,7 +68,7 @@ class MailboxCore:
         self,
         directory: Path,
         *,
-        cache: DerivedCache | None,
+        cache: ColumnCache | None,
         overflow: KeywordOverflow | None,
         take_over: TakeOver,
         new_uid_validity: Callable[[], int],
@@ -159,27 +161,34 @@ class MailboxCore:
         """
         return numbering(self.guid, self.uidlist.table.uid_validity)
 
-    def load_derived(self, uids: Iterable[Uid]) -> dict[Uid, Derived]:
+    def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
         """Return what the cache has.
 
         Of made-up UIDs that is nothing: another process made up others.
         """
         if self.cache is None:
-            return {}
-        made_up = set(self.made_up.values())
-        known = [uid for uid in uids if uid not in made_up]
-        return self.cache.load(self.numbering, known)
-
-    def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
-        """Offer results to the cache."""
-        if self.cache is not None:
+            return [None] * len(uids)
+        values = self.cache.load(self.numbering, kind, uids)
+        if self.made_up:
             made_up = set(self.made_up.values())
-            kept = {
-                uid: one
-                for uid, one in derived.items()
+            pairs = zip(uids, values, strict=True)
+            return [None if uid in made_up else value for uid, value in pairs]
+        return values
+
+    def save_columns(self, columns: Mapping[str, Mapping[Uid, bytes]]) -> None:
+        """Offer values to the cache."""
+        if self.cache is None:
+            return
+        made_up = set(self.made_up.values())
+        kept = {
+            kind: {
+                uid: value
+                for uid, value in values.items()
                 if uid in self.index and uid not in made_up
             }
-            self.cache.save(self.numbering, kept)
+            for kind, values in columns.items()
+        }
+        self.cache.save_all(self.numbering, kept)
 
     def uid_of(self, base: bytes) -> Uid | None:
         """Return the UID that a base has, whether or not it is in the index."""

@@ -7,12 +7,12 @@ from imapd.errors import Cannot, NoSuchMailbox
 from imapd.ids import MailboxPath, Uid
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.flags import StoreMode
-from imapd.model.mailbox import Appended, Changes, Copied, Derived, MessageMeta
+from imapd.model.mailbox import Appended, Changes, Copied, MessageMeta
 from imapd.store import fsops
 from imapd.store.api import Delivery, MailboxStore
 from imapd.store.fsops import translate_errors
 from imapd.store.maildir import change, contents, transfer
-from imapd.store.maildir.core import DerivedCache, MailboxCore, TakeOver
+from imapd.store.maildir.core import ColumnCache, MailboxCore, TakeOver
 from imapd.store.maildir.deliver import MaildirDelivery, clean_tmp
 from imapd.store.maildir.keywords import KeywordOverflow
 from imapd.store.maildir.sync import sync
@@ -24,7 +24,7 @@ class MaildirMailbox:
     Args:
         path: as sessions call it.
         directory: the one with ``cur``, ``new`` and ``tmp``; its name is bytes.
-        cache: where ``Derived`` is kept, if anywhere.
+        cache: where columns are kept, if anywhere.
         overflow: where keywords beyond 26 are kept; None refuses them.
         take_over: what another server left here, asked when there are no numbers.
         new_uid_validity: a value above every one the account ever had.
@@ -37,7 +37,7 @@ class MaildirMailbox:
         path: MailboxPath,
         directory: Path,
         *,
-        cache: DerivedCache | None,
+        cache: ColumnCache | None,
         overflow: KeywordOverflow | None,
         take_over: TakeOver,
         new_uid_validity: Callable[[], int],
@@ -151,18 +151,22 @@ class MaildirMailbox:
         with translate_errors("looking at messages"):
             return contents.meta(self._core, uids)
 
-    def read(self, uid: Uid) -> bytes:
-        """Return the octets of the file, line ends as they are on disk."""
+    def read(self, uid: Uid, most_octets: int | None = None) -> bytes:
+        """Return the octets of the file, or the first of them, as they are on disk."""
         with translate_errors("reading a message"):
-            return contents.read(self._core, uid)
+            return contents.read(self._core, uid, most_octets)
 
-    def load_derived(self, uids: Iterable[Uid]) -> dict[Uid, Derived]:
-        """Return what the cache has."""
-        return self._core.load_derived(uids)
+    def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
+        """Return what the cache has of one kind, in the order of ascending UIDs."""
+        return self._core.load_column(kind, uids)
 
-    def save_derived(self, derived: Mapping[Uid, Derived]) -> None:
-        """Offer results to the cache."""
-        self._core.save_derived(derived)
+    def save_column(self, kind: str, values: Mapping[Uid, bytes]) -> None:
+        """Offer values to the cache."""
+        self._core.save_columns({kind: values})
+
+    def save_columns(self, columns: Mapping[str, Mapping[Uid, bytes]]) -> None:
+        """Offer values of several kinds at once."""
+        self._core.save_columns(columns)
 
     def close(self) -> None:
         """Forget what is known; nothing is held open."""

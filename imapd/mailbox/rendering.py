@@ -1,0 +1,274 @@
+"""FETCH, the part that blocks: messages to columns of octets ready to send.
+
+What the cache has of a whole batch goes from its pages to the response untouched.
+What it lacks is derived from the message, and offered to it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.logger import Logger
+
+from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug
+from imapd.ids import Uid
+from imapd.mailbox.message import LazyMessage
+from imapd.mailbox.source import MessageSource
+from imapd.mime import headers
+from imapd.model import columns
+from imapd.model.requests import FetchAtom, FetchItem, FetchSection
+from imapd.model.structure import Section, SectionText
+from imapd.wire import msgatt, rows
+
+_log = Logger()
+
+#: A batch of what the cache may have ends at so many messages.
+BATCH_MESSAGES = 512
+#: One for which messages are read ends at so many messages or octets.
+READ_MESSAGES = 128
+READ_OCTETS = 64 << 10
+#: One command names thousands of partials; each may be as large as the message.
+MOST_TIMES = 4
+MOST_SPARE_OCTETS = 1 << 20
+
+_RFC822_SECTIONS = {
+    FetchAtom.RFC822: Section(),
+    FetchAtom.RFC822_HEADER: Section(text=SectionText.HEADER),
+    FetchAtom.RFC822_TEXT: Section(text=SectionText.TEXT),
+}
+_RENDERED = {
+    FetchAtom.ENVELOPE: columns.ENVELOPE,
+    FetchAtom.BODY: columns.BODY,
+    FetchAtom.BODYSTRUCTURE: columns.BODYSTRUCTURE,
+}
+_META = {FetchAtom.INTERNALDATE: 0, FetchAtom.RFC822_SIZE: 1}
+#: What may change while we read, and is filled in when it is sent.
+DYNAMIC = {FetchAtom.FLAGS}
+_IN_MEMORY = {FetchAtom.UID, *DYNAMIC}
+_FIELDS = "fields/1:"
+
+_Values = list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the items of one FETCH need."""
+
+    items: tuple[FetchItem, ...]
+    kinds: tuple[str | None, ...]  # of each item: its column, None: it has none
+    reads: bool  # some item has no column: every message must be read
+    in_memory: bool  # nothing needs the disk
+    sets_seen: bool
+
+    @property
+    def batch_messages(self) -> int:
+        """How many messages to ask for at once."""
+        return READ_MESSAGES if self.reads else BATCH_MESSAGES
+
+
+def plan(items: Sequence[FetchItem]) -> Plan:
+    """Read the items once for all messages."""
+    kinds = tuple(map(_kind, items))
+    return Plan(
+        items=tuple(items),
+        kinds=kinds,
+        reads=any(
+            kind is None and item not in _IN_MEMORY
+            for item, kind in zip(items, kinds, strict=True)
+        ),
+        in_memory=all(item in _IN_MEMORY for item in items),
+        sets_seen=any(
+            not item.peek
+            if isinstance(item, FetchSection)
+            else item in (FetchAtom.RFC822, FetchAtom.RFC822_TEXT)
+            for item in items
+        ),
+    )
+
+
+def _kind(item: FetchItem) -> str | None:
+    if isinstance(item, FetchAtom):
+        if item in _META:
+            return columns.META
+        if item is FetchAtom.RFC822_HEADER:
+            return columns.HEADER
+        return _RENDERED.get(item)
+    if item.section.path:
+        return None
+    if item.section.text is SectionText.HEADER:
+        return columns.HEADER
+    if item.section.text is SectionText.HEADER_FIELDS:
+        return fields_kind(item.section)
+    return None
+
+
+def fields_kind(section: Section) -> str:
+    """The column of HEADER.FIELDS with these names, in any order and spelling."""
+    names = b"\n".join(sorted({name.lower() for name in section.fields}))
+    return _FIELDS + hashlib.blake2b(names, digest_size=12).hexdigest()
+
+
+@dataclass(slots=True)
+class Rendered:
+    """A batch: the messages that have all items, and a column for each item.
+
+    A dynamic item has None in place of its column.  ``count`` messages were looked
+    at; ``errors`` has those that are missing.
+    """
+
+    uids: list[Uid]
+    columns: list[rows.Column | None]
+    count: int
+    errors: dict[Uid, ImapError] = field(default_factory=dict)
+
+
+def render(source: MessageSource, plan: Plan, uids: Sequence[Uid]) -> Rendered:
+    """Render messages until the batch is full; at least one.  Blocks."""
+    batch = list(uids[: plan.batch_messages])
+    wanted = {kind for kind in plan.kinds if kind is not None}
+    known = {kind: source.load_column(kind, batch) for kind in wanted}
+    if not plan.reads and not any(None in values for values in known.values()):
+        values = [
+            batch if kind is None else _decoded(item, known[kind])
+            for item, kind in zip(plan.items, plan.kinds, strict=True)
+        ]
+        return Rendered(batch, _columns(plan, values), len(batch))
+    return _Reader(source, plan, batch, known).render()
+
+
+def _decoded(item: FetchItem, values: Sequence[bytes | None]) -> _Values:
+    """Values as ``_columns`` takes them."""
+    if isinstance(item, FetchSection):
+        return [_cut(item, value) for value in values] if item.partial else [*values]
+    if item not in _META:
+        return [*values]
+    at = _META[item]
+    found = [columns.decode_meta(value or b"") for value in values]
+    return [0 if meta is None else meta[at] for meta in found]
+
+
+def _cut(item: FetchSection, octets: bytes | None) -> bytes | None:
+    if octets is None or item.partial is None:
+        return octets
+    return octets[item.partial.first : item.partial.first + item.partial.count]
+
+
+def _columns(plan: Plan, values: Sequence[_Values]) -> list[rows.Column | None]:
+    return [_column(item, each) for item, each in zip(plan.items, values, strict=True)]
+
+
+def _column(item: FetchItem, values: _Values) -> rows.Column | None:
+    if isinstance(item, FetchSection):
+        name = msgatt.section_name(item.section, item.partial)
+        return rows.literal_column(name, values)
+    if item in DYNAMIC:
+        return None
+    if item is FetchAtom.UID:
+        return rows.uid_column(values)
+    if item is FetchAtom.INTERNALDATE:
+        return rows.internaldate_column(values)
+    if item is FetchAtom.RFC822_SIZE:
+        return rows.size_column(values)
+    if item in _RFC822_SECTIONS:
+        return rows.literal_column(item.value.encode("ascii"), values)
+    return rows.rendered_column(item, values)
+
+
+class _Reader:
+    """Renders a batch of which something is not in the cache."""
+
+    def __init__(
+        self,
+        source: MessageSource,
+        plan: Plan,
+        batch: list[Uid],
+        known: dict[str, list[bytes | None]],
+    ) -> None:
+        self._source = source
+        self._plan = plan
+        self._batch = batch[:READ_MESSAGES]
+        self._known = known
+        self._fresh: dict[str, dict[Uid, bytes]] = {
+            kind: {} for kind in known if kind != columns.META
+        }
+
+    def render(self) -> Rendered:
+        """Read what is missing, until there is enough to send."""
+        self._complete_meta()
+        done = Rendered([], [], 0)
+        values: list[_Values] = [[] for _ in self._plan.items]
+        octets = 0
+        for at, uid in enumerate(self._batch):
+            done.count += 1
+            try:
+                row = self._row(at, uid)
+            except ImapError as error:
+                done.errors[uid] = error
+                continue
+            except Exception:  # a defect of ours must not hide the other messages
+                _log.failure("rendering message {uid}", uid=uid)
+                done.errors[uid] = ServerBug("Internal error; the log has it")
+                continue
+            done.uids.append(uid)
+            for column, value in zip(values, row, strict=True):
+                column.append(value)
+                octets += len(value) if isinstance(value, bytes) else 16
+            if octets >= READ_OCTETS:
+                break
+        if any(self._fresh.values()):
+            self._source.save_columns(self._fresh)
+        done.columns = _columns(self._plan, values)
+        return done
+
+    def _complete_meta(self) -> None:
+        values = self._known.get(columns.META)
+        if values is None or None not in values:
+            return
+        metas = self._source.meta(self._batch)
+        for at, uid in enumerate(self._batch):
+            meta = metas.get(uid)
+            if meta is not None:
+                values[at] = columns.encode_meta(
+                    meta.internal_date_seconds, meta.rfc822_size
+                )
+
+    def _row(self, at: int, uid: Uid) -> _Values:
+        message = LazyMessage(self._source, uid)
+        row: _Values = []
+        total = 0
+        for item, kind in zip(self._plan.items, self._plan.kinds, strict=True):
+            value: Any = uid
+            if kind is not None:
+                value = _decoded(item, [self._value(at, kind, item, message)])[0]
+            elif isinstance(item, FetchSection):
+                value = _cut(item, message.section(item.section))
+            elif item in _RFC822_SECTIONS:
+                value = message.section(_RFC822_SECTIONS[item]) or b""
+            row.append(value)
+            total += len(value) if isinstance(value, bytes) else 0
+            if (
+                total > MOST_SPARE_OCTETS
+                and total > MOST_TIMES * len(message.octets) + MOST_SPARE_OCTETS
+            ):
+                raise LimitReached("Too much of one message at once")
+        return row
+
+    def _value(
+        self, at: int, kind: str, item: FetchItem, message: LazyMessage
+    ) -> bytes:
+        value = self._known[kind][at]
+        if value is None:
+            if kind == columns.META:
+                raise MessageGone("Some of the messages were expunged")
+            value = self._derive(at, kind, item, message)
+            self._known[kind][at] = self._fresh[kind][message.uid] = value
+        return value
+
+    def _derive(
+        self, at: int, kind: str, item: FetchItem, message: LazyMessage
+    ) -> bytes:
+        if not kind.startswith(_FIELDS) or not isinstance(item, FetchSection):
+            return message.derive(kind)
+        names = frozenset(name.lower() for name in item.section.fields)
+        return headers.select_fields(message.header, names, negate=False)

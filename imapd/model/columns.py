@@ -1,0 +1,69 @@
+"""What is kept of each message in the cache: the kinds, and the smallest codecs.
+
+A kind is a column: one value of octets for each message.  Its name ends in the
+version of its format: a change of format is a new name, and the old values are
+never read again.  Rule: a value is derived from the octets of its message and from
+nothing else, so that it is right as long as the message has its UID.
+"""
+
+import struct
+from typing import Final, NamedTuple
+
+#: What FETCH sends after these words, ready to send.
+ENVELOPE: Final = "envelope/1"
+BODY: Final = "body/1"
+BODYSTRUCTURE: Final = "bodystructure/1"
+#: INTERNALDATE and RFC822.SIZE, as ``encode_meta`` packs them.
+META: Final = "meta/1"
+#: The header with its empty line, in the form that is sent.
+HEADER: Final = "header/1"
+
+#: Every kind there is, and whether its values are worth compressing on disk.
+KINDS: Final[dict[str, bool]] = {
+    ENVELOPE: False,
+    BODY: False,
+    BODYSTRUCTURE: False,
+    META: False,
+    HEADER: True,
+}
+#: Kinds of which there may be any number: the name goes on with what was asked for.
+FAMILIES: Final[dict[str, bool]] = {
+    "fields/1:": False,  # HEADER.FIELDS of one list of names, as ``section_item``
+}
+
+_META = struct.Struct("<qQ")
+
+
+def is_compressed(kind: str) -> bool:
+    """Whether pages of this kind are compressed.
+
+    Raises:
+        KeyError: there is no such kind.
+    """
+    family = family_of(kind)
+    return KINDS[kind] if family is None else FAMILIES[family]
+
+
+def family_of(kind: str) -> str | None:
+    """The family that a kind belongs to; None: it stands alone."""
+    head, colon, _ = kind.partition(":")
+    return head + colon if colon else None
+
+
+class Meta(NamedTuple):
+    """What a message has beside its flags, and never changes."""
+
+    internal_date_seconds: int  # since 1970, UTC
+    rfc822_size: int  # octets, in the CRLF form
+
+
+def encode_meta(internal_date_seconds: int, rfc822_size: int) -> bytes:
+    """Pack a value of ``META``."""
+    return _META.pack(internal_date_seconds, rfc822_size)
+
+
+def decode_meta(octets: bytes) -> Meta | None:
+    """Unpack a value of ``META``; None for what is none."""
+    if len(octets) != _META.size:
+        return None
+    return Meta(*_META.unpack(octets))

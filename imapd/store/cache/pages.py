@@ -1,0 +1,82 @@
+"""Many messages' values of one kind in one run of octets: a page of the cache.
+
+::
+
+    page = count *uid *end payload       ; each number 4 octets, little-endian
+                                         ; end: where a value ends in the payload
+
+UIDs ascend.  What is no page gives None: the row is as good as not there.
+"""
+
+import sys
+import zlib
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+#: A page has the messages of so many neighbouring UIDs: enough that a mailbox is
+#: read in few rows, and few enough that one new message does not rewrite much.
+UIDS: Final = 128
+
+#: Four octets everywhere Python runs today; ``test_pages`` makes sure.
+_NUMBERS: Final = "I"
+_LARGEST_OCTETS: Final = (1 << 32) - 1
+
+
+def block_of(uid: int) -> int:
+    """Return the number of the page that a UID belongs to."""
+    return uid // UIDS
+
+
+def pack(values: Mapping[int, bytes], *, compress: bool) -> bytes:
+    """Make a page of values by UID."""
+    uids = sorted(values)
+    ends, total = array(_NUMBERS), 0
+    for uid in uids:
+        total += len(values[uid])
+        ends.append(total)
+    head = array(_NUMBERS, (len(uids), *uids)) + ends
+    if sys.byteorder == "big":
+        head.byteswap()
+    page = head.tobytes() + b"".join([values[uid] for uid in uids])
+    return zlib.compress(page, 1) if compress else page
+
+
+def unpack(page: bytes, *, compressed: bool) -> "tuple[array[int], list[bytes]] | None":
+    """Return the UIDs and their values; None if it is no page."""
+    if compressed:
+        try:
+            page = zlib.decompress(page)
+        except zlib.error:
+            return None
+    count = int.from_bytes(page[:4], "little")
+    start = 4 + 8 * count
+    if len(page) < max(start, 4) or count > UIDS:
+        return None
+    numbers = array(_NUMBERS)
+    numbers.frombytes(page[4:start])
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    uids, ends = numbers[:count], numbers[count:]
+    if count and start + ends[-1] != len(page):
+        return None
+    values, begin = [], start
+    for end in ends:
+        values.append(page[begin : start + end])
+        begin = start + end
+    return uids, values
+
+
+def groups(uids: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Part ascending UIDs by page: (block, first index, index after the last)."""
+    found = []
+    start = 0
+    while start < len(uids):
+        block = uids[start] // UIDS
+        beyond = (block + 1) * UIDS
+        stop = start + 1
+        while stop < len(uids) and uids[stop] < beyond:
+            stop += 1
+        found.append((block, start, stop))
+        start = stop
+    return found
