@@ -40,9 +40,11 @@ def store_flags(
     A crash leaves some messages changed and others not; each is whole.
     """
     core.require_writable()
+    wanted = list(uids)
     with core.telling() as changes:
         sync_first(core, changes)
-        _store_all(core, uids, mode, flags, changes)
+        with core.own_changes(in_new=core.in_new(wanted)):
+            _store_all(core, wanted, mode, flags, changes)
     return changes
 
 
@@ -183,7 +185,9 @@ def expunge(core: MailboxCore, uids: Iterable[Uid]) -> Changes:
     core.require_writable()
     with core.telling() as changes:
         sync_first(core, changes)
-        gone = [uid for uid in uids if _expunge_one(core, uid, changes)]
+        wanted = list(uids)
+        with core.own_changes(in_new=core.in_new(wanted)):
+            gone = [uid for uid in wanted if _expunge_one(core, uid, changes)]
         core.forget_messages(gone)
         changes.expunged.sort()
     return changes

@@ -225,6 +225,23 @@ class MailboxCore:
 
     # -- writing --
 
+    @contextmanager
+    def own_changes(self, *, in_new: bool) -> Iterator[None]:
+        """Change ``cur``, and ``new`` if it is so, without listing them again.
+
+        If the block fails, they are listed.
+        """
+        cur = self.cur.mark()
+        new = self.new.mark() if in_new else None
+        yield
+        self.cur.adopt(cur)
+        self.new.adopt(new)
+
+    def in_new(self, uids: Iterable[Uid]) -> bool:
+        """Whether one of the messages lies in ``new``."""
+        index = self.index
+        return bool(index.new) and any(index.name(uid) in index.new for uid in uids)
+
     def lock(self, at_most_seconds: float = math.inf) -> MailboxLock:
         """Return both locks, not yet taken."""
         seconds = min(self.limits.lock_seconds, at_most_seconds)

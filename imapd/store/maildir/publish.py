@@ -56,10 +56,11 @@ def publish(
         refresh_locked(core, lock)
         unseen = core.uidlist.table.last_uid > core.index.highest
         try:
-            for one in incoming:
-                placed.append(_place(core, one))
-                lock.touch()
-            uids = _make_durable(core, lock, placed)
+            with core.own_changes(in_new=True):
+                for one in incoming:
+                    placed.append(_place(core, one))
+                    lock.touch()
+                uids = _make_durable(core, lock, placed)
         except (OSError, ImapError) as error:
             _take_back(core, placed)
             if isinstance(error, OSError):

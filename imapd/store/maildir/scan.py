@@ -4,6 +4,11 @@ A listing that runs while another program renames files misses some and shows ot
 twice; on busy folders every one does.  And a change within the same tick of the
 clock leaves a directory's mtime as it is.  So a listing counts as exact only if the
 mtime was old enough when it began and is the same after it.
+
+What we change ourselves moves the mtime too, and need not be listed again.  But a
+change of another program may hide beside ours, in the same tick: so what we took
+for ours alone is confirmed by a listing, a little later, once for all that we did
+meanwhile.
 """
 
 import stat
@@ -17,6 +22,11 @@ from imapd.store import fsops
 #: clock is at most 10 ms; file systems without fractions of seconds need two.
 FINE_SECONDS: Final = 0.03
 COARSE_SECONDS: Final = 2.0
+
+#: After a change of our own a listing confirms that it was ours alone, so much
+#: later, and so many times later as a listing takes: it costs a few per cent.
+CONFIRM_SECONDS: Final = 1.0
+CONFIRM_TIMES: Final = 25
 
 _NANOSECONDS: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
@@ -41,11 +51,33 @@ class Directory:
         self._mtime_ns: int | None = None
         self._seen_at = 0.0  # when this mtime was first seen, by the steady clock
         self._clean = False
+        self._confirm_at: float | None = None  # by the steady clock
+        self._list_seconds = 0.0  # what the last listing took
+        self._list_count = 0
 
     def changed(self) -> bool:
         """Whether a new listing may show something else; one ``stat``."""
         self._look()
+        if self._clean and self._confirm_at is not None:
+            return time.monotonic() >= self._confirm_at
         return not self._clean
+
+    def mark(self) -> int | None:
+        """Say that we are about to change it; None: it is to be listed anyway."""
+        return None if self.changed() else self._list_count
+
+    def adopt(self, mark: int | None) -> None:
+        """Take what happened since ``mark`` for our own, until a listing confirms it.
+
+        Nothing is taken for ours if the directory was listed meanwhile.
+        """
+        if mark is None or mark != self._list_count:
+            return
+        self._look()
+        self._clean = True
+        if self._confirm_at is None:
+            wait = max(CONFIRM_SECONDS, CONFIRM_TIMES * self._list_seconds)
+            self._confirm_at = time.monotonic() + wait
 
     def list(self) -> Listing:
         """List the directory.
@@ -53,10 +85,14 @@ class Directory:
         Raises:
             NotADirectoryError: it is a link or a file.
         """
+        self._list_count += 1
+        began = time.monotonic()
         before = self._look()
         settled = self._age_seconds(before) >= settle_seconds(before)
         names = frozenset(() if before == _MISSING else fsops.names(self.path))
         self._clean = self._look() == before and settled
+        self._confirm_at = None
+        self._list_seconds = time.monotonic() - began
         return Listing(names, self._clean)
 
     def _look(self) -> int:

@@ -254,6 +254,13 @@ def tell_flags(core: MailboxCore, changes: Changes, uids: Iterable[Uid]) -> None
 
 def _claim(core: MailboxCore) -> None:
     """Move messages from ``new`` to ``cur``: somebody has seen that they are there."""
+    if not core.index.new:
+        return
+    with core.own_changes(in_new=True):
+        _claim_all(core)
+
+
+def _claim_all(core: MailboxCore) -> None:
     for name, uid in list(core.index.new.items()):
         parsed = parse(name)
         target = parsed.with_letters(parsed.letters)

@@ -182,17 +182,18 @@ def _copy(descriptor: int, draft: bytes) -> None:
 def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
     """Unlink what was moved.  What cannot be removed stays: a copy, not a loss."""
     gone = []
-    for uid in uids:
-        try:
-            if _remove_one(source, uid, changes):
-                gone.append(uid)
-        except (OSError, ImapError) as error:
-            _log.warn(
-                "store: moved message {uid} stays in {path!r}: {error!r}",
-                uid=uid,
-                path=source.directory,
-                error=error,
-            )
+    with source.own_changes(in_new=source.in_new(uids)):
+        for uid in uids:
+            try:
+                if _remove_one(source, uid, changes):
+                    gone.append(uid)
+            except (OSError, ImapError) as error:
+                _log.warn(
+                    "store: moved message {uid} stays in {path!r}: {error!r}",
+                    uid=uid,
+                    path=source.directory,
+                    error=error,
+                )
     with suppress(OSError):  # a power loss may bring them back, with their UIDs
         fsops.fsync_directory(source.directory + b"/cur")
     source.forget_messages(gone)
