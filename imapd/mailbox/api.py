@@ -11,11 +11,12 @@ from imapd.ids import MailboxPath, Seq, Uid
 from imapd.mailbox.names import Namespace
 from imapd.model.flags import Flags, StoreMode
 from imapd.model.mailbox import Appended, Folder, MailboxStatus
+from imapd.model.numbered import Numbered
 from imapd.model.requests import FetchItem
 from imapd.model.search import SearchKey
 from imapd.model.view import SessionView
 
-Messages = Sequence[tuple[Seq, Uid]]  # ascending
+Messages = Numbered
 
 
 class Listener(Protocol):

@@ -13,7 +13,7 @@ from imapd.errors import ImapError, MessageGone
 from imapd.ids import Seq, Uid
 from imapd.mailbox.api import Messages
 from imapd.mailbox.rendering import DYNAMIC, Plan, Rendered, plan
-from imapd.model.flags import SEEN, Flags
+from imapd.model.flags import NO_FLAGS, SEEN, Flags
 from imapd.model.requests import FetchAtom, FetchItem
 from imapd.model.view import SessionView
 from imapd.wire import msgatt, rows
@@ -33,8 +33,7 @@ class Mailbox:
 
     view: SessionView
     read_only: bool
-    flags: Callable[[Uid], Flags]
-    has: Callable[[Uid], bool]
+    flags: Callable[[Sequence[Uid]], Sequence[Flags | None]]  # None: it is gone
     render: RenderBatch
     mark_seen: MarkSeen
 
@@ -52,11 +51,10 @@ async def responses(
     at = 0
     while at < len(messages):
         asked = messages[at : at + size]
-        uids = [uid for _, uid in asked]
         if wanted.in_memory:
-            rendered = _from_memory(mailbox, wanted, uids)
+            rendered = _from_memory(mailbox, wanted, asked.uids)
         else:
-            rendered = await mailbox.render(wanted, uids)
+            rendered = await mailbox.render(wanted, asked.uids)
         at += rendered.count
         for error in rendered.errors.values():
             failure = failure or error
@@ -71,18 +69,20 @@ def _with_uid(items: Sequence[FetchItem]) -> tuple[FetchItem, ...]:
     return (FetchAtom.UID, *(item for item in items if item is not FetchAtom.UID))
 
 
-def _from_memory(mailbox: Mailbox, plan: Plan, uids: list[Uid]) -> Rendered:
+def _from_memory(mailbox: Mailbox, plan: Plan, uids: Sequence[Uid]) -> Rendered:
     """A batch for which nothing is read."""
     there = uids
+    errors: dict[Uid, ImapError] = {}
     if FetchAtom.FLAGS in plan.items:
-        there = [uid for uid in uids if mailbox.has(uid)]
+        flags = mailbox.flags(uids)
+        if None in flags:
+            pairs = list(zip(uids, flags, strict=True))
+            there = [uid for uid, known in pairs if known is not None]
+            gone = next(uid for uid, known in pairs if known is None)
+            errors[gone] = MessageGone("Some of the messages were expunged")
     columns = [
         rows.uid_column(there) if item is FetchAtom.UID else None for item in plan.items
     ]
-    errors: dict[Uid, ImapError] = {}
-    if len(there) < len(uids):
-        gone = next(uid for uid in uids if not mailbox.has(uid))
-        errors[gone] = MessageGone("Some of the messages were expunged")
     return Rendered(there, columns, len(uids), errors)
 
 
@@ -93,11 +93,11 @@ def _lines(
     asked: Messages,
     marked: set[Uid],
 ) -> bytes:
-    uids = rendered.uids
-    seqs = [seq for seq, _ in asked[: rendered.count]]
+    uids, looked_at = rendered.uids, asked[: rendered.count]
+    seqs: Sequence[Seq] = looked_at.seqs
     if len(seqs) != len(uids):
         here = set(uids)
-        seqs = [seq for seq, uid in asked[: rendered.count] if uid in here]
+        seqs = [seq for seq, uid in looked_at if uid in here]
     columns = [
         _dynamic(mailbox, item, uids) if column is None else column
         for item, column in zip(plan.items, rendered.columns, strict=True)
@@ -111,8 +111,19 @@ def _lines(
 
 def _dynamic(mailbox: Mailbox, item: FetchItem, uids: Sequence[Uid]) -> rows.Column:
     assert item in DYNAMIC
-    flags, recent, render = mailbox.flags, mailbox.view.recent, msgatt.render_flags
-    return rows.flags_column([render(flags(uid), uid in recent) for uid in uids])
+    recent = mailbox.view.recent
+    if recent.isdisjoint(uids):
+        recent = set()
+    known: dict[Flags | None, bytes] = {}
+    rendered = []
+    for uid, flags in zip(uids, mailbox.flags(uids), strict=True):
+        octets = known.get(flags)
+        if octets is None:
+            octets = known[flags] = msgatt.render_flags(flags or NO_FLAGS, False)
+        if uid in recent:
+            octets = msgatt.render_flags(flags or NO_FLAGS, True)
+        rendered.append(octets)
+    return rows.flags_column(rendered)
 
 
 def _with_marked(
@@ -136,7 +147,8 @@ def _with_marked(
 async def _mark_seen(mailbox: Mailbox, plan: Plan, batch: Rendered) -> set[Uid]:
     if not plan.sets_seen or mailbox.read_only:
         return set()
-    unseen = [uid for uid in batch.uids if SEEN not in mailbox.flags(uid)]
+    pairs = zip(batch.uids, mailbox.flags(batch.uids), strict=True)
+    unseen = [uid for uid, flags in pairs if flags is None or SEEN not in flags]
     if not unseen:
         return set()
     try:

@@ -6,7 +6,6 @@ reactor before the lock is given back.  Who needs two mailboxes takes the locks
 in the order of ``lock_order``.  Nothing is written to a connection here.
 """
 
-from bisect import insort
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -19,8 +18,9 @@ from twisted.python.failure import Failure
 from imapd.errors import NoPermission, NoSuchMailbox, ReadOnly, Unavailable
 from imapd.ids import MailboxPath, Uid
 from imapd.mailbox.threads import Workers
-from imapd.model.flags import NO_FLAGS, Flags, StoreMode
+from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MailboxStatus, MessageState
+from imapd.model.table import MessageTable
 from imapd.model.view import SessionView
 from imapd.store.api import Delivery, MailboxStore
 
@@ -49,10 +49,9 @@ class LiveMailbox:
         self.store = store
         self.workers = workers
         self.lock_order = next(_order)
-        self.uids: list[Uid] = []
+        self.table = MessageTable()
         self.gone = False
         self.users = 0  # what keeps it in its account's table
-        self._flags: dict[Uid, Flags] = {}
         self._unclaimed: set[Uid] = set()  # recent, no session has claimed it
         self._members: list[Member] = []
         self._lock = DeferredLock()
@@ -65,32 +64,42 @@ class LiveMailbox:
         """The path it was opened under."""
         return self.store.path
 
+    @property
+    def uids(self) -> Sequence[Uid]:
+        """All messages, ascending; never changed, but replaced."""
+        return self.table.uids
+
     def flags(self, uid: Uid) -> Flags:
         """The flags of a message; none for one that is gone."""
-        return self._flags.get(uid, NO_FLAGS)
+        return self.table.flags(uid) or NO_FLAGS
 
     def flags_of(self, uid: Uid) -> Flags | None:
         """The flags of a message, None for one that is gone."""
-        return self._flags.get(uid)
+        return self.table.flags(uid)
+
+    def flags_of_many(self, uids: Sequence[Uid]) -> Sequence[Flags | None]:
+        """The flags of messages in their order, None for one that is gone."""
+        sets = self.table.sets
+        codes = self.table.codes_of(uids)
+        return [None if code is None else sets[code] for code in codes]
 
     def has(self, uid: Uid) -> bool:
         """Whether the message is there."""
-        return uid in self._flags
+        return uid in self.table
 
     def deleted_uids(self) -> list[Uid]:
         r"""The messages that are ``\Deleted``, ascending."""
-        return [uid for uid in self.uids if rb"\Deleted" in self._flags[uid]]
+        return self.table.with_flag(DELETED)
 
     def status(self, size_octets: int | None = None) -> MailboxStatus:
         """Counts of what is in memory."""
-        flags = self._flags.values()
         return MailboxStatus(
-            messages=len(self.uids),
+            messages=len(self.table),
             recent=len(self._unclaimed),
             uid_next=self.store.uid_next,
             uid_validity=self.store.uid_validity,
-            unseen=sum(rb"\Seen" not in each for each in flags),
-            deleted=sum(rb"\Deleted" in each for each in flags),
+            unseen=len(self.table) - self.table.count(SEEN),
+            deleted=self.table.count(DELETED),
             size_octets=size_octets,
         )
 
@@ -99,7 +108,9 @@ class LiveMailbox:
     async def join(self, member: Member) -> None:
         """Add a session; its view starts with what is there now."""
         async with self._lock:
-            await self._sync(claim=not member.read_only)
+            claims = not member.read_only
+            if not self._is_current() or (claims and self._unclaimed):
+                await self._sync(claim=claims)
             recent = set(self._unclaimed)
             if not member.read_only:
                 self._unclaimed.clear()
@@ -120,7 +131,7 @@ class LiveMailbox:
         A look that has not begun yet sees all that ours would: it serves everybody
         who asks meanwhile.
         """
-        if self.gone or (self._loaded and not self.workers.brief(self.store.changed)):
+        if self.gone or self._is_current():
             return
         if self._looking is not None:
             waiter: Deferred[None] = Deferred()
@@ -139,6 +150,9 @@ class LiveMailbox:
             raise
         for each in waiting:
             each.callback(None)
+
+    def _is_current(self) -> bool:
+        return self._loaded and not self.workers.brief(self.store.changed)
 
     async def _sync(self, *, claim: bool) -> None:
         if self.gone:
@@ -175,7 +189,9 @@ class LiveMailbox:
         """Publish delivered messages."""
         async with self._lock:
             self._writable_target()
-            appended = await self.workers.run(self.store.commit, delivery)
+            appended = await self.workers.run(
+                self.store.commit, delivery, self._claimer() is not None
+            )
             self._apply(appended.target)
             return appended
 
@@ -190,7 +206,11 @@ class LiveMailbox:
             if move:
                 source._writable()
             copied = await self.workers.run(
-                self.store.copy_from, source.store, list(uids), move
+                self.store.copy_from,
+                source.store,
+                list(uids),
+                move,
+                self._claimer() is not None,
             )
             source._apply(copied.source)
             self._apply(copied.target)
@@ -219,37 +239,35 @@ class LiveMailbox:
             self._remove(changes.expunged)
         if changes.added:
             self._add(changes.added)
-        changed = [uid for uid in changes.flags if uid in self._flags]
-        for uid in changed:
-            self._flags[uid] = changes.flags[uid]
+        table = self.table
+        changed = [
+            uid for uid, new in changes.flags.items() if table.set_flags(uid, new)
+        ]
         for member in self._members:
             member.view.flags_changed(changed)
         for member in list(self._members):
             member.changed()
 
     def _remove(self, expunged: Iterable[Uid]) -> None:
-        gone = {uid for uid in expunged if self._flags.pop(uid, None) is not None}
-        self.uids = [uid for uid in self.uids if uid not in gone]
+        gone = self.table.remove(expunged)
         self._unclaimed -= gone
         for member in self._members:
-            member.view.expunged(gone)
+            member.view.expunged(gone, self.uids)
 
     def _add(self, added: Iterable[MessageState]) -> None:
-        fresh = [each for each in added if each.uid not in self._flags]
-        for each in fresh:
-            if self.uids and each.uid < self.uids[-1]:
-                insort(self.uids, each.uid)
-            else:
-                self.uids.append(each.uid)
-            self._flags[each.uid] = each.flags
+        fresh = self.table.add(added)
         uids = [each.uid for each in fresh]
         recent = {each.uid for each in fresh if each.recent}
-        claimer = next((each for each in self._members if not each.read_only), None)
+        claimer = self._claimer()
         if claimer is None:
             self._unclaimed |= recent
         for member in self._members:
             sees = claimer is None or member is claimer
-            member.view.arrived(uids, recent if sees else ())
+            member.view.arrived(uids, recent if sees else (), self.uids)
+
+    def _claimer(self) -> Member | None:
+        """The session that new messages are recent to."""
+        return next((each for each in self._members if not each.read_only), None)
 
     def vanish(self, why: str) -> None:
         """The mailbox is no more, or its numbers mean other messages now."""

@@ -117,7 +117,7 @@ class Rendered:
     at; ``errors`` has those that are missing.
     """
 
-    uids: list[Uid]
+    uids: Sequence[Uid]
     columns: list[rows.Column | None]
     count: int
     errors: dict[Uid, ImapError] = field(default_factory=dict)
@@ -196,7 +196,8 @@ class _Reader:
     def render(self) -> Rendered:
         """Read what is missing, until there is enough to send."""
         self._complete_meta()
-        done = Rendered([], [], 0)
+        rendered: list[Uid] = []
+        done = Rendered(rendered, [], 0)
         values: list[_Values] = [[] for _ in self._plan.items]
         octets = 0
         for at, uid in enumerate(self._batch):
@@ -210,7 +211,7 @@ class _Reader:
                 _log.failure("rendering message {uid}", uid=uid)
                 done.errors[uid] = ServerBug("Internal error; the log has it")
                 continue
-            done.uids.append(uid)
+            rendered.append(uid)
             for column, value in zip(values, row, strict=True):
                 column.append(value)
                 octets += len(value) if isinstance(value, bytes) else 16

@@ -92,9 +92,10 @@ class Selected:
 
     def first_unseen(self) -> Seq | None:
         r"""The first message without ``\Seen``."""
-        for index, uid in enumerate(self.view.uids):
-            if SEEN not in self._live.flags(uid):
-                return Seq(index + 1)
+        flags = self._live.flags_of_many(self.view.uids)
+        for seq, known in enumerate(flags, 1):
+            if known is not None and SEEN not in known:
+                return Seq(seq)
         return None
 
     async def refresh(self) -> None:
@@ -131,8 +132,7 @@ class Selected:
         mailbox = fetch.Mailbox(
             view=self.view,
             read_only=self.read_only,
-            flags=live.flags,
-            has=live.has,
+            flags=live.flags_of_many,
             render=self._render,
             mark_seen=lambda uids: live.store_flags(uids, StoreMode.ADD, (SEEN,)),
         )

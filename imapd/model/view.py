@@ -5,11 +5,12 @@ session may be told, so that a message number never means two messages.
 RFC 3501 §5.5, §7.4.1; RFC 2180.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from imapd.ids import Seq, Uid
+from imapd.model.numbered import Numbered, index_of, joined, uid_array, without
 from imapd.model.sets import SequenceSet
 
 
@@ -27,16 +28,22 @@ class Updates:
 
 
 class SessionView:
-    """The ascending UIDs a session knows; message number n is ``uids[n - 1]``."""
+    """The ascending UIDs a session knows; message number n is ``uids[n - 1]``.
 
-    __slots__ = ("_arrived", "_changed", "_gone", "recent", "uids")
+    Arrays of UIDs are shared: with ``now``, all that are in the mailbox at the time
+    of a report, a session that was told everything holds no UIDs of its own.
+    """
+
+    __slots__ = ("_arrived", "_changed", "_gone", "_hidden", "_now", "recent", "uids")
 
     def __init__(self, uids: Iterable[Uid] = (), recent: Iterable[Uid] = ()) -> None:
-        self.uids: list[Uid] = list(uids)
+        self.uids = uid_array(uids)
         self.recent: set[Uid] = set(recent)
         self._arrived: list[Uid] = []
         self._changed: set[Uid] = set()
         self._gone: set[Uid] = set()
+        self._now: Sequence[Uid] | None = None
+        self._hidden = False  # the mailbox has messages that this session never sees
 
     def __len__(self) -> int:
         """How many messages the session knows of."""
@@ -44,20 +51,29 @@ class SessionView:
 
     # What the mailbox reports.
 
-    def arrived(self, uids: Iterable[Uid], recent: Iterable[Uid] = ()) -> None:
+    def arrived(
+        self,
+        uids: Iterable[Uid],
+        recent: Iterable[Uid] = (),
+        now: Sequence[Uid] | None = None,
+    ) -> None:
         """New messages, ascending; some of them recent.
 
         One that comes back below a UID reported before (a file restored from a
         backup) has no number free in this session: it waits for the next SELECT.
         """
-        known = (self._arrived or self.uids)[-1:]
-        last = known[0] if known else 0
-        fresh = [uid for uid in uids if uid > last]
+        known: Sequence[Uid] = self._arrived or self.uids
+        last = known[-1] if len(known) else 0
+        reported = list(uids)
+        fresh = [uid for uid in reported if uid > last]
+        self._now = now
+        self._hidden = self._hidden or len(fresh) < len(reported)
         self._arrived.extend(fresh)
         self.recent.update(set(recent).intersection(fresh))
 
-    def expunged(self, uids: Iterable[Uid]) -> None:
+    def expunged(self, uids: Iterable[Uid], now: Sequence[Uid] | None = None) -> None:
         """Messages that are no more; those never told of are forgotten at once."""
+        self._now = now
         gone = set(uids)
         if self._arrived and not gone.isdisjoint(self._arrived):
             never_told = gone.intersection(self._arrived)
@@ -98,37 +114,33 @@ class SessionView:
 
     def seq(self, uid: Uid) -> Seq | None:
         """The message number of a UID, None if the session does not know it."""
-        index = bisect_left(self.uids, uid)
-        if index < len(self.uids) and self.uids[index] == uid:
-            return Seq(index + 1)
-        return None
+        index = index_of(self.uids, uid)
+        return None if index is None else Seq(index + 1)
 
-    def select(self, numbers: SequenceSet, *, uid: bool) -> list[tuple[Seq, Uid]]:
+    def select(self, numbers: SequenceSet, *, uid: bool) -> Numbered:
         """The messages a set names, ascending.
 
         Raises:
             IndexError: a message number is larger than the number of messages;
                 a UID that is not there is no error (RFC 3501 §6.4.8).
         """
+        uids = self.uids
         if uid:
-            return self._select_uids(numbers)
-        largest = len(self.uids)
+            return Numbered.of_runs(uids, self._runs_of_uids(numbers))
+        largest = len(uids)
         if numbers.largest_named > largest or (numbers.has_star and not largest):
             raise IndexError(numbers.largest_named)
-        return [
-            (Seq(n), self.uids[n - 1])
-            for first, last in numbers.resolve(largest)
-            for n in range(first, last + 1)
-        ]
+        return Numbered.of_runs(uids, numbers.resolve(largest))
 
-    def _select_uids(self, numbers: SequenceSet) -> list[tuple[Seq, Uid]]:
-        found: list[tuple[Seq, Uid]] = []
-        uids: Sequence[Uid] = self.uids
-        for first, last in numbers.resolve(uids[-1] if uids else 0):
-            index = bisect_left(uids, first)
-            while index < len(uids) and uids[index] <= last:
-                found.append((Seq(index + 1), uids[index]))
-                index += 1
+    def _runs_of_uids(self, numbers: SequenceSet) -> list[tuple[int, int]]:
+        """Message numbers of the UIDs in a set, as (first, last)."""
+        found: list[tuple[int, int]] = []
+        uids = self.uids
+        for first, last in numbers.resolve(uids[-1] if len(uids) else 0):
+            start = bisect_left(uids, first)
+            stop = bisect_right(uids, last, start)
+            if start < stop:
+                found.append((start + 1, stop))
         return found
 
     def drain(self, *, may_expunge: bool) -> Updates:
@@ -137,7 +149,7 @@ class SessionView:
         if may_expunge and self._gone:
             self._drop(updates)
         if self._arrived:
-            self.uids.extend(self._arrived)
+            self.uids = joined(self.uids, self._arrived)
             self._arrived = []
             updates.exists = len(self.uids)
             updates.recent = len(self.recent)
@@ -147,6 +159,10 @@ class SessionView:
                 seq = self.seq(uid)
                 if seq is not None:
                     updates.flags.append((seq, uid))
+        if self._now is not None and not self._gone:
+            if not self._hidden:
+                self.uids = self._now  # equal, and everybody's
+            self._now = None
         return updates
 
     def _drop(self, updates: Updates) -> None:
@@ -154,7 +170,7 @@ class SessionView:
         told = [(self.seq(uid), uid) for uid in sorted(gone, reverse=True)]
         updates.expunged = [seq for seq, _ in told if seq is not None]
         if updates.expunged:
-            self.uids = [uid for uid in self.uids if uid not in gone]
+            self.uids = without(self.uids, gone)
         if not gone.isdisjoint(self.recent):
             # EXPUNGE says nothing of \Recent: RECENT must be said again.
             self.recent -= gone

@@ -253,8 +253,7 @@ class ForeignMailbox:
         mailbox = fetching.Mailbox(
             view=self.view,
             read_only=self.read_only,
-            flags=self.flags,
-            has=self._flags.__contains__,
+            flags=lambda uids: [self._flags.get(uid) for uid in uids],
             render=self._render,
             mark_seen=lambda uids: self.store(uids, StoreMode.ADD, (SEEN,)),
         )

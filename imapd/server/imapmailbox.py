@@ -7,7 +7,7 @@ keeps its number until ``expunge``, the only method that can tell of it.
 
 # ruff: noqa: N802, N803  the interface names the methods and arguments
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import Any
 from weakref import ref
@@ -197,7 +197,7 @@ class ImapMailbox:
 
     # Messages.
 
-    def _select(self, messages: MessageSet, uid: bool) -> list[tuple[Seq, Uid]]:
+    def _select(self, messages: MessageSet, uid: bool) -> Sequence[tuple[Seq, Uid]]:
         """The messages that a set names; numbers that are not there name none."""
         ranges = [
             (STAR if low is None else low, STAR if high is None else high)

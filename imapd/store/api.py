@@ -105,14 +105,20 @@ class MailboxStore(Protocol):
     def begin_delivery(self) -> Delivery:
         """Open a place for new messages; nothing is visible before ``commit``."""
 
-    def commit(self, delivery: Delivery) -> Appended:
+    def commit(self, delivery: Delivery, claim_recent: bool) -> Appended:
         """Publish the messages of a delivery under new UIDs, durably.
+
+        They come back as ``recent``; with ``claim_recent`` nobody else is told so.
 
         When this returns they survive power loss (``docs/durability.rst``).
         """
 
     def copy_from(
-        self, source: "MailboxStore", uids: Iterable[Uid], move: bool
+        self,
+        source: "MailboxStore",
+        uids: Iterable[Uid],
+        move: bool,
+        claim_recent: bool,
     ) -> Copied:
         """Copy or move messages here, with flags, keywords and INTERNALDATE.
 

@@ -15,7 +15,8 @@ from imapd.mailbox import fetch, rendering
 from imapd.mailbox.message import HEAD_OCTETS
 from imapd.mailbox.rendering import Plan, Rendered, plan
 from imapd.model import columns
-from imapd.model.flags import NO_FLAGS, SEEN, Flags
+from imapd.model.flags import SEEN, Flags
+from imapd.model.numbered import Numbered
 from imapd.model.requests import FetchAtom, FetchItem, FetchSection
 from imapd.model.structure import Partial, Section, SectionText
 from imapd.model.view import SessionView
@@ -267,8 +268,7 @@ class Harness:
         self.mailbox = fetch.Mailbox(
             view=self.view,
             read_only=read_only,
-            flags=lambda uid: self.flags.get(uid, NO_FLAGS),
-            has=lambda uid: uid in self.flags,
+            flags=lambda uids: [self.flags.get(uid) for uid in uids],
             render=self.render,
             mark_seen=self.mark_seen,
         )
@@ -292,7 +292,8 @@ class ResponseTests(SynchronousTestCase):
     def batches(
         self, items: Sequence[FetchItem], *, with_uid: bool = False
     ) -> tuple[list[bytes], ImapError | None]:
-        messages = [(Seq(n), uid) for n, uid in enumerate(self.harness.view.uids, 1)]
+        uids = self.harness.view.uids
+        messages = Numbered.of((Seq(n), uid) for n, uid in enumerate(uids, 1))
         sent: list[bytes] = []
 
         async def collect(batches: AsyncIterator[bytes]) -> None:

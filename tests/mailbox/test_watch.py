@@ -31,7 +31,7 @@ class WatchTests(SynchronousTestCase):
         self.box.deliver()
         self.clock.advance(0.5)
         self.clock.advance(0.5)
-        self.assertEqual(self.live.uids, [1])
+        self.assertEqual(list(self.live.uids), [1])
 
     def test_nothing_is_synced_while_nothing_changes(self) -> None:
         self.watch.add(self.live)
@@ -52,7 +52,7 @@ class WatchTests(SynchronousTestCase):
         self.watch.add(self.live)
         self.box.deliver()
         self.turn()
-        self.assertEqual(self.live.uids, [1])
+        self.assertEqual(list(self.live.uids), [1])
         self.watch.remove(self.live)
 
     def test_a_slow_disk_piles_up_no_work(self) -> None:
@@ -63,11 +63,11 @@ class WatchTests(SynchronousTestCase):
             self.turn()
         self.assertEqual(len(self.workers.waiting), 1)
         self.workers.finish()
-        self.assertEqual(self.live.uids, [1])
+        self.assertEqual(list(self.live.uids), [1])
         self.box.deliver()
         self.turn()
         self.workers.finish()
-        self.assertEqual(self.live.uids, [1, 2])
+        self.assertEqual(list(self.live.uids), [1, 2])
 
     def test_one_that_fails_is_looked_at_again(self) -> None:
         other = MemoryMailbox()
@@ -113,7 +113,7 @@ class WatchTests(SynchronousTestCase):
         ):
             self.turn()
         self.assertEqual(later.call_count, 20)
-        self.assertEqual([live.uids for live in lives], [[1]] * 20)
+        self.assertEqual([list(live.uids) for live in lives], [[1]] * 20)
         self.turn()
         for live in lives:
             self.watch.remove(live)
@@ -130,6 +130,6 @@ class WatchTests(SynchronousTestCase):
             self.turn()
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.turn()
-        self.assertEqual(self.live.uids, [1])
+        self.assertEqual(list(self.live.uids), [1])
         for live in (other, self.live):
             self.watch.remove(live)

@@ -93,9 +93,8 @@ class ArchiveChecks(unittest.TestCase):
             path = Path(place) / "imapd-cache.sqlite3"
             if path.exists():
                 with closing(sqlite3.connect(path)) as database:
-                    (count,) = database.execute(
-                        "SELECT count(*) FROM derived"
-                    ).fetchone()
+                    query = "SELECT count(*) FROM page"
+                    (count,) = database.execute(query).fetchone()
                 self.assertEqual(count, 0)
 
 

@@ -107,7 +107,7 @@ class Actor:
             delivery.begin(self.chooser.choice(([], [rb"\Seen"])), 1_500_000_000)
             delivery.write(bodies[-1].encode())
             delivery.end()
-        appended = box.commit(delivery)
+        appended = box.commit(delivery, False)
         self.take(name, appended.target)
         for uid, body in zip(appended.uids, bodies, strict=True):
             self.record.told.append((name, appended.uid_validity, uid, body))
@@ -150,7 +150,7 @@ class Actor:
     def move(self) -> None:
         source, target = self.chooser.sample(NAMES, 2)
         chosen = dict(self.some(source, own=True))
-        copied = self.boxes[target].copy_from(self.boxes[source], chosen, True)
+        copied = self.boxes[target].copy_from(self.boxes[source], chosen, True, False)
         for old, new in copied.pairs:
             self.record.kept[chosen[old]] = (target, new)
             self.record.told.append((target, copied.uid_validity, new, chosen[old]))
@@ -165,7 +165,7 @@ class Actor:
         source, target = self.chooser.sample(NAMES, 2)
         chosen = dict(self.some(source, own=False))
         box = self.boxes[target]
-        copied = box.copy_from(self.boxes[source], chosen, False)
+        copied = box.copy_from(self.boxes[source], chosen, False, False)
         self.take(target, copied.target)
         self.take(source, copied.source)
         new = [uid for _, uid in copied.pairs]

@@ -146,4 +146,4 @@ def append(
     delivery.begin(flags, date_seconds)
     delivery.write(octets)
     delivery.end()
-    return mailbox.commit(delivery).uids[0]
+    return mailbox.commit(delivery, False).uids[0]

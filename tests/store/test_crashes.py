@@ -41,7 +41,7 @@ def deliver_three(box: MaildirMailbox, other: MaildirMailbox) -> object:
             delivery.write(b"Subject: new %d\r\n" % number)
             delivery.write(b"\r\nx\r\n")
             delivery.end()
-        return box.commit(delivery)
+        return box.commit(delivery, False)
     finally:
         delivery.abort()
 
@@ -52,8 +52,12 @@ ACTIONS: dict[str, Action] = {
         [Uid(1), Uid(2), Uid(3)], StoreMode.ADD, [SEEN, b"NewWord"]
     ),
     "expunge": lambda box, other: box.expunge([Uid(4), Uid(5)]),
-    "copy": lambda box, other: other.copy_from(box, [Uid(1), Uid(2), Uid(4)], False),
-    "move": lambda box, other: other.copy_from(box, [Uid(1), Uid(2), Uid(4)], True),
+    "copy": lambda box, other: other.copy_from(
+        box, [Uid(1), Uid(2), Uid(4)], False, False
+    ),
+    "move": lambda box, other: other.copy_from(
+        box, [Uid(1), Uid(2), Uid(4)], True, False
+    ),
     "sync with new mail": lambda box, other: box.sync(True),
 }
 

@@ -39,7 +39,7 @@ def deliver(box: MaildirMailbox) -> object:
         delivery.begin([SEEN, *WORDS], 1_500_000_000)
         delivery.write(b"a: b\r\n\r\nc\nd\r")
         delivery.end()
-        return box.commit(delivery)
+        return box.commit(delivery, False)
     finally:
         delivery.abort()
 
@@ -58,8 +58,8 @@ ACTIONS: dict[str, Callable[[MaildirMailbox, MaildirMailbox], object]] = {
     "replace": lambda box, other: box.store_flags([Uid(2)], StoreMode.REPLACE, []),
     "expunge": lambda box, other: box.expunge([Uid(2), Uid(3)]),
     "deliver": lambda box, other: deliver(box),
-    "copy": lambda box, other: other.copy_from(box, [Uid(1), Uid(2)], False),
-    "move": lambda box, other: other.copy_from(box, [Uid(1), Uid(2)], True),
+    "copy": lambda box, other: other.copy_from(box, [Uid(1), Uid(2)], False, False),
+    "move": lambda box, other: other.copy_from(box, [Uid(1), Uid(2)], True, False),
     "meta": lambda box, other: box.meta([Uid(1), Uid(2), Uid(9)]),
     "read": lambda box, other: box.read(Uid(1)),
     "load": lambda box, other: box.load_column(META, [Uid(1)]),
@@ -163,7 +163,7 @@ class ErrorTests(FolderTestCase):
                 with self.assertRaises(NoSuchMailbox, msg=name):
                     other.sync(True)
             with self.assertRaises(ImapError, msg=name):
-                other.copy_from(box, [Uid(1)], True)
+                other.copy_from(box, [Uid(1)], True, False)
             self.assertEqual(box.read(Uid(1)), b"a: b\n\nc\n", name)
             self.assertFalse(directory.exists(), name)
 

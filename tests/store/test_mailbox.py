@@ -257,7 +257,9 @@ class ChangeTests(FolderTestCase):
         for name, change in {
             "store": lambda box: box.store_flags([Uid(1)], StoreMode.ADD, [SEEN]),
             "expunge": lambda box: box.expunge([Uid(1)]),
-            "copy": lambda box: self.open("x").copy_from(box, [Uid(1)], False).source,
+            "copy": lambda box: (
+                self.open("x").copy_from(box, [Uid(1)], False, False).source
+            ),
         }.items():
             changes = change(self.open())
             self.assertEqual(
@@ -284,7 +286,7 @@ class ChangeTests(FolderTestCase):
         self.assertEqual(state.flags, frozenset(words))
         other = self.open("other")
         other.sync(True)
-        copied = other.copy_from(fresh, [Uid(2)], True)
+        copied = other.copy_from(fresh, [Uid(2)], True, False)
         self.assertEqual(copied.target.added[0].flags, frozenset(words))
         kept = [
             every for name, every in self.overflow.kept.items() if fresh.guid in name
@@ -334,7 +336,7 @@ class DeliveryTests(FolderTestCase):
                 delivery.write(sent[:cut])
                 delivery.write(sent[cut:])
                 delivery.end()
-                uid = box.commit(delivery).uids[0]
+                uid = box.commit(delivery, False).uids[0]
                 case = f"{name}, cut at {cut}"
                 self.assertEqual(box.read(uid), stored, case)
                 meta = box.meta([uid])[uid]
@@ -365,14 +367,14 @@ class DeliveryTests(FolderTestCase):
         other.sync(True)
         append(other, b"first\r\n", [b"Zebra"])
         uid = append(box, b"a: b\r\n\r\n", [SEEN, b"Red"], 1_234_567_890)
-        copied = other.copy_from(box, [uid, Uid(99)], False)
+        copied = other.copy_from(box, [uid, Uid(99)], False, False)
         self.assertEqual(copied.pairs, [(uid, 2)])
         self.assertEqual(copied.target.added[0].flags, {SEEN, b"Red"})
         meta = other.meta([Uid(2)])[Uid(2)]
         self.assertEqual(
             (meta.internal_date_seconds, meta.rfc822_size), (1_234_567_890, 8)
         )
-        moved = box.copy_from(box, [uid], True)
+        moved = box.copy_from(box, [uid], True, False)
         self.assertEqual(moved.pairs, [(uid, uid + 1)])
         self.assertEqual(moved.source.expunged, [uid])
         self.assertEqual(box.read(Uid(uid + 1)), b"a: b\n\n")
@@ -384,15 +386,15 @@ class DeliveryTests(FolderTestCase):
         delivery = box.begin_delivery()
         delivery.begin([SEEN], LONG_AGO)
         delivery.end()
-        added = box.commit(delivery).target.added
+        added = box.commit(delivery, False).target.added
         self.assertEqual([one.recent for one in added], [True])
         self.assertEqual(len(os.listdir(self.folder() / "cur")), 1)
-        copied = other.copy_from(box, [added[0].uid], False)
+        copied = other.copy_from(box, [added[0].uid], False, False)
         self.assertEqual([one.recent for one in copied.target.added], [True])
         # Also where another program was faster and the folder is listed again.
         self.deliver("1600000000.M1P1.h:2,S", part="cur", box="other")
         self.open("other").sync(False)
-        copied = other.copy_from(box, [added[0].uid], False)
+        copied = other.copy_from(box, [added[0].uid], False, False)
         self.assertEqual([one.recent for one in copied.target.added], [False, True])
         # Told once, it is recent no more.
         self.assertFalse(any(one.recent for one in self.open().sync(True).added))
@@ -421,7 +423,7 @@ class DeliveryTests(FolderTestCase):
                 mock.patch.object(transfer, "time", mock.Mock(time=lambda: now)),  # noqa: B023
                 mock.patch.object(fsops, "fsync", wraps=fsops.fsync) as synced,
             ):
-                other.copy_from(box, [Uid(1)], False)
+                other.copy_from(box, [Uid(1)], False, False)
             self.assertEqual(synced.call_count, count, later_seconds)
 
     def test_the_cache_spares_the_files(self) -> None:

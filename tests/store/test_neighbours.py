@@ -252,7 +252,7 @@ class DovecotTests(FolderTestCase):
             delivery.begin([SEEN] if number % 2 else [], None)
             delivery.write(b"by: %d\r\n\r\n" % number)
             delivery.end()
-            appended = box.commit(delivery)
+            appended = box.commit(delivery, False)
             # Each tells of all that it found, not only of what it did.
             added = appended.target.added + box.sync(True).added
             words = [b"K%d" % (number % 5)]

@@ -226,7 +226,7 @@ class DamageTests(FolderTestCase):
                 delivery.begin([rb"\Deleted"], None)
                 delivery.write(b"x: y\r\n\r\n")
                 delivery.end()
-            uids = box.commit(delivery).uids
+            uids = box.commit(delivery, False).uids
             box.expunge(uids)
         append(box, b"x: y\r\n\r\n")
         self.assertLess(len(self.list.read_bytes().splitlines()), 60)

@@ -144,9 +144,13 @@ class MemoryMailbox:
     def begin_delivery(self, opened: "OpenMailbox") -> MemoryDelivery:
         return MemoryDelivery()
 
-    def commit(self, opened: "OpenMailbox", delivery: MemoryDelivery) -> Appended:
+    def commit(
+        self, opened: "OpenMailbox", delivery: MemoryDelivery, claim_recent: bool
+    ) -> Appended:
         changes = Changes()
         uids = [self._take_in(opened, each, changes) for each in delivery.messages]
+        for uid in uids:
+            self.disk[uid].recent = not claim_recent
         return Appended(self.uid_validity, uids, changes)
 
     def _take_in(
@@ -163,6 +167,7 @@ class MemoryMailbox:
         source: "OpenMailbox",
         uids: Iterable[Uid],
         move: bool,
+        claim_recent: bool,
     ) -> Copied:
         to_target, there = Changes(), source.box.disk
         pairs = [
@@ -284,7 +289,7 @@ class MemoryAccount:
         target = self.boxes.setdefault(new, MemoryMailbox(new))
         source = self.boxes[old]
         target.copy_from(
-            OpenMailbox(target), OpenMailbox(source), list(source.disk), move=True
+            OpenMailbox(target), OpenMailbox(source), list(source.disk), True, False
         )
         if old != INBOX:
             self.boxes.pop(old).lost = True

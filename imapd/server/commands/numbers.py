@@ -3,15 +3,14 @@
 from collections.abc import Iterable
 
 from imapd.errors import Cannot, NoSuchMailbox, SyntaxRejected
-from imapd.ids import MailboxPath, Seq, Uid
+from imapd.ids import MailboxPath
 from imapd.model.flags import SYSTEM_FLAGS, canonical, is_system
+from imapd.model.numbered import Numbered
 from imapd.model.sets import SequenceSet
 from imapd.server.session import Session
 
 
-def messages(
-    session: Session, numbers: SequenceSet, *, uid: bool
-) -> list[tuple[Seq, Uid]]:
+def messages(session: Session, numbers: SequenceSet, *, uid: bool) -> Numbered:
     """The messages a set names in the session's view.
 
     Raises:

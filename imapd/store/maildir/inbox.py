@@ -31,7 +31,7 @@ def _move_all(account: "MaildirAccount", new: MailboxPath) -> None:
         found = source.sync(claim_recent=False)
         target.sync(claim_recent=False)
         # A crash in between leaves each message in one of the two, or in both.
-        target.copy_from(source, [one.uid for one in found.added], move=True)
+        target.copy_from(source, [one.uid for one in found.added], True, False)
     finally:
         source.close()
         target.close()

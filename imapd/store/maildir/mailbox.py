@@ -130,21 +130,27 @@ class MaildirMailbox:
         self._core.require_writable()
         return MaildirDelivery(self._core)
 
-    def commit(self, delivery: Delivery) -> Appended:
+    def commit(self, delivery: Delivery, claim_recent: bool) -> Appended:
         """Publish the messages of a delivery under new UIDs, durably."""
         if not isinstance(delivery, MaildirDelivery) or delivery.core is not self._core:
             raise Cannot("The delivery belongs to another mailbox")
         with translate_errors("storing messages"):
-            return transfer.commit(self._core, delivery)
+            return transfer.commit(self._core, delivery, claim_recent)
 
     def copy_from(
-        self, source: MailboxStore, uids: Iterable[Uid], move: bool
+        self,
+        source: MailboxStore,
+        uids: Iterable[Uid],
+        move: bool,
+        claim_recent: bool,
     ) -> Copied:
         """Copy or move messages here from another folder."""
         if not isinstance(source, MaildirMailbox):
             raise Cannot("Messages cannot be copied between different stores")
         with translate_errors("copying messages"):
-            return transfer.copy(source._core, self._core, uids, move)
+            return transfer.copy(
+                source._core, self._core, uids, move=move, claim_recent=claim_recent
+            )
 
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
         """Size and date; messages that are gone are left out."""

@@ -38,7 +38,10 @@ class Incoming:
 
 
 def publish(
-    core: MailboxCore, incoming: Sequence[Incoming], changes: Changes
+    core: MailboxCore,
+    incoming: Sequence[Incoming],
+    changes: Changes,
+    claim_recent: bool,
 ) -> list[Uid]:
     """Link files into place and record their UIDs: all of them, or none.
 
@@ -58,7 +61,7 @@ def publish(
         try:
             with core.own_changes(in_new=True):
                 for one in incoming:
-                    placed.append(_place(core, one))
+                    placed.append(_place(core, one, claim_recent))
                     lock.touch()
                 uids = _make_durable(core, lock, placed)
         except (OSError, ImapError) as error:
@@ -75,8 +78,10 @@ def publish(
     return uids
 
 
-def _place(core: MailboxCore, one: Incoming) -> bytes:
+def _place(core: MailboxCore, one: Incoming, claim_recent: bool) -> bytes:
     """Link one file into ``new``, or into ``cur`` if it has flags.
+
+    It goes into ``cur`` too where a session is there that it is recent to.
 
     A crash after the link leaves a message that no one acknowledged; it is whole,
     and the next sync gives it a UID.
@@ -84,7 +89,7 @@ def _place(core: MailboxCore, one: Incoming) -> bytes:
     letters = letters_for(core, one.flags, b"") + one.extra_letters
     base = one.base
     while True:
-        if letters or one.extra:
+        if letters or one.extra or claim_recent:
             path = b"cur/%b:2,%b%b" % (base, bytes(sorted(set(letters))), one.extra)
         else:
             path = b"new/" + base

@@ -43,7 +43,9 @@ class _Taken:
     incoming: Incoming
 
 
-def commit(core: MailboxCore, delivery: MaildirDelivery) -> Appended:
+def commit(
+    core: MailboxCore, delivery: MaildirDelivery, claim_recent: bool
+) -> Appended:
     """Publish what was delivered; its files in ``tmp`` are removed in any case."""
     incoming = [
         Incoming(draft.path, draft.sized_base, draft.flags)
@@ -52,7 +54,7 @@ def commit(core: MailboxCore, delivery: MaildirDelivery) -> Appended:
     ]
     try:
         with core.telling() as changes:
-            uids = publish(core, incoming, changes) if incoming else []
+            uids = publish(core, incoming, changes, claim_recent) if incoming else []
     finally:
         # A crash before this leaves a second link in tmp/, gone after 36 hours.
         delivery.abort()
@@ -60,7 +62,12 @@ def commit(core: MailboxCore, delivery: MaildirDelivery) -> Appended:
 
 
 def copy(
-    source: MailboxCore, target: MailboxCore, uids: Iterable[Uid], move: bool
+    source: MailboxCore,
+    target: MailboxCore,
+    uids: Iterable[Uid],
+    *,
+    move: bool,
+    claim_recent: bool,
 ) -> Copied:
     """Copy or move messages; flags, keywords by name, and dates come along.
 
@@ -76,7 +83,8 @@ def copy(
         if source is not target:
             to_target = stack.enter_context(target.telling())
         sync_first(source, to_source)
-        pairs = _copy_all(source, target, sorted(set(uids)), to_source, to_target)
+        taken = _take_all(source, target, sorted(set(uids)), to_source)
+        pairs = _publish_all(target, taken, to_target, claim_recent)
         if move and pairs:
             # A crash before or in here leaves messages in both folders, none in
             # neither.
@@ -84,27 +92,41 @@ def copy(
     return Copied(target.uidlist.table.uid_validity, pairs, to_target, to_source)
 
 
-def _copy_all(
-    source: MailboxCore,
-    target: MailboxCore,
-    uids: Iterable[Uid],
-    to_source: Changes,
-    to_target: Changes,
-) -> list[tuple[Uid, Uid]]:
-    """Publish all of the messages in the target, or none; return pairs of UIDs."""
+def _take_all(
+    source: MailboxCore, target: MailboxCore, uids: Iterable[Uid], changes: Changes
+) -> list[_Taken]:
+    """Get hold of all messages that are there, or of none."""
     taken: list[_Taken] = []
     try:
         for uid in uids:
-            one = _take(source, target, uid, to_source)
+            one = _take(source, target, uid, changes)
             if one is not None:
                 taken.append(one)
+    except BaseException:
+        _let_go(taken)
+        raise
+    return taken
+
+
+def _publish_all(
+    target: MailboxCore,
+    taken: Sequence[_Taken],
+    changes: Changes,
+    claim_recent: bool,
+) -> list[tuple[Uid, Uid]]:
+    """Publish all of the messages in the target, or none; return pairs of UIDs."""
+    try:
         incoming = [one.incoming for one in taken]
-        new = publish(target, incoming, to_target) if taken else []
+        new = publish(target, incoming, changes, claim_recent) if taken else []
     finally:
-        for one in taken:
-            with suppress(OSError):  # litter, gone after 36 hours
-                fsops.unlink(one.incoming.source)
+        _let_go(taken)
     return list(zip([one.uid for one in taken], new, strict=True))
+
+
+def _let_go(taken: Iterable[_Taken]) -> None:
+    for one in taken:
+        with suppress(OSError):  # litter, gone after 36 hours
+            fsops.unlink(one.incoming.source)
 
 
 def _take(
