@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from imapd.errors import (
@@ -16,6 +16,7 @@ from imapd.errors import (
 from imapd.ids import INBOX, MailboxPath
 from imapd.mailbox.api import Listener
 from imapd.mailbox.append import Append
+from imapd.mailbox.keeper import Keeper
 from imapd.mailbox.live import LiveMailbox, size_octets
 from imapd.mailbox.names import NAMESPACES, Namespace
 from imapd.mailbox.selected import Selected
@@ -30,10 +31,17 @@ _log = Logger()
 class Account:
     """The operations of RFC 3501 §6.3 on one user's mailboxes."""
 
-    def __init__(self, store: AccountStore, workers: Workers, watch: Watch) -> None:
+    def __init__(
+        self,
+        store: AccountStore,
+        workers: Workers,
+        watch: Watch,
+        keeper: Keeper | None = None,
+    ) -> None:
         self.users = 0
         self.namespace: Namespace = NAMESPACES[store.namespace_style]
         self._watch = watch
+        self._keeper = Keeper() if keeper is None else keeper
         self._store = store
         self._workers = workers
         self._live: dict[MailboxPath, LiveMailbox] = {}
@@ -83,7 +91,10 @@ class Account:
     def _vanish(self, path: MailboxPath, *, below: bool) -> None:
         for each in list(self._live):
             if each == path or (below and each[: len(path)] == path):
-                self._live.pop(each).vanish("The mailbox was deleted or renamed")
+                live = self._live.pop(each)
+                live.vanish("The mailbox was deleted or renamed")
+                if self._keeper.take(live):
+                    Deferred.fromCoroutine(live.close())
 
     # Mailboxes in use.
 
@@ -97,12 +108,12 @@ class Account:
             await self._release(live)
 
     async def _acquire(self, path: MailboxPath) -> LiveMailbox:
-        live = self._live.get(path)
-        if live is None or live.gone:
+        live = self._find(path)
+        if live is None:
             store = await self._workers.run(self._store.mailbox, path)
             # Another session may have opened it while we waited.
-            live = self._live.get(path)
-            if live is None or live.gone:
+            live = self._find(path)
+            if live is None:
                 live = self._live[path] = LiveMailbox(store, self._workers)
             else:
                 live.users += 1  # at once: it must not be closed while we wait
@@ -111,30 +122,51 @@ class Account:
         live.users += 1
         return live
 
+    def _find(self, path: MailboxPath) -> LiveMailbox | None:
+        """A mailbox that is in memory already; it is not kept for others then."""
+        live = self._live.get(path)
+        if live is None:
+            return None
+        kept = self._keeper.take(live)
+        if not live.gone:
+            return live
+        if kept:
+            self._drop(live)
+        return None
+
     async def _release(self, live: LiveMailbox) -> None:
         live.users -= 1
-        if not live.users:
-            if self._live.get(live.path) is live:
-                del self._live[live.path]
-            await live.close()
+        if live.users:
+            return
+        if self._live.get(live.path) is live and live.is_worth_keeping:
+            self._keeper.keep(live, lambda: self._drop(live))
+        else:
+            await self._close(live)
+
+    def _drop(self, live: LiveMailbox) -> "Deferred[None]":
+        return Deferred.fromCoroutine(self._close(live))
+
+    async def _close(self, live: LiveMailbox) -> None:
+        if self._live.get(live.path) is live:
+            del self._live[live.path]
+        await live.close()
 
     async def select(
         self, path: MailboxPath, *, read_only: bool, listener: Listener
     ) -> Selected:
         """SELECT or EXAMINE: a session's own view.  RFC 3501 §6.3.1."""
-        try:
-            return await self._select(path, read_only, listener)
-        except Unavailable:
-            live = self._live.get(path)
-            if live is None or not live.gone:
-                raise
-            # It was numbered anew since others opened it.
-            return await self._select(path, read_only, listener)
-
-    async def _select(
-        self, path: MailboxPath, read_only: bool, listener: Listener
-    ) -> Selected:
         live = await self._acquire(path)
+        try:
+            return await self._join(live, read_only, listener)
+        except Unavailable:
+            if not live.gone:
+                raise
+        # It was numbered anew since others opened it.
+        return await self._join(await self._acquire(path), read_only, listener)
+
+    async def _join(
+        self, live: LiveMailbox, read_only: bool, listener: Listener
+    ) -> Selected:
         selected = Selected(
             live,
             read_only=read_only or live.store.read_only,
@@ -187,5 +219,8 @@ class Account:
         return Append(live, delivery, self._release)
 
     async def close(self) -> None:
-        """Give back what the store holds."""
+        """Give back what the store holds, and the mailboxes kept for nobody."""
+        for live in list(self._live.values()):
+            if self._keeper.take(live):
+                await self._close(live)
         await self._workers.run(self._store.close)

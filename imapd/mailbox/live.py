@@ -20,7 +20,7 @@ from imapd.ids import MailboxPath, Uid
 from imapd.mailbox.threads import Workers
 from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MailboxStatus, MessageState
-from imapd.model.table import MessageTable
+from imapd.model.table import MessageTable, total_octets
 from imapd.model.view import SessionView
 from imapd.store.api import Delivery, MailboxStore
 
@@ -102,6 +102,16 @@ class LiveMailbox:
             deleted=self.table.count(DELETED),
             size_octets=size_octets,
         )
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether the next session would find it loaded."""
+        return self._loaded and not self.gone
+
+    @property
+    def memory_octets(self) -> int:
+        """About what it costs in memory."""
+        return total_octets(self.table) + self.store.memory_octets
 
     # Sessions.
 

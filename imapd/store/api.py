@@ -70,6 +70,10 @@ class MailboxStore(Protocol):
     def keywords(self) -> Sequence[bytes]:
         """The keywords known in this mailbox, as first spelled."""
 
+    @property
+    def memory_octets(self) -> int:
+        """About what is held in memory."""
+
     def changed(self) -> bool:
         """Whether a ``sync`` might find something.  Cheap: a few ``stat``."""
 

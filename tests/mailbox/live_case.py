@@ -11,6 +11,7 @@ from imapd.errors import (
 )
 from imapd.ids import INBOX, MailboxPath
 from imapd.mailbox.account import Account
+from imapd.mailbox.keeper import Keeper
 from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.selected import Selected
 from tests.support.memory import MemoryAccount
@@ -43,6 +44,9 @@ class NoWatch:
 
 
 class LiveCase(SynchronousTestCase):
+    #: Of mailboxes that nobody has open: they are closed at once.
+    kept_octets = 0
+
     def setUp(self) -> None:
         self.store = MemoryAccount()
         self.inbox = self.store.boxes[INBOX]
@@ -51,7 +55,9 @@ class LiveCase(SynchronousTestCase):
         self.store.create(BOX)
         self.box = self.store.boxes[BOX]
         self.workers = LaterWorkers()
-        self.account = Account(self.store, self.workers, NoWatch())
+        self.account = Account(
+            self.store, self.workers, NoWatch(), Keeper(self.kept_octets)
+        )
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> "Deferred[T]":
         return Deferred.fromCoroutine(coroutine)

@@ -230,7 +230,8 @@ class TranscriptTests(StockCase):
             self.append(PLAIN, "Archive")
         self.ok("SELECT INBOX")
         (account,) = self.server.accounts._open.values()
-        self.assertEqual([str(path) for path in account._live], ["()"])
+        users = {path: live.users for path, live in account._live.items()}
+        self.assertEqual(users, {(): 1, ("Archive",): 0})
 
     def test_absurd_sets_cost_nothing(self) -> None:
         self.append(PLAIN)

@@ -250,6 +250,8 @@ class OpenMailbox:
         self.told: dict[Uid, Flags] = {}
         self.validity = 0
 
+    memory_octets = 1000
+
     @property
     def uid_validity(self) -> int:
         """As it was at the last look."""

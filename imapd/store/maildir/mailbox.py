@@ -17,6 +17,9 @@ from imapd.store.maildir.deliver import MaildirDelivery, clean_tmp
 from imapd.store.maildir.keywords import KeywordOverflow
 from imapd.store.maildir.sync import sync
 
+#: In memory: two names, and their places in five tables.
+MESSAGE_OCTETS = 600
+
 
 class MaildirMailbox:
     """A folder that Dovecot, Courier and delivery agents may use at the same time.
@@ -79,6 +82,11 @@ class MaildirMailbox:
     def keywords(self) -> Sequence[bytes]:
         """The keywords known in this mailbox, as first spelled."""
         return self._core.known_keywords()
+
+    @property
+    def memory_octets(self) -> int:
+        """About what the index and the UID list hold; names are the most of it."""
+        return MESSAGE_OCTETS * len(self._core.index)
 
     def changed(self) -> bool:
         """Whether a ``sync`` might find something: three ``stat``."""

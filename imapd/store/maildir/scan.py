@@ -25,7 +25,7 @@ COARSE_SECONDS: Final = 2.0
 
 #: After a change of our own a listing confirms that it was ours alone, so much
 #: later, and so many times later as a listing takes: it costs a few per cent.
-CONFIRM_SECONDS: Final = 1.0
+CONFIRM_SECONDS: Final = 0.1
 CONFIRM_TIMES: Final = 25
 
 _NANOSECONDS: Final = 1_000_000_000
