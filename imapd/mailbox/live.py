@@ -7,7 +7,7 @@ in the order of ``lock_order``.  Nothing is written to a connection here.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Protocol
 
@@ -22,7 +22,10 @@ from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MailboxStatus, MessageState
 from imapd.model.table import MessageTable, total_octets
 from imapd.model.view import SessionView
-from imapd.store.api import Delivery, MailboxStore
+from imapd.store.api import Delivery, MailboxStore, WouldBlock
+
+#: So many messages may be changed where we are, without a thread.
+SHORT_COUNT = 4
 
 _log = Logger()
 _order = count()
@@ -181,6 +184,16 @@ class LiveMailbox:
         self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
     ) -> None:
         """STORE, for all sessions.  RFC 3501 §6.4.6."""
+        if len(uids) <= SHORT_COUNT and self.workers.quick and not self._lock.locked:
+            # Nobody else comes to run before it is done: it needs no lock.
+            self._writable()
+            with suppress(WouldBlock):
+                self._apply(
+                    self.workers.short(
+                        self.store.try_store_flags, uids, mode, list(flags)
+                    )
+                )
+                return
         async with self._lock:
             self._writable()
             self._apply(

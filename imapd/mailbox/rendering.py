@@ -19,6 +19,7 @@ from imapd.mime import headers
 from imapd.model import columns
 from imapd.model.requests import FetchAtom, FetchItem, FetchSection
 from imapd.model.structure import Section, SectionText
+from imapd.store.api import WouldBlock
 from imapd.wire import msgatt, rows
 
 _log = Logger()
@@ -60,6 +61,11 @@ class Plan:
     reads: bool  # some item has no column: every message must be read
     in_memory: bool  # nothing needs the disk
     sets_seen: bool
+
+    @property
+    def wants_cache(self) -> bool:
+        """Whether the cache has a part in it."""
+        return any(kind is not None for kind in self.kinds)
 
     @property
     def batch_messages(self) -> int:
@@ -207,6 +213,8 @@ class _Reader:
             except ImapError as error:
                 done.errors[uid] = error
                 continue
+            except WouldBlock:
+                raise
             except Exception:  # a defect of ours must not hide the other messages
                 _log.failure("rendering message {uid}", uid=uid)
                 done.errors[uid] = ServerBug("Internal error; the log has it")

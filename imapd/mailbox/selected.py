@@ -1,7 +1,7 @@
 """One session's place at a live mailbox."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 from imapd.errors import (
     MessageGone,
@@ -14,6 +14,7 @@ from imapd.ids import MailboxPath, Seq, Uid
 from imapd.mailbox import fetch, search
 from imapd.mailbox.api import Listener, Messages
 from imapd.mailbox.live import LiveMailbox
+from imapd.mailbox.quick import QuickSource
 from imapd.mailbox.rendering import Plan, Rendered, render
 from imapd.mailbox.watch import Watch
 from imapd.model.flags import SEEN, Flags, StoreMode
@@ -21,6 +22,7 @@ from imapd.model.mailbox import MessageMeta
 from imapd.model.requests import FetchItem
 from imapd.model.search import SearchKey
 from imapd.model.view import SessionView
+from imapd.store.api import WouldBlock
 
 Use = Callable[[MailboxPath], AbstractAsyncContextManager[LiveMailbox]]
 
@@ -104,6 +106,10 @@ class Selected:
 
     async def _render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
         live = self._live
+        if len(uids) == 1 and not plan.wants_cache and live.workers.quick:
+            with suppress(WouldBlock):
+                quick = QuickSource(live.store)
+                return live.workers.short(render, quick, plan, uids)
         rendered = await live.workers.run(render, live.store, plan, uids)
         self._same_numbers()
         return rendered

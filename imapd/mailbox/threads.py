@@ -33,8 +33,12 @@ class Workers(Protocol):
         Handing it to a thread costs fifty times as much as doing it.
         """
 
-    async def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a call of at most a few milliseconds where it is cheapest.
+    @property
+    def quick(self) -> bool:
+        """Whether ``short`` may be used now: the disk has answered at once."""
+
+    def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a call of at most a few milliseconds where we are.
 
         It may touch files, but must not wait for a lock.
         """
@@ -53,7 +57,12 @@ class InlineWorkers:
         """Run the call now."""
         return call(*args, **kwargs)
 
-    async def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    @property
+    def quick(self) -> bool:
+        """Always."""
+        return True
+
+    def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the call now."""
         return call(*args, **kwargs)
 
@@ -89,15 +98,17 @@ class ThreadWorkers:
         """Run the call now, on the reactor."""
         return call(*args, **kwargs)
 
-    async def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the call on the reactor, as long as the disk is quick.
+    @property
+    def quick(self) -> bool:
+        """Whether the disk was quick of late."""
+        return time.monotonic() >= self._slow_until
+
+    def short(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the call on the reactor; what took long is remembered for a while.
 
         A thread costs as much as reading a message that the kernel has in memory.
-        After one call that took long, threads do it for a while.
         """
         began = time.monotonic()
-        if began < self._slow_until:
-            return await self.run(call, *args, **kwargs)
         try:
             return call(*args, **kwargs)
         finally:

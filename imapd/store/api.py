@@ -25,6 +25,13 @@ from imapd.model.mailbox import (
 )
 
 
+class WouldBlock(Exception):
+    """What was tried at once has to wait, for a lock or for a look at the folder.
+
+    Nothing was done that doing it again would not do.
+    """
+
+
 class Delivery(Protocol):
     """Messages on their way into one mailbox: all of them or none.
 
@@ -103,6 +110,15 @@ class MailboxStore(Protocol):
             ReadOnly: the mailbox cannot be written.
         """
 
+    def try_store_flags(
+        self, uids: Sequence[Uid], mode: StoreMode, flags: Sequence[bytes]
+    ) -> Changes:
+        """Change the flags of a few messages without waiting for anything.
+
+        Raises:
+            WouldBlock: ``store_flags`` has to do it.
+        """
+
     def expunge(self, uids: Iterable[Uid]) -> Changes:
         r"""Remove those of the messages that are ``\Deleted`` on disk now."""
 
@@ -142,6 +158,13 @@ class MailboxStore(Protocol):
         Raises:
             MessageGone: another session or program expunged it.
             Unavailable: it cannot be read.
+        """
+
+    def try_read(self, uid: Uid, largest_octets: int) -> bytes:
+        """Return the octets of a file if that is a matter of a moment.
+
+        Raises:
+            WouldBlock: it is larger, or not where it was: ``read`` has to do it.
         """
 
     def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:

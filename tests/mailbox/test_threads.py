@@ -5,8 +5,6 @@ import unittest
 from typing import Any, cast
 from unittest import mock
 
-from twisted.internet.defer import Deferred
-
 from imapd.mailbox import threads
 from imapd.mailbox.threads import ThreadWorkers
 
@@ -40,25 +38,16 @@ class ThreadTests(unittest.TestCase):
             self.workers.brief(threading.current_thread), threading.current_thread()
         )
 
-    def test_what_is_short_runs_here_until_the_disk_is_slow(self) -> None:
+    def test_what_is_short_runs_here_and_a_slow_disk_is_noticed(self) -> None:
         here = threading.current_thread()
-
-        def where() -> threading.Thread:
-            running = Deferred.fromCoroutine(
-                self.workers.short(threading.current_thread)
-            )
-            found: list[threading.Thread] = []
-            running.addCallback(found.append)
-            if not found:
-                self.assertTrue(self.reactor.called.wait(20))
-            return found[0]
-
-        self.assertIs(where(), here)
+        self.assertIs(self.workers.short(threading.current_thread), here)
+        self.assertTrue(self.workers.quick)
         with mock.patch.object(threads, "SLOW_SECONDS", 0.0):
-            self.assertIs(where(), here)
-        self.assertIsNot(where(), here)
-        self.workers._slow_until = 0.0
-        self.assertIs(where(), here)
+            self.assertIs(self.workers.short(threading.current_thread), here)
+        self.assertFalse(self.workers.quick)
+        with mock.patch.object(threads, "SLOW_FOR_SECONDS", -1.0):
+            self.workers._slow_until = 0.0
+            self.assertTrue(self.workers.quick)
 
     def test_it_may_be_started_and_stopped_twice(self) -> None:
         self.workers.start()

@@ -21,6 +21,7 @@ from imapd.model.mailbox import (
     MessageState,
     NamespaceStyle,
 )
+from imapd.store.api import WouldBlock
 
 
 @dataclass(slots=True)
@@ -201,6 +202,21 @@ class MemoryMailbox:
             raise MessageGone("The message is gone")
         return self.disk[uid].octets[:most_octets]
 
+    def try_store_flags(
+        self,
+        opened: "OpenMailbox",
+        uids: Sequence[Uid],
+        mode: StoreMode,
+        flags: Sequence[bytes],
+    ) -> Changes:
+        return self.store_flags(opened, uids, mode, flags)
+
+    def try_read(self, opened: "OpenMailbox", uid: Uid, largest_octets: int) -> bytes:
+        octets = self.read(opened, uid)
+        if len(octets) > largest_octets:
+            raise WouldBlock
+        return octets
+
     def load_column(
         self, opened: "OpenMailbox", kind: str, uids: Sequence[Uid]
     ) -> list[bytes | None]:
@@ -234,6 +250,8 @@ _OPERATIONS = frozenset(
         "copy_from",
         "meta",
         "read",
+        "try_read",
+        "try_store_flags",
         "load_column",
         "save_column",
         "save_columns",

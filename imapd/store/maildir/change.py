@@ -62,6 +62,7 @@ def _store_all(
     wanted = [spelling.get(flag.lower(), flag) for flag in wanted]
     touched: set[Uid] = set()
     if mode is StoreMode.REPLACE or not all(is_system(flag) for flag in wanted):
+        core.must_be_patient()  # the state is asked
         touched = core.load_overflow()
     overflow: dict[int, tuple[frozenset[bytes], frozenset[bytes]]] = {}
     try:

@@ -12,6 +12,7 @@ from imapd.ids import Octets, Uid
 from imapd.model.columns import META, decode_meta, encode_meta
 from imapd.model.mailbox import MessageMeta
 from imapd.store import fsops, quiet
+from imapd.store.api import WouldBlock
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import base_of, file_size, rfc822_size
 
@@ -45,6 +46,25 @@ def read(core: MailboxCore, uid: Uid, most_octets: int | None = None) -> bytes:
                 raise Unavailable("The message cannot be read") from error
             raise
     raise MessageGone("The message is gone")
+
+
+def try_read(core: MailboxCore, uid: Uid, largest_octets: int) -> bytes:
+    """Return the octets of a message that is small and where the index says.
+
+    Raises:
+        WouldBlock: it is not; ``read`` finds out what it is.
+        MessageGone: it is not in the index.
+    """
+    path = core.index.path(uid)
+    if path is None:
+        raise MessageGone("The message is gone")
+    try:
+        octets = fsops.read_start(core.directory + b"/" + path, largest_octets + 1)
+    except OSError:
+        raise WouldBlock from None
+    if len(octets) > largest_octets:
+        raise WouldBlock
+    return octets
 
 
 def meta(core: MailboxCore, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:

@@ -20,6 +20,7 @@ from imapd.limits import Limits
 from imapd.model.flags import Flags
 from imapd.model.mailbox import Changes
 from imapd.store import fsops, quiet
+from imapd.store.api import WouldBlock
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.index import FileIndex
 from imapd.store.maildir.keywords import (
@@ -110,6 +111,8 @@ class MailboxCore:
         self.failed = False
         #: Paths by base as a reader last found them who met a stale name.
         self.whereabouts: dict[bytes, bytes] = {}
+        #: Whoever changes something just now must not wait.
+        self._hurrying = False
         self._made_up_next = 1
         self._flags_of_letters: dict[bytes, Flags] = {}
 
@@ -244,8 +247,27 @@ class MailboxCore:
 
     def lock(self, at_most_seconds: float = math.inf) -> MailboxLock:
         """Return both locks, not yet taken."""
+        self.must_be_patient()
         seconds = min(self.limits.lock_seconds, at_most_seconds)
         return MailboxLock(self.directory, seconds)
+
+    @contextmanager
+    def hurrying(self) -> Iterator[None]:
+        """Let nothing in the block wait: it raises ``WouldBlock`` instead."""
+        self._hurrying = True
+        try:
+            yield
+        finally:
+            self._hurrying = False
+
+    def must_be_patient(self) -> None:
+        """Call before anything that may take its time.
+
+        Raises:
+            WouldBlock: inside of ``hurrying``.
+        """
+        if self._hurrying:
+            raise WouldBlock
 
     def require_writable(self) -> None:
         """Refuse a change of a mailbox that cannot be changed.

@@ -124,6 +124,13 @@ class MaildirMailbox:
         with translate_errors("storing flags"):
             return change.store_flags(self._core, uids, mode, flags)
 
+    def try_store_flags(
+        self, uids: Sequence[Uid], mode: StoreMode, flags: Sequence[bytes]
+    ) -> Changes:
+        """Change the flags of a few messages without waiting for anything."""
+        with translate_errors("storing flags"), self._core.hurrying():
+            return change.store_flags(self._core, uids, mode, flags)
+
     def expunge(self, uids: Iterable[Uid]) -> Changes:
         r"""Remove those of the messages that are ``\Deleted`` on disk now."""
         with translate_errors("expunging"):
@@ -169,6 +176,11 @@ class MaildirMailbox:
         """Return the octets of the file, or the first of them, as they are on disk."""
         with translate_errors("reading a message"):
             return contents.read(self._core, uid, most_octets)
+
+    def try_read(self, uid: Uid, largest_octets: int) -> bytes:
+        """Return the octets of a file if that is a matter of a moment."""
+        with translate_errors("reading a message"):
+            return contents.try_read(self._core, uid, largest_octets)
 
     def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
         """Return what the cache has of one kind, in the order of ascending UIDs."""

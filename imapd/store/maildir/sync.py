@@ -45,6 +45,7 @@ def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
         OSError: the folder cannot be read.
         InUse: new messages wait for UIDs, and another program holds the lock.
     """
+    core.must_be_patient()
     if not core.synced:
         core.make_directories()
     if not core.synced or core.uidlist.changed():
