@@ -4,10 +4,9 @@ import errno
 import math
 import os
 import stat
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -17,19 +16,13 @@ from twisted.logger import Logger
 from imapd.errors import ImapError, ReadOnly, Unavailable
 from imapd.ids import LARGEST_NUMBER, Uid
 from imapd.limits import Limits
-from imapd.model.flags import Flags
 from imapd.model.mailbox import Changes
 from imapd.store import fsops, quiet
 from imapd.store.api import WouldBlock
 from imapd.store.locks import MailboxLock
+from imapd.store.maildir.flagnames import FlagNames
 from imapd.store.maildir.index import FileIndex
-from imapd.store.maildir.keywords import (
-    LETTERS,
-    KeywordOverflow,
-    KeywordTable,
-    OverflowChanges,
-)
-from imapd.store.maildir.names import SYSTEM_LETTERS, letters_of
+from imapd.store.maildir.keywords import KeywordOverflow
 from imapd.store.maildir.scan import Directory
 from imapd.store.maildir.takeover import TakenOver
 from imapd.store.maildir.uidformat import UidTable
@@ -62,7 +55,7 @@ def numbering(guid: str, uid_validity: int) -> str:
     return f"{guid}.{uid_validity}"
 
 
-class MailboxCore:
+class MailboxCore(FlagNames):
     """One folder.  Its users: ``sync``, ``change``, ``transfer``, ``contents``."""
 
     def __init__(
@@ -81,13 +74,9 @@ class MailboxCore:
         self.cur = Directory(self.directory + b"/cur")
         self.new = Directory(self.directory + b"/new")
         self.uidlist = UidList(self.directory)
-        self.keywords = KeywordTable(self.directory)
         self.index = FileIndex()
+        super().__init__(self.directory, overflow)
         self.cache = cache
-        self.overflow = overflow
-        self.overflow_keywords: dict[int, frozenset[bytes]] = {}
-        #: Keywords that another server keeps, where we may not take them over.
-        self.taken_keywords: dict[int, frozenset[bytes]] = {}
         self.take_over = take_over
         self.new_uid_validity = new_uid_validity
         self.limits = limits
@@ -114,7 +103,6 @@ class MailboxCore:
         #: Whoever changes something just now must not wait.
         self._hurrying = False
         self._made_up_next = 1
-        self._flags_of_letters: dict[bytes, Flags] = {}
 
     @contextmanager
     def telling(self) -> Iterator[Changes]:
@@ -130,17 +118,15 @@ class MailboxCore:
     def reset(self) -> None:
         """Forget everything; the next sync is a first one."""
         self.uidlist = UidList(self.directory)
-        self.keywords = KeywordTable(self.directory)
         self.cur = Directory(self.cur.path)
         self.new = Directory(self.new.path)
         self.index = FileIndex()
         self.told_table = None
         self._untold = Changes()
         self.synced = self.pending = False
-        self.overflow_keywords, self.taken_keywords = {}, {}
         self.published, self.touched = set(), set()
         self.ignored, self.made_up, self.whereabouts = set(), {}, {}
-        self.forget_flags()
+        self.reset_flags()
 
     # -- numbers --
 
@@ -327,87 +313,6 @@ class MailboxCore:
                 if quiet.is_due("directory", path):
                     _log.warn("store: {path!r} is not a directory", path=path)
                 raise Unavailable("The mailbox is damaged")
-
-    # -- flags --
-
-    def refresh_keywords(self) -> bool:
-        """Read the letters' names again; return whether they changed."""
-        if not self.keywords.refresh():
-            return False
-        self._flags_of_letters.clear()
-        return True
-
-    def forget_flags(self) -> None:
-        """Compute flags anew: letters got names."""
-        self._flags_of_letters.clear()
-
-    def flags_of(self, name: bytes, uid: Uid) -> Flags:
-        """Return the flags of a message: those in its file name, and the rest."""
-        letters = letters_of(name)
-        flags = self._flags_of_letters.get(letters)
-        if flags is None:
-            flags = frozenset(
-                SYSTEM_LETTERS.get(letter) or self.keywords.name_of(letter)
-                for letter in letters
-                if letter in SYSTEM_LETTERS or letter in LETTERS
-            )
-            if len(self._flags_of_letters) > 4096:
-                self._flags_of_letters.clear()
-            self._flags_of_letters[letters] = flags
-        more = self.overflow_keywords.get(uid)
-        return flags | more if more else flags
-
-    def load_overflow(self) -> set[Uid]:
-        """Read the keywords without letters; return whose changed."""
-        old = self.overflow_keywords
-        self.overflow_keywords = dict(self.taken_keywords)
-        if self.overflow is not None:
-            self.overflow_keywords.update(self.overflow.keywords(self.numbering))
-        if old == self.overflow_keywords:
-            return set()
-        every = old.keys() | self.overflow_keywords.keys()
-        return {
-            Uid(uid) for uid in every if old.get(uid) != self.overflow_keywords.get(uid)
-        }
-
-    def set_overflow(
-        self, changes: Mapping[int, frozenset[bytes]], under: str | None = None
-    ) -> None:
-        """Keep keywords that have no letter, under a numbering or the present one."""
-        if self.overflow is None or not changes:
-            return
-        self.overflow.set(under or self.numbering, changes)
-        self._note_overflow(changes)
-
-    def _note_overflow(self, changes: Mapping[int, frozenset[bytes]]) -> None:
-        for uid, names in changes.items():
-            if names:
-                self.overflow_keywords[uid] = names
-            else:
-                self.overflow_keywords.pop(uid, None)
-
-    def change_overflow(self, changes: OverflowChanges) -> None:
-        """Add and remove keywords that have no letter, beside other processes of ours.
-
-        They look only where a directory changed, so it is made to look changed.
-        """
-        if self.overflow is None or not changes:
-            return
-        self._note_overflow(self.overflow.change(self.numbering, changes))
-        with suppress(OSError):  # not our directory: it waits for the next change
-            fsops.set_times(self.cur.path, time.time_ns())
-
-    def known_keywords(self) -> list[bytes]:
-        """Return the keywords in use here: those with letters first."""
-        known = {name.lower(): name for name in self.keywords.names()}
-        for names in list(self.overflow_keywords.values()):  # another thread's
-            for name in sorted(names):
-                known.setdefault(name.lower(), name)
-        for flags in set(self.index.flags.values()):
-            for name in flags:
-                if not name.startswith(b"\\"):
-                    known.setdefault(name.lower(), name)
-        return list(known.values())
 
     def forget_messages(self, uids: Iterable[Uid]) -> None:
         """Drop what is kept beside the Maildir of messages that are gone."""

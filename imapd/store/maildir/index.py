@@ -18,6 +18,8 @@ class FileIndex:
         self.new: dict[bytes, Uid] = {}
         self._names: dict[Uid, bytes] = {}
         self.flags: dict[Uid, Flags] = {}  # as last told to the caller
+        #: Every set of flags that some message has, or had since the folder was read.
+        self.distinct: dict[Flags, None] = {}
         self.highest = 0  # the highest UID ever told to the caller
 
     def __len__(self) -> int:
@@ -50,6 +52,12 @@ class FileIndex:
         elif old is not None:
             (self.cur if in_new else self.new).pop(name, None)
 
+    def tell(self, uid: Uid, flags: Flags) -> None:
+        """Note the flags that the caller is told of a message."""
+        self.flags[uid] = flags
+        if flags not in self.distinct:
+            self.distinct[flags] = None
+
     def remove(self, uid: Uid) -> Flags:
         """Forget a message; return the flags it had."""
         name = self._names.pop(uid, None)
@@ -61,6 +69,7 @@ class FileIndex:
         """Forget everything: the numbers are others now."""
         for table in (self.cur, self.new, self._names, self.flags):
             table.clear()
+        self.distinct = {}  # another one: what was made of it is known to be old
         self.highest = 0
 
     def _drop_name(self, name: bytes, uid: Uid) -> None:

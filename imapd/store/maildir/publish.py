@@ -154,7 +154,7 @@ def _take_in(
         in_new = path.startswith(b"new/")
         core.index.put(uid, path[4:], in_new)
         flags = core.flags_of(path[4:], uid)
-        core.index.flags[uid] = flags
+        core.index.tell(uid, flags)
         core.index.highest = uid
         changes.added.append(MessageState(uid, flags, recent=True))
 

@@ -220,7 +220,7 @@ def _add(core: MailboxCore, changes: Changes, found: Found) -> None:
         core.index.put(uid, path[4:], in_new)
         core.index.highest = max(core.index.highest, uid)
         flags = core.flags_of(path[4:], uid)
-        core.index.flags[uid] = flags
+        core.index.tell(uid, flags)
         # A message of ours is recent wherever it lies.  RFC 3501 §6.3.11.
         recent = in_new or uid in core.published
         changes.added.append(MessageState(uid, flags, recent))
@@ -249,7 +249,7 @@ def tell_flags(core: MailboxCore, changes: Changes, uids: Iterable[Uid]) -> None
             continue
         flags = core.flags_of(name, uid)
         if flags != core.index.flags.get(uid):
-            core.index.flags[uid] = flags
+            core.index.tell(uid, flags)
             changes.flags[uid] = flags
 
 
