@@ -52,6 +52,7 @@ class Directory:
         self._seen_at = 0.0  # when this mtime was first seen, by the steady clock
         self._clean = False
         self._confirm_at: float | None = None  # by the steady clock
+        self._own_mtime_ns: int | None = None  # as our last change left it
         self._list_seconds = 0.0  # what the last listing took
         self._list_count = 0
 
@@ -64,7 +65,8 @@ class Directory:
 
     def mark(self) -> int | None:
         """Say that we are about to change it; None: it is to be listed anyway."""
-        return None if self.changed() else self._list_count
+        self._look()
+        return self._list_count if self._clean else None
 
     def adopt(self, mark: int | None) -> None:
         """Take what happened since ``mark`` for our own, until a listing confirms it.
@@ -73,11 +75,14 @@ class Directory:
         """
         if mark is None or mark != self._list_count:
             return
-        self._look()
+        self._own_mtime_ns = self._look()
         self._clean = True
         if self._confirm_at is None:
-            wait = max(CONFIRM_SECONDS, CONFIRM_TIMES * self._list_seconds)
-            self._confirm_at = time.monotonic() + wait
+            self._confirm_later()
+
+    def _confirm_later(self) -> None:
+        wait = max(CONFIRM_SECONDS, CONFIRM_TIMES * self._list_seconds)
+        self._confirm_at = time.monotonic() + wait
 
     def list(self) -> Listing:
         """List the directory.
@@ -90,10 +95,14 @@ class Directory:
         before = self._look()
         settled = self._age_seconds(before) >= settle_seconds(before)
         names = frozenset(() if before == _MISSING else fsops.names(self.path))
-        self._clean = self._look() == before and settled
-        self._confirm_at = None
+        steady = self._look() == before
         self._list_seconds = time.monotonic() - began
-        return Listing(names, self._clean)
+        # Without a pause in what we do it would never be old enough.
+        self._clean = steady and (settled or before == self._own_mtime_ns)
+        self._confirm_at = None
+        if self._clean and not settled:
+            self._confirm_later()
+        return Listing(names, exact=steady and settled)
 
     def _look(self) -> int:
         if self.may_be_missing and not fsops.exists(self.path):

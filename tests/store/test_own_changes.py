@@ -1,0 +1,145 @@
+"""Changes of our own need no listing; those of others beside them are found."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from imapd.errors import Unavailable
+from imapd.ids import Uid
+from imapd.model.flags import DELETED, FLAGGED, SEEN, StoreMode
+from imapd.store import fsops
+from imapd.store.maildir import scan
+from imapd.store.maildir.mailbox import MaildirMailbox
+from tests.store.folders import FolderTestCase, append, settle, uids_of
+
+
+class OwnChangeTests(FolderTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        for number in range(3):
+            self.deliver(f"{number}.x.host")
+        self.box = self.open()
+        self.box.sync(True)
+        settle()
+        self.box.sync(True)
+        self.listed: list[bytes] = []
+
+    def count(self) -> Any:
+        """Note every listing of a directory."""
+        real = fsops.names
+
+        def names(directory: bytes) -> list[bytes]:
+            self.listed.append(os.path.basename(directory))
+            return real(directory)
+
+        return mock.patch.object(fsops, "names", names)
+
+    def patient(self) -> Any:
+        """Let no listing confirm anything meanwhile."""
+        return mock.patch.object(scan, "CONFIRM_SECONDS", 60.0)
+
+    def test_nothing_is_listed_after_what_we_did(self) -> None:
+        other = self.open("other")
+        other.sync(True)
+        settle()
+        other.sync(True)
+
+        def expunge(box: MaildirMailbox) -> None:
+            box.store_flags([Uid(2)], StoreMode.ADD, [DELETED])
+            box.expunge([Uid(2)])
+
+        actions = {
+            "store": lambda: self.box.store_flags([Uid(1)], StoreMode.ADD, [SEEN]),
+            "again": lambda: self.box.store_flags([Uid(1)], StoreMode.REMOVE, [SEEN]),
+            "append": lambda: append(self.box, b"a: b\r\n\r\n"),
+            "flagged": lambda: append(self.box, b"a: b\r\n\r\n", [FLAGGED]),
+            "expunge": lambda: expunge(self.box),
+            "copy": lambda: other.copy_from(self.box, [Uid(1)], False, False),
+            "move": lambda: other.copy_from(self.box, [Uid(1)], True, True),
+            "within": lambda: self.box.copy_from(self.box, [Uid(3)], True, False),
+        }
+        with self.patient(), self.count():
+            for name, action in actions.items():
+                action()
+                self.assertFalse(self.box.changed(), name)
+                self.assertFalse(other.changed(), name)
+                self.assertFalse(self.box.sync(False), name)
+                self.assertEqual(self.listed, [], name)
+
+    def test_new_mail_is_claimed_without_a_second_listing(self) -> None:
+        self.deliver("9.x.host")
+        settle()
+        with self.patient(), self.count():
+            self.assertEqual(uids_of(self.box.sync(True)), [4])
+            self.assertEqual(self.listed, [b"new"])
+            self.assertFalse(self.box.changed())
+        names = os.listdir(self.folder() / "cur")
+        self.assertIn("9.x.host:2,", names)
+
+    def test_changes_of_others_are_seen_beside_ours(self) -> None:
+        for number in range(20):
+            self.box.store_flags([Uid(1)], StoreMode.ADD, [SEEN])
+            self.deliver(f"2{number}.x.host", part="cur")
+            self.box.store_flags([Uid(1)], StoreMode.REMOVE, [SEEN])
+        deadline = time.monotonic() + 20
+        added: list[int] = []
+        while len(added) < 20 and time.monotonic() < deadline:
+            if self.box.changed():
+                added += uids_of(self.box.sync(False))
+        self.assertEqual(added, list(range(4, 24)))
+
+    def test_what_hid_in_the_same_tick_is_found_by_confirmation(self) -> None:
+        cur = self.folder() / "cur"
+        self.box.store_flags([Uid(1)], StoreMode.ADD, [SEEN])
+        mtime = os.stat(cur).st_mtime_ns
+        self.deliver("9.x.host", part="cur")
+        os.utime(cur, ns=(mtime, mtime))  # as if the clock had not ticked
+        self.assertFalse(self.box.changed())
+        time.sleep(scan.CONFIRM_SECONDS + 0.05)
+        self.assertTrue(self.box.changed())
+        self.assertEqual(uids_of(self.box.sync(False)), [4])
+        settle()
+        self.box.sync(False)
+        self.assertFalse(self.box.changed())
+
+    def test_work_without_a_pause_is_listed_only_to_confirm(self) -> None:
+        with (
+            mock.patch.object(scan, "CONFIRM_SECONDS", 0.2),
+            mock.patch.object(scan, "CONFIRM_TIMES", 0),
+            self.count(),
+        ):
+            began = time.monotonic()
+            count = 0
+            while time.monotonic() - began < 0.7:
+                mode = StoreMode.REMOVE if count % 2 else StoreMode.ADD
+                self.box.store_flags([Uid(1)], mode, [FLAGGED])
+                if count % 3 == 0 and self.box.changed():
+                    self.box.sync(False)
+                count += 1
+        self.assertLess(len(self.listed), 12)
+        self.assertGreater(count, 12)
+
+    def test_what_failed_half_way_is_listed(self) -> None:
+        def fail(old: bytes, new: bytes) -> None:
+            os.rename(old, new)
+            raise OSError(5, "Input/output error")
+
+        with mock.patch.object(fsops, "rename_new", fail):
+            self.assertRaises(
+                Unavailable, self.box.store_flags, [Uid(1)], StoreMode.ADD, [SEEN]
+            )
+        self.assertTrue(self.box.changed())
+        self.box = self.open()
+        self.assertEqual(len(self.box.sync(False).added), 3)
+
+    def test_a_file_moved_by_another_program_under_our_hands(self) -> None:
+        cur = Path(self.folder() / "cur")
+        path = next(path for path in cur.iterdir() if path.name.startswith("0."))
+        path.rename(path.with_name("0.x.host:2,F"))
+        changes = self.box.store_flags([Uid(1)], StoreMode.ADD, [SEEN])
+        self.assertEqual(changes.flags, {1: {SEEN, FLAGGED}})
+        settle()
+        self.box.sync(False)
+        self.assertFalse(self.box.changed())
