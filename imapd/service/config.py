@@ -48,6 +48,7 @@ class Config:
     special_use: Mapping[bytes, str] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    watch: str = "auto"
     limits: Limits = DEFAULT_LIMITS
     allow_root: bool = False
 
@@ -149,6 +150,7 @@ class _Reader:
             cache=self.template("cache"),
             create_missing_maildir=self.boolean("create-missing-maildir", True),
             special_use=MappingProxyType(self.special_use()),
+            watch=self.choice("watch", "auto"),
             limits=self.limits(),
             allow_root=self.boolean("allow-root", False),
         )

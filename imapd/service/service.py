@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from imapd.auth.chain import ChainChecker
 from imapd.auth.throttle import Throttle
 from imapd.mailbox.accounts import Accounts
+from imapd.mailbox.notified import WatchMode, make_watch
 from imapd.mailbox.threads import ThreadWorkers
 from imapd.mailbox.watch import PollingWatch
 from imapd.server.counts import ConnectionCounts
@@ -67,6 +68,7 @@ class ImapService(MultiService):
         self.tls: TlsContext | None = None
         self.factory: ImapFactory | None = None
         self._workers: ThreadWorkers | None = None
+        self._watch: PollingWatch | None = None
         self._umask_given = umask_given
         self._previous_hangup: Any = None
 
@@ -87,7 +89,8 @@ class ImapService(MultiService):
                 raise CannotStart(str(error)) from None
         reactor = self._reactor()
         self._workers = ThreadWorkers(reactor)
-        accounts = Accounts(self._workers, PollingWatch(reactor))
+        self._watch = make_watch(reactor, WatchMode(config.watch))
+        accounts = Accounts(self._workers, self._watch)
         try:
             self.factory = make_factory(config, self.tls, accounts)
         except ConfigError as error:
@@ -144,6 +147,8 @@ class ImapService(MultiService):
         await ports_closed
         if self.factory is not None:
             await self.factory.close_all()
+        if self._watch is not None:
+            self._watch.close()
         if self._workers is not None:
             self._workers.stop()
 

@@ -143,6 +143,17 @@ OPTIONS = (
         'Archive, and the name, with "/" between parent and child.',
     ),
     Option(
+        key="watch",
+        kind=Kind.TEXT,
+        argument="HOW",
+        example='"poll"',
+        default="auto",
+        help="How new mail is noticed while a client idles: inotify, which tells at "
+        "once, but not what other machines do; poll, which looks twice a second; or "
+        "auto: inotify on local file systems, poll on all others.",
+        choices=("auto", "inotify", "poll"),
+    ),
+    Option(
         key="limits",
         kind=Kind.TABLE,
         argument="NAME=NUMBER",

@@ -84,6 +84,13 @@ class MailboxStore(Protocol):
     def changed(self) -> bool:
         """Whether a ``sync`` might find something.  Cheap: a few ``stat``."""
 
+    def watched_directories(self) -> Sequence[bytes]:
+        """Where entries come, go or change their names when messages do.
+
+        Asks no disk.  Empty where there are no such directories: ``changed`` is
+        asked from time to time then.
+        """
+
     def sync(self, claim_recent: bool) -> Changes:
         r"""Bring what we know in line with the disk; give new messages their UIDs.
 

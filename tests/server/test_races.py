@@ -50,7 +50,6 @@ class RaceCase(SynchronousTestCase):
         self.assertEqual(self.server.accounts._open, {})
         self.assertEqual(self.server.accounts._locks, {})
         self.assertEqual(self.server.watch._watched, {})
-        self.assertFalse(self.server.watch._loop.running)
         for counter in (
             self.counts._addresses,
             self.counts._users,

@@ -66,6 +66,10 @@ class MemoryMailbox:
         self.syncs = 0
         self.closed = 0
         self.lost = False
+        self.directories: Sequence[bytes] = ()
+
+    def watched_directories(self) -> Sequence[bytes]:
+        return self.directories
 
     @property
     def keywords(self) -> Sequence[bytes]:

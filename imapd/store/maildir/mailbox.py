@@ -98,6 +98,13 @@ class MaildirMailbox:
         except OSError:
             return True  # what is wrong is for sync to say
 
+    def watched_directories(self) -> Sequence[bytes]:
+        """``new`` and ``cur``.
+
+        Not the folder itself, in which locks and lists come and go at every change.
+        """
+        return self._core.new.path, self._core.cur.path
+
     def sync(self, claim_recent: bool) -> Changes:
         """Bring what we know in line with the disk.
 
