@@ -3,12 +3,12 @@
 from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imapd.errors import Unavailable
-from imapd.mailbox import watch
 from imapd.mailbox.live import LiveMailbox
+from imapd.mailbox.looks import GATHER_SECONDS, LEAST_SECONDS
 from imapd.mailbox.watch import POLL_SECONDS, PollingWatch
 from tests.support.memory import MemoryMailbox, OpenMailbox
 from tests.support.workers import LaterWorkers
@@ -101,35 +101,61 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.box.syncs, before)
         self.watch.remove(self.live)
 
-    def test_many_mailboxes_hold_up_nobody(self) -> None:
+    def test_many_mailboxes(self) -> None:
         boxes = [MemoryMailbox() for _ in range(20)]
         lives = [LiveMailbox(OpenMailbox(box), self.workers) for box in boxes]
         for live, box in zip(lives, boxes, strict=True):
             self.watch.add(live)
             box.deliver()
-        with (
-            patch.object(watch, "TURN_SECONDS", -1),
-            patch.object(watch, "deferLater", wraps=deferLater) as later,
-        ):
-            self.turn()
-        self.assertEqual(later.call_count, 20)
-        self.assertEqual([list(live.uids) for live in lives], [[1]] * 20)
         self.turn()
+        self.assertEqual([list(live.uids) for live in lives], [[1]] * 20)
         for live in lives:
             self.watch.remove(live)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_a_turn_that_breaks_is_not_the_last(self) -> None:
-        other = LiveMailbox(OpenMailbox(MemoryMailbox()), self.workers)
-        for live in (other, self.live):
+    def test_what_another_process_says_is_looked_at_at_once(self) -> None:
+        self.box.directories = (b"/mail/new", b"/mail/cur")
+        self.watch.add(self.live)
+        self.watch.add(self.live)
+        self.box.deliver()
+        self.watch.notice(b"/mail/other")
+        self.clock.advance(GATHER_SECONDS)
+        self.assertEqual(list(self.live.uids), [])
+        self.watch.notice(b"/mail/cur")
+        self.clock.advance(GATHER_SECONDS)
+        self.assertEqual(list(self.live.uids), [1])
+        self.watch.remove(self.live)
+        self.watch.remove(self.live)
+        self.watch.notice(b"/mail/cur")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_two_accounts_that_share_a_directory_are_both_told(self) -> None:
+        self.box.directories = (b"/mail/new", b"/mail/cur")
+        other = LiveMailbox(OpenMailbox(self.box), self.workers)
+        for live in (self.live, other):
             self.watch.add(live)
         self.box.deliver()
-        with (
-            patch.object(watch, "TURN_SECONDS", -1),
-            patch.object(watch, "deferLater", side_effect=ValueError),
-        ):
-            self.turn()
-        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
-        self.turn()
+        self.watch.notice(b"/mail/new")
+        self.clock.advance(GATHER_SECONDS)
+        self.assertEqual((list(self.live.uids), list(other.uids)), ([1], [1]))
+        self.watch.remove(self.live)
+        self.box.deliver()
+        self.clock.advance(LEAST_SECONDS)
+        self.watch.notice(b"/mail/new")
+        self.clock.advance(GATHER_SECONDS)
+        self.assertEqual((list(self.live.uids), list(other.uids)), ([1], [1, 2]))
+        self.watch.remove(other)
+
+    def test_one_that_fails_is_looked_at_again_at_once_when_somebody_says_so(
+        self,
+    ) -> None:
+        self.box.directories = (b"/mail/new",)
+        self.watch.add(self.live)
+        self.box.deliver()
+        with patch.object(self.box, "sync", side_effect=Unavailable("no")):
+            self.watch.notice(b"/mail/new")
+            self.clock.advance(GATHER_SECONDS)
+        self.assertEqual(list(self.live.uids), [])
+        self.clock.advance(LEAST_SECONDS)
         self.assertEqual(list(self.live.uids), [1])
-        for live in (other, self.live):
-            self.watch.remove(live)
+        self.watch.remove(self.live)

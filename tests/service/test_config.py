@@ -57,6 +57,7 @@ class GoodTests(_Folder):
         self.assertEqual(config.imaps, ())
         self.assertEqual(config.cleartext_login, "loopback")
         self.assertIsNone(config.mechanisms)
+        self.assertEqual(config.watch, "auto")
         self.assertIsNone(config.namespace)
         self.assertIsNone(config.cache)
         self.assertTrue(config.create_missing_maildir)
@@ -83,6 +84,7 @@ namespace = "courier"
 cache = "/var/cache/imapd/{user}"
 create-missing-maildir = false
 allow-root = true
+watch = "poll"
 
 [special-use]
 Sent = "Sent"
@@ -98,6 +100,7 @@ append_octets = 1048576
         self.assertIs(config.namespace, NamespaceStyle.COURIER)
         self.assertFalse(config.create_missing_maildir)
         self.assertTrue(config.allow_root)
+        self.assertEqual(config.watch, "poll")
         self.assertEqual(
             dict(config.special_use), {rb"\Sent": "Sent", rb"\Trash": "Bin/Old"}
         )
@@ -144,6 +147,7 @@ WRONG = {
     "text for table": ('limits = "none"\n', ["limits must be a table"]),
     "choice": ('namespace = "uw"\n', ["FILE:4: ", "one of auto, courier", "'uw'"]),
     "mechanisms": ('mechanisms = ["NTLM"]\n', ["mechanisms 'NTLM'", "CRAM-MD5"]),
+    "watch": ('watch = "dnotify"\n', ["auto, inotify, poll"]),
     "cleartext": ('cleartext-login = "yes"\n', ["never, loopback, always"]),
     "template": ('cache = "/c/{domian}"\n', ["FILE:4: ", "{domian} is not known"]),
     "auth type": ('\n\nauth = "x:y"\n', ["FILE:4: "]),
