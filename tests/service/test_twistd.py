@@ -207,6 +207,37 @@ class TwistdTests(unittest.TestCase):
             self.assertNotIn("still busy", output)
             self.assertNotIn("Traceback", output)
 
+    def test_who_idles_is_told(self) -> None:
+        for mode, words in (
+            ("inotify", "inotify tells what changes, as configured"),
+            ("poll", "looked at twice a second, as configured"),
+        ):
+            arguments = self.arguments(
+                f"--imaps=tcp:{self.port}:interface=127.0.0.1", f"--watch={mode}"
+            )
+            with self.serving(*arguments) as process, self.connect() as tls:
+                tls.sendall(b"a LOGIN alice wonderland\r\nb SELECT INBOX\r\nc IDLE\r\n")
+                self.read_until(tls, b"+ idling")
+                self.deliver(mode)
+                self.read_until(tls, b" EXISTS\r\n")
+                tls.sendall(b"DONE\r\n")
+                self.read_until(tls, b"c OK")
+                process.terminate()
+                output, _ = process.communicate(timeout=SECONDS)
+            self.assertIn(words, output)
+            self.assertNotIn("Traceback", output)
+
+    def read_until(self, tls: ssl.SSLSocket, words: bytes) -> None:
+        received = b""
+        while words not in received:
+            received += tls.recv(10_000) or self.fail(received)
+
+    def deliver(self, name: str) -> None:
+        """What a delivery agent does."""
+        maildir = self.folder / "mail/alice"
+        (maildir / "tmp" / name).write_bytes(b"Subject: x\n\nx\n")
+        (maildir / "tmp" / name).rename(maildir / "new" / name)
+
     def test_a_socket_of_systemd(self) -> None:
         """What systemd does: descriptor 3, and its name in the environment."""
         with socket.create_server(("127.0.0.1", self.port)) as server:
