@@ -23,7 +23,8 @@ GATHER_SECONDS: Final = 0.003
 LEAST_SECONDS: Final = 0.05
 #: Half of the second in which a change must show: nothing here waits longer.
 MOST_SECONDS: Final = 0.5
-#: After a look that took long we wait so many times as long.
+#: After a look that took long we wait so many times as long: a fifth of our time is
+#: enough for a large mailbox that somebody changes all the time, ourselves perhaps.
 REST_FACTOR: Final = 4
 
 

@@ -85,7 +85,7 @@ class HintTests(LooksCase):
         self.box.deliver()
         self.looks.soon()
         self.workers.inline = True
-        self.pass_time(LEAST_SECONDS + TICK_SECONDS)
+        self.pass_time(MOST_SECONDS)
         self.assertEqual(len(self.live.uids), 2)
 
     def test_a_hint_while_the_worker_is_busy_is_not_lost(self) -> None:
