@@ -26,6 +26,8 @@ MOST_SECONDS: Final = 0.5
 #: After a look that took long we wait so many times as long: a fifth of our time is
 #: enough for a large mailbox that somebody changes all the time, ourselves perhaps.
 REST_FACTOR: Final = 4
+#: But on a busy machine every look is long, and somebody waits for the next one.
+MOST_REST_SECONDS: Final = 0.25
 
 
 class Looks:
@@ -96,7 +98,7 @@ class Looks:
 
     def _plan(self, took_seconds: float) -> None:
         rest = max(LEAST_SECONDS - took_seconds, REST_FACTOR * took_seconds)
-        rest = min(rest, MOST_SECONDS)
+        rest = min(rest, MOST_REST_SECONDS)
         self._free_at_seconds = self._clock.seconds() + rest
         if self._again:
             self._patience_seconds = LEAST_SECONDS
