@@ -272,7 +272,9 @@ def read_start(path: bytes, count: int) -> bytes:
     """Return the first ``count`` octets of a regular file, or all there are."""
     descriptor = open_read(path)
     try:
-        return read_at(descriptor, count, 0)
+        # As much as there is: a larger buffer would be made, and cut, for nothing.
+        size = os.fstat(descriptor).st_size
+        return read_at(descriptor, min(count, size + 1), 0)
     finally:
         close(descriptor)
 

@@ -20,7 +20,7 @@ from imapd.limits import Limits
 from imapd.model import columns
 from imapd.model.flags import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
 from imapd.store import dotlock, fsops, locks
-from imapd.store.maildir import accountlock, deliver, transfer
+from imapd.store.maildir import accountlock, deliver, linking
 from imapd.store.maildir.takeover import TakenOver
 from tests.store.folders import LONG_AGO, FolderTestCase, append, settle, uids_of
 
@@ -417,11 +417,11 @@ class DeliveryTests(FolderTestCase):
         box, other = self.open(), self.open("other")
         box.sync(True)
         other.sync(True)
-        for later_seconds, count in ((0, 1), (3600, 0)):
+        for later_seconds, count in ((0, 2), (3600, 1)):  # one is the UID list
             now = time.time() + later_seconds
             with (
-                mock.patch.object(transfer, "time", mock.Mock(time=lambda: now)),  # noqa: B023
-                mock.patch.object(fsops, "fsync", wraps=fsops.fsync) as synced,
+                mock.patch.object(linking, "time", mock.Mock(time=lambda: now)),  # noqa: B023
+                mock.patch.object(fsops, "fdatasync", wraps=fsops.fdatasync) as synced,
             ):
                 other.copy_from(box, [Uid(1)], False, False)
             self.assertEqual(synced.call_count, count, later_seconds)

@@ -1,6 +1,6 @@
 """Put files into a folder, with UIDs that survive power loss: APPEND, COPY, MOVE."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.change import letters_for, overflow_of, provide_letters
 from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.linking import link_or_copy
 from imapd.store.maildir.names import base_of, unique_base
 from imapd.store.maildir.numbers import refresh_locked
 from imapd.store.maildir.sync import sync
@@ -25,9 +26,10 @@ _log = Logger()
 class Incoming:
     """One file to be published.
 
-    ``source`` is linked to its new name, so it must be on the same file system.
-    ``base`` has the sizes in it.  ``extra_letters`` are no flags of ours, ``extra``
-    is what followed the letters, with its comma.
+    ``source`` is linked to its new name, or copied where that cannot be.  ``base``
+    has the sizes in it.  ``extra_letters`` are no flags of ours, ``extra`` is what
+    followed the letters, with its comma.  ``again`` says what to publish instead
+    where the file is gone from its place; None: it is gone for good.
     """
 
     source: bytes
@@ -35,6 +37,16 @@ class Incoming:
     flags: Sequence[bytes]
     extra_letters: bytes = b""
     extra: bytes = b""
+    uid: Uid | None = None  # in the folder it comes from
+    again: "Callable[[], Incoming | None] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A file in its place, not yet acknowledged to anybody."""
+
+    path: bytes
+    incoming: Incoming
 
 
 def publish(
@@ -42,10 +54,11 @@ def publish(
     incoming: Sequence[Incoming],
     changes: Changes,
     claim_recent: bool,
-) -> list[Uid]:
+) -> list[tuple[Incoming, Uid]]:
     """Link files into place and record their UIDs: all of them, or none.
 
-    When this returns, files, names and UIDs survive power loss.
+    When this returns, files, names and UIDs survive power loss.  Files that were
+    gone for good are left out.
 
     Raises:
         OSError, ImapError: nothing was published; no UID of it is used again.
@@ -54,31 +67,38 @@ def publish(
     provide_letters(
         core, {flag for one in incoming for flag in one.flags if not is_system(flag)}
     )
-    placed: list[bytes] = []
+    placed: list[_Placed] = []
     with core.lock() as lock:
         refresh_locked(core, lock)
         unseen = core.uidlist.table.last_uid > core.index.highest
         try:
             with core.own_changes(in_new=True):
                 for one in incoming:
-                    placed.append(_place(core, one, claim_recent))
+                    _place(core, one, claim_recent, placed)
                     lock.touch()
-                uids = _make_durable(core, lock, placed)
+                paths = [one.path for one in placed]
+                uids = _make_durable(core, lock, paths)
         except (OSError, ImapError) as error:
             _take_back(core, placed)
             if isinstance(error, OSError):
                 core.note_failure("storing messages", error)
             raise
-    _keep_overflow(core, incoming, uids)
+    published = [one.incoming for one in placed]
+    _keep_overflow(core, published, uids)
     if unseen or not core.knows_numbers():
         core.published.update(uids)
         _look_again(core, changes)
     else:
-        _take_in(core, placed, uids, changes)
-    return uids
+        _take_in(core, paths, uids, changes)
+    return list(zip(published, uids, strict=True))
 
 
-def _place(core: MailboxCore, one: Incoming, claim_recent: bool) -> bytes:
+def _place(
+    core: MailboxCore,
+    one: Incoming,
+    claim_recent: bool,
+    placed: list[_Placed],
+) -> None:
     """Link one file into ``new``, or into ``cur`` if it has flags.
 
     It goes into ``cur`` too where a session is there that it is recent to.
@@ -86,19 +106,29 @@ def _place(core: MailboxCore, one: Incoming, claim_recent: bool) -> bytes:
     A crash after the link leaves a message that no one acknowledged; it is whole,
     and the next sync gives it a UID.
     """
-    letters = letters_for(core, one.flags, b"") + one.extra_letters
+    wanted: Incoming | None = one
     base = one.base
-    while True:
-        if letters or one.extra or claim_recent:
-            path = b"cur/%b:2,%b%b" % (base, bytes(sorted(set(letters))), one.extra)
+    while wanted is not None:
+        letters = letters_for(core, wanted.flags, b"") + wanted.extra_letters
+        if letters or wanted.extra or claim_recent:
+            info = bytes(sorted(set(letters))) + wanted.extra
+            path = b"cur/%b:2,%b" % (base, info)
         else:
             path = b"new/" + base
         try:
-            fsops.link(one.source, core.directory + b"/" + path)
+            if wanted.again is None:  # a draft of ours, synced
+                fsops.link(wanted.source, core.directory + b"/" + path)
+            else:
+                link_or_copy(wanted.source, core.directory, path)
         except FileExistsError:
             base = unique_base() + base[len(base.partition(b",")[0]) :]
-            continue
-        return path
+        except FileNotFoundError:
+            if wanted.again is None:
+                raise
+            wanted = wanted.again()
+        else:
+            placed.append(_Placed(path, wanted))
+            return
 
 
 def _make_durable(
@@ -112,11 +142,11 @@ def _make_durable(
     return core.uidlist.record(lock, bases, core.is_gone)
 
 
-def _take_back(core: MailboxCore, placed: Iterable[bytes]) -> None:
+def _take_back(core: MailboxCore, placed: Iterable[_Placed]) -> None:
     """Unlink what was linked.  A crash in here leaves unacknowledged messages."""
-    for path in placed:
+    for one in placed:
         with suppress(OSError):
-            fsops.unlink(core.directory + b"/" + path)
+            fsops.unlink(core.directory + b"/" + one.path)
 
 
 def _keep_overflow(

@@ -1,11 +1,7 @@
 """COPY and MOVE between folders, and APPEND: what ``publish`` is given."""
 
-import errno
-import os
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 
 from twisted.logger import Logger
 
@@ -28,20 +24,6 @@ from imapd.store.maildir.sync import forget, sync_first
 
 _log = Logger()
 
-#: Why a file cannot be linked, and must be copied.
-_NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
-_PIECE_OCTETS = 1 << 20
-#: The kernel writes back what is older than 30 seconds; there may be a lot of it.
-_WRITTEN_BACK_SECONDS = 120
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """A message on its way: held in the target's ``tmp`` under a name of its own."""
-
-    uid: Uid
-    incoming: Incoming
-
 
 def commit(
     core: MailboxCore, delivery: MaildirDelivery, claim_recent: bool
@@ -54,10 +36,13 @@ def commit(
     ]
     try:
         with core.telling() as changes:
-            uids = publish(core, incoming, changes, claim_recent) if incoming else []
+            published = (
+                publish(core, incoming, changes, claim_recent) if incoming else []
+            )
     finally:
         # A crash before this leaves a second link in tmp/, gone after 36 hours.
         delivery.abort()
+    uids = [uid for _, uid in published]
     return Appended(core.uidlist.table.uid_validity, uids, changes)
 
 
@@ -71,8 +56,8 @@ def copy(
 ) -> Copied:
     """Copy or move messages; flags, keywords by name, and dates come along.
 
-    First each is linked into the target's ``tmp``, from where nothing can take it
-    away; then all are published at once.
+    Each is linked to its new name under the locks of the target, so that no other
+    program numbers it before we do.
     """
     target.require_writable()
     if move:
@@ -83,8 +68,9 @@ def copy(
         if source is not target:
             to_target = stack.enter_context(target.telling())
         sync_first(source, to_source)
-        taken = _take_all(source, target, sorted(set(uids)), to_source)
-        pairs = _publish_all(target, taken, to_target, claim_recent)
+        wanted = _all_incoming(source, sorted(set(uids)), to_source)
+        published = publish(target, wanted, to_target, claim_recent) if wanted else []
+        pairs = [(one.uid, uid) for one, uid in published if one.uid is not None]
         if move and pairs:
             # A crash before or in here leaves messages in both folders, none in
             # neither.
@@ -92,113 +78,48 @@ def copy(
     return Copied(target.uidlist.table.uid_validity, pairs, to_target, to_source)
 
 
-def _take_all(
-    source: MailboxCore, target: MailboxCore, uids: Iterable[Uid], changes: Changes
-) -> list[_Taken]:
-    """Get hold of all messages that are there, or of none."""
-    taken: list[_Taken] = []
-    try:
-        for uid in uids:
-            one = _take(source, target, uid, changes)
-            if one is not None:
-                taken.append(one)
-    except BaseException:
-        _let_go(taken)
-        raise
-    return taken
+def _all_incoming(
+    source: MailboxCore, uids: Iterable[Uid], changes: Changes
+) -> list[Incoming]:
+    """Say where the messages are that are there, and what they are to become."""
+    found = []
+    for uid in uids:
+        one = _incoming(source, uid, unique_base(), changes, ATTEMPT_COUNT)
+        if one is not None:
+            found.append(one)
+    return found
 
 
-def _publish_all(
-    target: MailboxCore,
-    taken: Sequence[_Taken],
-    changes: Changes,
-    claim_recent: bool,
-) -> list[tuple[Uid, Uid]]:
-    """Publish all of the messages in the target, or none; return pairs of UIDs."""
-    try:
-        incoming = [one.incoming for one in taken]
-        new = publish(target, incoming, changes, claim_recent) if taken else []
-    finally:
-        _let_go(taken)
-    return list(zip([one.uid for one in taken], new, strict=True))
+def _incoming(
+    source: MailboxCore, uid: Uid, base: bytes, changes: Changes, attempts: int
+) -> Incoming | None:
+    """One message by what its name says now; None if it is gone."""
+    path = source.index.path(uid)
+    if path is None:
+        return None
+    parsed = parse(path[4:])
+    unknown = bytes(
+        letter
+        for letter in parsed.letters
+        if letter not in SYSTEM_LETTERS and letter not in LETTERS
+    )
 
+    def again() -> Incoming | None:
+        """Look where the file went that is not where it was."""
+        if not attempts:
+            raise MessageGone("A message is being changed by another program")
+        relocate(source, changes)
+        return _incoming(source, uid, base, changes, attempts - 1)
 
-def _let_go(taken: Iterable[_Taken]) -> None:
-    for one in taken:
-        with suppress(OSError):  # litter, gone after 36 hours
-            fsops.unlink(one.incoming.source)
-
-
-def _take(
-    source: MailboxCore, target: MailboxCore, uid: Uid, changes: Changes
-) -> _Taken | None:
-    """Get hold of one message; None if it is gone."""
-    for _ in range(ATTEMPT_COUNT):
-        path = source.index.path(uid)
-        if path is None:
-            return None
-        name = path[4:]
-        base = unique_base()
-        draft = target.directory + b"/tmp/" + base
-        try:
-            _link_or_copy(source.directory + b"/" + path, draft)
-        except FileNotFoundError:
-            relocate(source, changes)
-            continue
-        flags = sorted(source.flags_of(name, uid))
-        parsed = parse(name)
-        unknown = bytes(
-            letter
-            for letter in parsed.letters
-            if letter not in SYSTEM_LETTERS and letter not in LETTERS
-        )
-        sized = base + sizes_part(name)
-        incoming = Incoming(draft, sized, flags, unknown, parsed.extra)
-        return _Taken(uid, incoming)
-    raise MessageGone("A message is being changed by another program")
-
-
-def _link_or_copy(path: bytes, draft: bytes) -> None:
-    """Give a file a second name, or, on another file system, make a synced copy."""
-    descriptor = fsops.open_read(path)  # never a link, a FIFO or a directory
-    try:
-        _sync_if_young(descriptor)
-        try:
-            fsops.link(path, draft)
-        except OSError as error:
-            if error.errno not in _NO_LINK:
-                raise
-            _copy(descriptor, draft)
-    finally:
-        fsops.close(descriptor)
-
-
-def _sync_if_young(descriptor: int) -> None:
-    """Make contents durable that another program may have left to the kernel.
-
-    What is older is on its way to the disk, and reaches it with the names.
-    """
-    age_seconds = time.time() - os.fstat(descriptor).st_ctime
-    if age_seconds < _WRITTEN_BACK_SECONDS:  # or the clock was set back
-        fsops.fsync(descriptor)
-
-
-def _copy(descriptor: int, draft: bytes) -> None:
-    copy_descriptor = fsops.open_exclusive(draft)
-    try:
-        try:
-            offset = 0
-            while piece := fsops.read_at(descriptor, _PIECE_OCTETS, offset):
-                fsops.write(copy_descriptor, piece)
-                offset += len(piece)
-            fsops.set_times(draft, os.fstat(descriptor).st_mtime_ns)
-            fsops.fsync(copy_descriptor)
-        finally:
-            fsops.close(copy_descriptor)
-    except OSError:
-        with suppress(OSError):
-            fsops.unlink(draft)
-        raise
+    return Incoming(
+        source=source.directory + b"/" + path,
+        base=base + sizes_part(path[4:]),
+        flags=sorted(source.flags_of(path[4:], uid)),
+        extra_letters=unknown,
+        extra=parsed.extra,
+        uid=uid,
+        again=again,
+    )
 
 
 def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:

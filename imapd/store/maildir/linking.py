@@ -1,0 +1,84 @@
+"""Give a message a second name in another folder, durably as far as its contents go."""
+
+import errno
+import os
+import stat
+import time
+from contextlib import suppress
+from typing import Final
+
+from imapd.store import fsops
+from imapd.store.maildir.names import unique_base
+
+#: Why a file cannot be linked, and must be copied.
+_NO_LINK: Final = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
+_PIECE_OCTETS: Final = 1 << 20
+#: The kernel writes back what is older than 30 seconds; there may be a lot of it.
+_WRITTEN_BACK_SECONDS: Final = 120
+
+
+def link_or_copy(source: bytes, folder: bytes, path: bytes) -> None:
+    """Link a file to ``folder/path``, or, on another file system, make a synced copy.
+
+    Raises:
+        FileNotFoundError: there is no ``source`` any more.
+        FileExistsError: the new name is taken.
+        OSError: it is no regular file, or cannot be linked or copied.
+    """
+    status = fsops.status(source)
+    if not stat.S_ISREG(status.st_mode):  # a link, a FIFO or a directory
+        raise OSError(errno.EINVAL, "not a regular file", source)
+    if time.time() - status.st_ctime < _WRITTEN_BACK_SECONDS:  # or the clock jumped
+        _sync(source)
+    try:
+        fsops.link(source, folder + b"/" + path)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        _copy(source, folder, path)
+
+
+def _sync(source: bytes) -> None:
+    """Make contents durable that another program may have left to the kernel.
+
+    What is older is on its way to the disk, and reaches it with the names.  Only
+    contents: a file that was linked or renamed of late costs nothing here.
+    """
+    descriptor = fsops.open_read(source)
+    try:
+        fsops.fdatasync(descriptor)
+    finally:
+        fsops.close(descriptor)
+
+
+def _copy(source: bytes, folder: bytes, path: bytes) -> None:
+    draft = b"%b/tmp/%b" % (folder, unique_base())
+    descriptor = fsops.open_read(source)
+    try:
+        # A crash in here leaves litter in tmp/ for 36 hours.
+        _write_copy(descriptor, draft)
+        try:
+            fsops.link(draft, folder + b"/" + path)
+        finally:
+            with suppress(OSError):
+                fsops.unlink(draft)
+    finally:
+        fsops.close(descriptor)
+
+
+def _write_copy(descriptor: int, draft: bytes) -> None:
+    copy_descriptor = fsops.open_exclusive(draft)
+    try:
+        try:
+            offset = 0
+            while piece := fsops.read_at(descriptor, _PIECE_OCTETS, offset):
+                fsops.write(copy_descriptor, piece)
+                offset += len(piece)
+            fsops.set_times(draft, os.fstat(descriptor).st_mtime_ns)
+            fsops.fsync(copy_descriptor)
+        finally:
+            fsops.close(copy_descriptor)
+    except OSError:
+        with suppress(OSError):
+            fsops.unlink(draft)
+        raise
