@@ -12,6 +12,8 @@ import ctypes
 import errno
 import os
 import stat
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import close, fdatasync, fsync, ftruncate, link, rmdir, unlink
@@ -60,6 +62,7 @@ __all__ = [
     "DIRECTORY_MODE",
     "FILE_MODE",
     "OPERATIONS",
+    "birth_seconds",
     "close",
     "exists",
     "fdatasync",
@@ -100,6 +103,13 @@ _READ_STEP_OCTETS = 1 << 20
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _RENAMEAT2 = getattr(_LIBC, "renameat2", None)
+#   struct statx of <linux/stat.h>: stx_mask at 0, stx_btime at 80
+_STATX = getattr(_LIBC, "statx", None)
+_STATX_OCTETS = 256
+_STATX_BTIME = 0x800
+_STATX_BTIME_OFFSET = 80
+_AT_SYMLINK_NOFOLLOW = 0x100
+_LITTLE = sys.byteorder == "little"
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _FORBIDDEN = frozenset((errno.EACCES, errno.EPERM))
@@ -236,6 +246,23 @@ def status_or_none(path: bytes) -> os.stat_result | None:
         return status(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def birth_seconds(path: bytes) -> float | None:
+    """When the file was made, by its clock; None where the system does not say."""
+    if _STATX is None:
+        return None
+    buffer = ctypes.create_string_buffer(_STATX_OCTETS)
+    flags = _AT_SYMLINK_NOFOLLOW
+    if _STATX(_AT_CURRENT_DIRECTORY, path, flags, _STATX_BTIME, buffer) != 0:
+        return None
+    (mask,) = struct.unpack_from("<I" if _LITTLE else ">I", buffer, 0)
+    if not mask & _STATX_BTIME:
+        return None
+    seconds, nanoseconds = struct.unpack_from(
+        "<qI" if _LITTLE else ">qI", buffer, _STATX_BTIME_OFFSET
+    )
+    return float(seconds + nanoseconds / 1e9)
 
 
 def exists(path: bytes) -> bool:

@@ -417,7 +417,8 @@ class DeliveryTests(FolderTestCase):
         box, other = self.open(), self.open("other")
         box.sync(True)
         other.sync(True)
-        for later_seconds, count in ((0, 2), (3600, 1)):  # one is the UID list
+        for later_seconds, count in ((0, 2), (3600, 1), (-3600, 2)):
+            # One is the UID list.
             now = time.time() + later_seconds
             with (
                 mock.patch.object(linking, "time", mock.Mock(time=lambda: now)),  # noqa: B023

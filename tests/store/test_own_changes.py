@@ -22,9 +22,13 @@ class OwnChangeTests(FolderTestCase):
             self.deliver(f"{number}.x.host")
         self.box = self.open()
         self.box.sync(True)
-        settle()
-        self.box.sync(True)
+        self.confirm(self.box)
         self.listed: list[bytes] = []
+
+    def confirm(self, box: MaildirMailbox) -> None:
+        """List once more what a listing has to confirm, and be sure of it."""
+        time.sleep(scan.CONFIRM_SECONDS + 0.05)
+        box.sync(True)
 
     def count(self) -> Any:
         """Note every listing of a directory."""
@@ -43,8 +47,7 @@ class OwnChangeTests(FolderTestCase):
     def test_nothing_is_listed_after_what_we_did(self) -> None:
         other = self.open("other")
         other.sync(True)
-        settle()
-        other.sync(True)
+        self.confirm(other)
 
         def expunge(box: MaildirMailbox) -> None:
             box.store_flags([Uid(2)], StoreMode.ADD, [DELETED])

@@ -16,7 +16,6 @@ from imapd.store.maildir.names import (
     LETTER_OF_SYSTEM_FLAG,
     SYSTEM_LETTERS,
     letters_of,
-    parse,
 )
 from imapd.store.maildir.sync import forget, sync, sync_first, tell_flags
 
@@ -30,6 +29,10 @@ class _Letters:
 
     letters: bytes
     overflow: frozenset[bytes]
+    unchanged: bool  # the name has these letters already, in any order
+
+
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 def store_flags(
@@ -65,13 +68,14 @@ def _store_all(
         core.must_be_patient()  # the state is asked
         touched = core.load_overflow()
     overflow: dict[int, tuple[frozenset[bytes], frozenset[bytes]]] = {}
+    renaming = _Renaming(core, mode, wanted, changes)
     try:
         for uid in uids:
-            rest = _store_one(core, uid, mode, wanted, changes)
+            rest = renaming.store(uid)
             if rest is None:
                 continue
             touched.add(uid)
-            old = core.overflow_keywords.get(uid, frozenset())
+            old = core.overflow_keywords.get(uid, _NOTHING)
             if rest != old:
                 overflow[uid] = rest - old, old - rest
         core.change_overflow(overflow)
@@ -79,34 +83,61 @@ def _store_all(
         tell_flags(core, changes, touched)
 
 
-def _store_one(
-    core: MailboxCore, uid: Uid, mode: StoreMode, flags: list[bytes], changes: Changes
-) -> frozenset[bytes] | None:
-    """Rename one file; return its keywords without letters, None if it is gone."""
-    for _ in range(ATTEMPT_COUNT):
-        path = core.index.path(uid)
-        if path is None:
-            if uid not in changes.expunged:
-                changes.expunged.append(uid)
-            return None
-        name = path[4:]
-        new = _split(core, combine(core.flags_of(name, uid), mode, flags), name)
-        target = parse(name).with_letters(new.letters)
-        try:
-            if sorted(new.letters) == sorted(set(letters_of(name))):
-                fsops.status(core.directory + b"/" + path)  # it is still so
-                return new.overflow
-            # A crash leaves the old name or the new one.
-            fsops.rename_new(
-                core.directory + b"/" + path, core.directory + b"/cur/" + target
-            )
-        except (FileNotFoundError, FileExistsError):
-            # Renamed, or its new name is taken by a second file of its base.
-            relocate(core, changes)
-            continue
-        core.index.put(uid, target, in_new=False)
-        return new.overflow
-    raise MessageGone("A message is being changed by another program")
+class _Renaming:
+    """One STORE: what it makes of the letters of a name is worked out once for each.
+
+    Whole mailboxes are marked, and have few combinations of letters.
+    """
+
+    def __init__(
+        self, core: MailboxCore, mode: StoreMode, flags: list[bytes], changes: Changes
+    ) -> None:
+        self._core = core
+        self._mode = mode
+        self._flags = flags
+        self._changes = changes
+        self._results: dict[bytes, _Letters] = {}
+
+    def store(self, uid: Uid) -> frozenset[bytes] | None:
+        """Rename one file; its keywords without letters, None if it is gone."""
+        core = self._core
+        for _ in range(ATTEMPT_COUNT):
+            path = core.index.path(uid)
+            if path is None:
+                if uid not in self._changes.expunged:
+                    self._changes.expunged.append(uid)
+                return None
+            name = path[4:]
+            head, found, info = name.rpartition(b":2,")
+            letters, comma, extra = info.partition(b",") if found else (b"", b"", b"")
+            new = self._new_letters(uid, name, letters)
+            target = b"%b:2,%b%b%b" % (head or name, new.letters, comma, extra)
+            try:
+                if new.unchanged:
+                    fsops.status(core.directory + b"/" + path)  # it is still so
+                    return new.overflow
+                # A crash leaves the old name or the new one.
+                fsops.rename_new(
+                    core.directory + b"/" + path, core.directory + b"/cur/" + target
+                )
+            except (FileNotFoundError, FileExistsError):
+                # Renamed, or its new name is taken by a second file of its base.
+                relocate(core, self._changes)
+                self._results.clear()  # letters may have got names
+                continue
+            core.index.put(uid, target, in_new=False)
+            return new.overflow
+        raise MessageGone("A message is being changed by another program")
+
+    def _new_letters(self, uid: Uid, name: bytes, letters: bytes) -> _Letters:
+        alone = uid not in self._core.overflow_keywords
+        new = self._results.get(letters) if alone else None
+        if new is None:
+            flags = combine(self._core.flags_of(name, uid), self._mode, self._flags)
+            new = _split(self._core, flags, name)
+            if alone:
+                self._results[letters] = new
+        return new
 
 
 def relocate(core: MailboxCore, changes: Changes) -> None:
@@ -132,7 +163,11 @@ def _split(core: MailboxCore, flags: Iterable[bytes], name: bytes) -> _Letters:
                 overflow.add(flag)
         if letter is not None:
             letters.add(letter)
-    return _Letters(bytes(sorted(letters)), frozenset(overflow))
+    return _Letters(
+        bytes(sorted(letters)),
+        frozenset(overflow),
+        unchanged=letters == set(letters_of(name)),
+    )
 
 
 def provide_letters(core: MailboxCore, names: Iterable[bytes]) -> None:

@@ -28,7 +28,7 @@ def link_or_copy(source: bytes, folder: bytes, path: bytes) -> None:
     status = fsops.status(source)
     if not stat.S_ISREG(status.st_mode):  # a link, a FIFO or a directory
         raise OSError(errno.EINVAL, "not a regular file", source)
-    if time.time() - status.st_ctime < _WRITTEN_BACK_SECONDS:  # or the clock jumped
+    if _is_young(source, status):
         _sync(source)
     try:
         fsops.link(source, folder + b"/" + path)
@@ -38,11 +38,24 @@ def link_or_copy(source: bytes, folder: bytes, path: bytes) -> None:
         _copy(source, folder, path)
 
 
+def _is_young(source: bytes, status: os.stat_result) -> bool:
+    """Whether contents may be younger than what the kernel has written back.
+
+    The ctime tells most, but it also moves with every link and rename, and flags
+    are renames: then mtime and birth decide, one of which moves with contents.
+    """
+    now = time.time()
+    if now - status.st_ctime >= _WRITTEN_BACK_SECONDS:
+        return False
+    born = fsops.birth_seconds(source)
+    # A clock that was set back makes it look young, which is safe.
+    return born is None or now - max(born, status.st_mtime) < _WRITTEN_BACK_SECONDS
+
+
 def _sync(source: bytes) -> None:
     """Make contents durable that another program may have left to the kernel.
 
-    What is older is on its way to the disk, and reaches it with the names.  Only
-    contents: a file that was linked or renamed of late costs nothing here.
+    What is older is on its way to the disk, and reaches it with the names.
     """
     descriptor = fsops.open_read(source)
     try:
