@@ -94,6 +94,9 @@ class Selected:
 
     def first_unseen(self) -> Seq | None:
         r"""The first message without ``\Seen``."""
+        if self.view.uids is self._live.uids:
+            first = self._live.table.first_without(SEEN)
+            return None if first is None else Seq(first + 1)
         flags = self._live.flags_of_many(self.view.uids)
         for seq, known in enumerate(flags, 1):
             if known is not None and SEEN not in known:

@@ -21,7 +21,7 @@ class MessageTable:
     ``uids`` is replaced and never changed, so that others may keep it.
     """
 
-    __slots__ = ("_counts", "_numbers", "codes", "sets", "uids")
+    __slots__ = ("_counts", "_first", "_numbers", "codes", "sets", "uids")
 
     def __init__(self) -> None:
         self.uids: Sequence[Uid] = uid_array()
@@ -30,7 +30,12 @@ class MessageTable:
         #: or replaced together with ``codes``.
         self.sets: list[Flags] = []
         self._numbers: dict[Flags, int] = {}
+        self._changed()
+
+    def _changed(self) -> None:
+        """Forget what was worked out of all codes."""
         self._counts: Counter[int] | None = None
+        self._first: dict[bytes, int | None] = {}
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -75,6 +80,14 @@ class MessageTable:
             count for code, count in self._counts.items() if flag in self.sets[code]
         )
 
+    def first_without(self, flag: bytes) -> int | None:
+        """The index of the first message that lacks a flag, None if all have it."""
+        if flag not in self._first:
+            has = [flag in flags for flags in self.sets]
+            lacking = (at for at, code in enumerate(self.codes) if not has[code])
+            self._first[flag] = next(lacking, None)
+        return self._first[flag]
+
     # Changes.
 
     def set_flags(self, uid: Uid, flags: Flags) -> bool:
@@ -83,7 +96,7 @@ class MessageTable:
         if place is None:
             return False
         self.codes[place] = self._code(flags)
-        self._counts = None
+        self._changed()
         return True
 
     def add(self, states: Iterable[MessageState]) -> list[MessageState]:
@@ -92,7 +105,7 @@ class MessageTable:
         if not fresh:
             return fresh
         fresh.sort(key=lambda state: state.uid)
-        self._counts = None
+        self._changed()
         last = self.uids[-1] if len(self.uids) else 0
         codes = [self._code(each.flags) for each in fresh]
         if fresh[0].uid > last:
@@ -114,7 +127,7 @@ class MessageTable:
             if (place := index_of(self.uids, uid)) is not None
         }
         if places:
-            self._counts = None
+            self._changed()
             self.uids = without(self.uids, places.values())
             if len(places) <= 8:
                 for place in sorted(places, reverse=True):
