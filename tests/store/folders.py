@@ -51,6 +51,7 @@ class FakeCache:
 
     def __init__(self) -> None:
         self.kept: dict[str, dict[Uid, bytes]] = {}
+        self.snapshots: dict[str, bytes] = {}
 
     def load(self, mailbox: str, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
         return [self.kept.get(kind, {}).get(uid) for uid in uids]
@@ -60,6 +61,12 @@ class FakeCache:
     ) -> None:
         for kind, values in columns.items():
             self.kept.setdefault(kind, {}).update(values)
+
+    def load_snapshot(self, folder: str) -> bytes | None:
+        return self.snapshots.get(folder)
+
+    def save_snapshot(self, folder: str, mailbox: str, octets: bytes) -> None:
+        self.snapshots[folder] = octets
 
     def forget(self, mailbox: str, uids: Iterable[Uid]) -> None:
         for uid in uids:

@@ -43,6 +43,8 @@ _SCHEMA: Final = Schema(
         "CREATE TABLE page (mailbox TEXT NOT NULL, kind TEXT NOT NULL, "
         "block INTEGER NOT NULL, octets BLOB NOT NULL, crc INTEGER NOT NULL)",
         "CREATE UNIQUE INDEX page_key ON page (mailbox, kind, block)",
+        "CREATE TABLE snapshot (folder TEXT PRIMARY KEY, mailbox TEXT NOT NULL, "
+        "octets BLOB NOT NULL, crc INTEGER NOT NULL)",
     ),
 )
 _RANGE: Final = (
@@ -106,11 +108,30 @@ class ColumnDatabase:
         def write(connection: sqlite3.Connection) -> None:
             if gone is None:
                 connection.execute("DELETE FROM page WHERE mailbox = ?", (mailbox,))
+                query = "DELETE FROM snapshot WHERE mailbox = ?"
+                connection.execute(query, (mailbox,))
             else:
                 _prune(connection, mailbox, gone)
 
         if gone is None or gone:
             self._try(write, write=True)
+
+    def save_snapshot(self, folder: str, mailbox: str, octets: bytes) -> None:
+        """Keep what is known of a folder, under its name."""
+        row = (folder, mailbox, octets, _crc(mailbox, folder, 0, octets))
+        query = "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)"
+        self._try(lambda connection: connection.execute(query, row), write=True)
+
+    def load_snapshot(self, folder: str) -> bytes | None:
+        """Return what was saved of a folder; None: nothing, or it is damaged."""
+        query = "SELECT mailbox, octets, crc FROM snapshot WHERE folder = ?"
+        row = self._try(
+            lambda connection: connection.execute(query, (folder,)).fetchone(),
+            write=False,
+        )
+        if row is None or not isinstance(row[1], bytes):
+            return None
+        return row[1] if row[2] == _crc(row[0], folder, 0, row[1]) else None
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -49,6 +49,12 @@ class ColumnCache(Protocol):
     def forget(self, mailbox: str, uids: Iterable[Uid]) -> None:
         """Drop what is there of messages that are gone."""
 
+    def load_snapshot(self, folder: str) -> bytes | None:
+        """Return what was saved of a folder."""
+
+    def save_snapshot(self, folder: str, mailbox: str, octets: bytes) -> None:
+        """Keep what is known of a folder, under its name."""
+
 
 def numbering(guid: str, uid_validity: int) -> str:
     """Name the UIDs of a mailbox, as long as they mean the same messages."""
@@ -100,6 +106,8 @@ class MailboxCore(FlagNames):
         self.failed = False
         #: Paths by base as a reader last found them who met a stale name.
         self.whereabouts: dict[bytes, bytes] = {}
+        #: What the folder was like when its snapshot was saved or read.
+        self.snapshot_stamp: object = None
         #: Whoever changes something just now must not wait.
         self._hurrying = False
         self._made_up_next = 1
@@ -124,6 +132,7 @@ class MailboxCore(FlagNames):
         self.told_table = None
         self._untold = Changes()
         self.synced = self.pending = False
+        self.snapshot_stamp = None
         self.published, self.touched = set(), set()
         self.ignored, self.made_up, self.whereabouts = set(), {}, {}
         self.reset_flags()

@@ -1,6 +1,6 @@
 """Which message has which file now: one folder in memory, shared by its sessions."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from imapd.ids import Uid
 from imapd.model.flags import NO_FLAGS, Flags
@@ -41,6 +41,14 @@ class FileIndex:
         if name is None:
             return None
         return (b"new/" if name in self.new else b"cur/") + name
+
+    def load(
+        self, uids: Sequence[Uid], names: Sequence[bytes], in_new: Collection[bytes]
+    ) -> None:
+        """Take all messages at once, into an empty index."""
+        self._names = dict(zip(uids, names, strict=True))
+        self.cur = dict(zip(names, uids, strict=True))
+        self.new = {name: self.cur.pop(name) for name in in_new}
 
     def put(self, uid: Uid, name: bytes, in_new: bool) -> None:
         """Take a message, or its new name."""

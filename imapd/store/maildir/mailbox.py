@@ -1,6 +1,7 @@
 """One Maildir folder as a ``MailboxStore``."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from imapd.errors import Cannot, NoSuchMailbox
@@ -11,7 +12,7 @@ from imapd.model.mailbox import Appended, Changes, Copied, MessageMeta
 from imapd.store import fsops
 from imapd.store.api import Delivery, MailboxStore
 from imapd.store.fsops import translate_errors
-from imapd.store.maildir import change, contents, transfer
+from imapd.store.maildir import change, contents, snapshot, transfer
 from imapd.store.maildir.core import ColumnCache, MailboxCore, TakeOver
 from imapd.store.maildir.deliver import MaildirDelivery, clean_tmp
 from imapd.store.maildir.keywords import KeywordOverflow
@@ -202,5 +203,7 @@ class MaildirMailbox:
         self._core.save_columns(columns)
 
     def close(self) -> None:
-        """Forget what is known; nothing is held open."""
+        """Forget what is known, but for what the next opening can read at once."""
+        with suppress(OSError):
+            snapshot.save(self._core)
         self._core.reset()

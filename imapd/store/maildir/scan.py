@@ -63,6 +63,24 @@ class Directory:
             return time.monotonic() >= self._confirm_at
         return not self._clean
 
+    @property
+    def known_mtime_ns(self) -> int | None:
+        """The mtime of what is known of it; None: a listing is due."""
+        return self._mtime_ns if self._clean else None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether nothing of another program may hide behind what we did."""
+        return self._confirm_at is None
+
+    def resume(self, mtime_ns: int, *, confirmed: bool) -> None:
+        """Take what is known for a listing at that mtime, if it is still the same."""
+        self._mtime_ns = mtime_ns
+        self._seen_at = time.monotonic()
+        self._clean = True
+        self._confirm_at = None if confirmed else self._seen_at
+        self._list_count += 1
+
     def mark(self) -> int | None:
         """Say that we are about to change it; None: it is to be listed anyway."""
         self._look()

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from imapd.ids import Uid
 from imapd.model.mailbox import Changes, MessageState
 from imapd.store import fsops
-from imapd.store.maildir import newcomers
+from imapd.store.maildir import newcomers, snapshot
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import (
     base_of,
@@ -48,6 +48,7 @@ def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
     core.must_be_patient()
     if not core.synced:
         core.make_directories()
+        snapshot.restore(core, changes)
     if not core.synced or core.uidlist.changed():
         load_uid_list(core)
     _compare_numbers(core, changes)

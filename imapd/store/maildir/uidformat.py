@@ -7,9 +7,9 @@ folder: what is written here must never be such a file.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from imapd.errors import StoreDamaged
 from imapd.ids import LARGEST_NUMBER, Uid
@@ -43,6 +43,25 @@ class UidTable:
     torn: bool = False
     #: Records were added that give known bases other UIDs, as Dovecot may do.
     renumbered: bool = field(default=False, compare=False)
+    #: Makes ``uids`` and ``extras`` when one of them is first asked for.
+    later: "Callable[[], tuple[dict[bytes, Uid], dict[Uid, bytes]]] | None" = field(
+        default=None, compare=False, repr=False
+    )
+
+    def load_later(
+        self, load: "Callable[[], tuple[dict[bytes, Uid], dict[Uid, bytes]]]"
+    ) -> None:
+        """Hold no records until somebody asks for them: most mailboxes need none."""
+        del self.uids, self.extras
+        self.later = load
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for a slot that has no value: the records are asked for."""
+        if name not in ("uids", "extras"):
+            raise AttributeError(name)
+        load, self.later = self.later, None
+        self.uids, self.extras = ({}, {}) if load is None else load()
+        return getattr(self, name)
 
     def add(self, uid: Uid, base: bytes, extras: bytes = b"") -> None:
         """Take one record; a base that is there already gets its newer UID."""

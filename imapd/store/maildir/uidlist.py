@@ -8,8 +8,8 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from twisted.logger import Logger
 
@@ -143,6 +143,57 @@ class UidList:
         self._key = (status.st_dev, status.st_ino)
         self._size = status.st_size
         self._mtime_ns = status.st_mtime_ns
+
+    # -- kept in a snapshot --
+
+    def summary(self) -> dict[str, Any]:
+        """All but the records, as JSON can hold it; ``resume`` takes it."""
+        table = self.table
+        return {
+            "key": self._key,
+            "size": self._size,
+            "mtime": self._mtime_ns,
+            "offset": self._offset,
+            "header": self._header.hex(),
+            "tail": self._tail.hex(),
+            "waste": self._look_for_waste_at,
+            "validity": table.uid_validity,
+            "next": table.uid_next,
+            "guid": table.guid,
+            "extras": table.header_extras.hex(),
+            "last": table.last_uid,
+            "lines": table.line_count,
+        }
+
+    def resume(self, summary: Mapping[str, Any]) -> UidTable | None:
+        """Take a summary for what was read, if the file is still that one.
+
+        Returns the table, which has no records yet.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no summary.
+        """
+        status = fsops.status_or_none(self.path)
+        if status is None or [status.st_dev, status.st_ino] != summary["key"]:
+            return None
+        if (status.st_size, status.st_mtime_ns) != (summary["size"], summary["mtime"]):
+            return None
+        table = UidTable(
+            uid_validity=int(summary["validity"]),
+            uid_next=int(summary["next"]),
+            guid=str(summary["guid"]),
+            header_extras=bytes.fromhex(summary["extras"]),
+            last_uid=int(summary["last"]),
+            line_count=int(summary["lines"]),
+        )
+        self._header = bytes.fromhex(summary["header"])
+        self._tail = bytes.fromhex(summary["tail"])
+        self._offset = int(summary["offset"])
+        self._look_for_waste_at = int(summary["waste"])
+        self._key = (status.st_dev, status.st_ino)
+        self._size, self._mtime_ns = status.st_size, status.st_mtime_ns
+        self.table = table
+        return table
 
     # -- writing, under the lock --
 

@@ -1,0 +1,182 @@
+"""A folder that did not change is taken up without a listing, and never wrongly."""
+
+import os
+import time
+from unittest import mock
+
+from imapd.ids import Uid
+from imapd.model.flags import FLAGGED, SEEN, StoreMode
+from imapd.model.mailbox import MessageState
+from imapd.store import fsops
+from imapd.store.maildir import scan, snapshot
+from imapd.store.maildir.mailbox import MaildirMailbox
+from tests.store.folders import FolderTestCase, append, settle
+
+State = dict[Uid, MessageState]
+
+
+def state(box: MaildirMailbox, *, claim_recent: bool = False) -> State:
+    changes = box.sync(claim_recent)
+    found = {each.uid: each for each in changes.added}
+    for uid, flags in changes.flags.items():  # they come after what was added
+        found[uid] = MessageState(uid, flags, found[uid].recent)
+    return found
+
+
+class SnapshotTests(FolderTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        patched = mock.patch.object(snapshot, "LEAST_MESSAGES", 1)
+        patched.start()
+        self.addCleanup(patched.stop)
+        for number in range(5):
+            self.deliver(f"1{number}.x.host:2,{'SF'[: number % 3]}", part="cur")
+        self.deliver("20.x.host")
+        box = self.open()
+        box.sync(False)
+        box.store_flags([Uid(1)], StoreMode.ADD, [b"$Word"])
+        time.sleep(scan.CONFIRM_SECONDS + 0.05)
+        self.known = {}
+        for uid, flags in box._core.index.flags.items():
+            self.known[uid] = MessageState(uid, flags, recent=uid == 6)
+        box.sync(False)
+        box.close()
+        self.assertEqual(len(self.cache.snapshots), 1)
+
+    def listings(self) -> "mock._patch[mock.MagicMock]":
+        return mock.patch.object(fsops, "names", wraps=fsops.names)
+
+    def test_what_did_not_change_is_not_listed(self) -> None:
+        box = self.open()
+        with self.listings() as names:
+            self.assertEqual(state(box), self.known)
+            self.assertFalse(box.changed())
+        listed = {os.path.basename(call.args[0]) for call in names.call_args_list}
+        self.assertEqual(listed, {b""})  # tmp/, for litter
+        self.assertEqual(box.uid_next, 7)
+        self.assertEqual(box.keywords, (b"$Word",))
+        self.assertEqual(box.read(Uid(6)), b"Subject: x\n\nbody\n")
+
+    def test_everything_works_on_it(self) -> None:
+        box = self.open()
+        box.sync(False)
+        self.assertEqual(append(box, b"a: b\r\n\r\n"), 7)
+        box.store_flags([Uid(2), Uid(7)], StoreMode.ADD, [SEEN])
+        other = self.open("other")
+        copied = other.copy_from(box, [Uid(1)], False, False)
+        self.assertEqual(copied.target.added[0].flags, {b"$Word"})
+        self.deliver("30.x.host")
+        settle()
+        self.assertEqual(sorted(each.uid for each in box.sync(True).added), [8])
+        fresh = self.open()
+        self.cache.snapshots.clear()
+        self.assertEqual(sorted(state(fresh)), list(range(1, 9)))
+
+    def test_what_changed_meanwhile_is_found(self) -> None:
+        cur = self.folder() / "cur"
+        changes = {
+            "flag": lambda: os.rename(cur / "12.x.host:2,SF", cur / "12.x.host:2,"),
+            "gone": lambda: os.unlink(cur / "11.x.host:2,S"),
+            "new": lambda: self.deliver("40.x.host", part="cur"),
+            "moved": lambda: os.rename(
+                self.folder() / "new/20.x.host", cur / "20.x.host:2,"
+            ),
+        }
+        for name, change in changes.items():
+            kept = dict(self.cache.snapshots)
+            change()
+            settle()
+            with_it = state(self.open())
+            self.cache.snapshots.clear()
+            self.assertEqual(with_it, state(self.open()), name)
+            self.cache.snapshots.update(kept)
+
+    def test_a_uid_list_that_others_wrote_is_read(self) -> None:
+        path = self.folder() / "dovecot-uidlist"
+        lines = path.read_bytes()
+        path.write_bytes(lines)  # in place: another mtime
+        with self.listings() as names:
+            self.assertEqual(state(self.open()), self.known)
+        listed = {os.path.basename(call.args[0]) for call in names.call_args_list}
+        self.assertEqual(listed, {b"", b"cur", b"new"})
+        path.write_bytes(lines.replace(b" V", b" V9", 1))
+        settle()
+        box = self.open()
+        box.sync(False)
+        self.assertNotEqual(box.uid_validity, 0)
+        self.assertIn(b"V%d " % box.uid_validity, path.read_bytes())
+
+    def test_keywords_that_were_renamed(self) -> None:
+        path = self.folder() / "dovecot-keywords"
+        path.write_bytes(b"0 $Other\n")
+        box = self.open()
+        self.assertEqual(state(box)[Uid(1)].flags, {b"$Other"})
+
+    def test_extras_of_the_uid_list_survive(self) -> None:
+        path = self.folder() / "dovecot-uidlist"
+        lines = path.read_bytes().replace(b"\n2 :", b"\n2 Pold-id W77 :")
+        path.write_bytes(lines)
+        box = self.open()
+        box.sync(False)
+        settle()
+        box.sync(False)
+        box.close()
+        again = self.open()
+        again.sync(False)
+        again._core.uidlist._rewrite = True
+        append(again, b"a: b\r\n\r\n")
+        self.assertIn(b"\n2 Pold-id W77 :", path.read_bytes())
+        again.close()
+
+    def test_every_damage(self) -> None:
+        (folder,) = self.cache.snapshots
+        good = self.cache.snapshots[folder]
+        cases = [good[:end] for end in range(0, len(good), 7)]
+        cases += [b"", b"x" * 99, good + b"x", good.replace(b"10.x", b"10.y")]
+        for name in (b'"cur"', b'"uidlist"', b'"key"', b'"in_new"'):
+            cases.append(good.replace(name, b'"x"'))
+        for octets in cases:
+            self.cache.snapshots[folder] = octets
+            box = self.open()
+            found = state(box)
+            if octets not in (good + b"x", good.replace(b"10.x", b"10.y")):
+                # Those two are no damage that anybody could see.
+                self.assertEqual(found, self.known, octets)
+
+    def test_nothing_is_kept_of_what_is_not_sure(self) -> None:
+        self.cache.snapshots.clear()
+        box = self.open()
+        self.deliver("50.x.host")  # the listing is too young to be exact
+        box.sync(False)
+        if box.changed():
+            box.close()
+            self.assertEqual(self.cache.snapshots, {})
+
+    def test_what_may_hide_another_programs_change_is_confirmed(self) -> None:
+        box = self.open()
+        box.sync(False)
+        with mock.patch.object(scan, "CONFIRM_SECONDS", 60.0):
+            box.store_flags([Uid(3)], StoreMode.ADD, [FLAGGED])
+        box.close()
+        again = self.open()
+        with self.listings() as names:
+            again.sync(False)
+            again.sync(False)
+        listed = {os.path.basename(call.args[0]) for call in names.call_args_list}
+        self.assertIn(b"cur", listed)
+
+    def test_it_is_saved_once(self) -> None:
+        with mock.patch.object(
+            self.cache, "save_snapshot", wraps=self.cache.save_snapshot
+        ) as saved:
+            box = self.open()
+            box.sync(False)
+            box.close()
+            self.assertEqual(saved.call_count, 0)
+
+    def test_an_archive_has_none(self) -> None:
+        box = self.open(read_only=True)
+        self.cache.snapshots.clear()
+        box.sync(False)
+        box.close()
+        self.assertEqual(self.cache.snapshots, {})
