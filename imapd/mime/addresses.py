@@ -52,15 +52,38 @@ def addresses(
     The values are unfolded; those of a repeated field follow each other.
     """
     found: list[Address] = []
+    count_limit = limits.address_count
     for value in values:
-        if len(found) >= limits.address_count:
-            break
-        _Reader(value, found, limits.address_count).read()
+        position = _read_usual(value, 0, found, count_limit)
+        if position < len(value) and len(found) < count_limit:
+            _Reader(value, position, found, count_limit).read()
     return tuple(found)
 
 
+def _read_usual(
+    value: bytes, position: int, found: list[Address], count_limit: int
+) -> int:
+    """Read addresses of the usual form; return where the first other one begins."""
+    match = _USUAL.match(value, position)
+    while match is not None and len(found) < count_limit:
+        quoted, phrase, local, domain, bare_local, bare_domain = match.groups()
+        if local is None:
+            found.append(Address(None, None, bare_local, bare_domain))
+        else:
+            name = quoted or phrase
+            if name and b"\t" in name:
+                name = _tidy(name)
+            found.append(Address(name or None, None, local, domain))
+        position = match.end()
+        match = _USUAL.match(value, position)
+    return position
+
+
 class _Reader:
-    """Reads one value, token by token; each octet is looked at a few times."""
+    """Reads a value from a position on, token by token.
+
+    Each octet is looked at a few times.
+    """
 
     __slots__ = (
         "comment",
@@ -73,11 +96,13 @@ class _Reader:
         "value",
     )
 
-    def __init__(self, value: bytes, found: list[Address], count_limit: int) -> None:
+    def __init__(
+        self, value: bytes, position: int, found: list[Address], count_limit: int
+    ) -> None:
         self.value = value
         self.found = found
         self.count_limit = count_limit
-        self.position = 0
+        self.position = position
         self.in_group = False
         #: (kind, text) of the element so far; kind is a group name of ``_TOKEN``.
         self.pending: list[tuple[str, bytes]] = []
@@ -90,23 +115,14 @@ class _Reader:
             # A group may need the last place for its end.
             if len(self.found) + self.in_group >= self.count_limit:
                 break
-            if self.pending or self.spoiled or not self._usual():
+            before = self.position
+            if not self.pending and not self.spoiled:
+                room = self.count_limit - self.in_group
+                self.position = _read_usual(self.value, before, self.found, room)
+            if self.position == before:
                 self._token()
         self._finish_element()
         self._finish_group()
-
-    def _usual(self) -> bool:
-        match = _USUAL.match(self.value, self.position)
-        if match is None:
-            return False
-        quoted, phrase, local, domain, bare_local, bare_domain = match.groups()
-        self.found.append(
-            Address(_tidy(quoted or phrase or b"") or None, None, local, domain)
-            if local
-            else Address(None, None, bare_local, bare_domain)
-        )
-        self.position = match.end()
-        return True
 
     def _token(self) -> None:
         match = _TOKEN.match(self.value, self.position)

@@ -1,11 +1,24 @@
 """Header blocks: where fields begin and end.  RFC 5322 §2.2, RFC 3501 §6.4.5.
 
-Lines end in CRLF.  Nothing here fails: a line that is no field is a field without
-a name, so that the octets of all fields together are always the whole header.
+Nothing here fails: a line that is no field is a field without a name, so that the
+octets of all fields together are always the whole header.
+
+``fields``, ``find_fields`` and ``header_end`` give offsets, and their lines end in
+CRLF.  The other functions take a header, or a message, as it is stored, whatever
+its line ends, and need no more of it than the header.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
+
+from imapd.mime.scan import to_lines, to_wire
+
+
+_CR = 13
+#: The engine of ``re`` remembers each folded line of a field in a hundred octets: a
+#: longer header is unfolded before, which takes a little longer.
+_FOLDED_OCTETS = 1 << 16
 
 
 class Field(NamedTuple):
@@ -29,6 +42,35 @@ def header_end(message: bytes, start: int = 0, end: int | None = None) -> int:
         return start + 2
     found = message.find(b"\r\n\r\n", start, stop)
     return stop if found < 0 else found + 4
+
+
+def stored_header_end(octets: bytes) -> int:
+    """Return the offset after the empty line of a message as stored; -1 if none.
+
+    The octets may be the first of a message: -1 then says that more are needed.
+    """
+    if octets.startswith(b"\n"):
+        return 1
+    if octets.startswith(b"\r\n"):
+        return 2
+    # First what the first line ends in: the other search then is over the header,
+    # not over the message.
+    first = octets.find(b"\n")
+    if first > 0 and octets[first - 1] == _CR:
+        found = octets.find(b"\n\r\n", first)
+        end = found + 3 if found >= 0 else len(octets)
+        other = octets.find(b"\n\n", first, end)
+        return other + 2 if other >= 0 else found + 3 if found >= 0 else -1
+    found = octets.find(b"\n\n", first) if first > 0 else -1
+    end = found + 2 if found >= 0 else len(octets)
+    other = octets.find(b"\n\r\n", first, end) if first > 0 else -1
+    return other + 3 if other >= 0 else found + 2 if found >= 0 else -1
+
+
+def stored_header(octets: bytes) -> bytes:
+    """Return the header of a message as stored, its empty line included."""
+    end = stored_header_end(octets)
+    return octets if end < 0 else octets[:end]
 
 
 #   fields = *(optional-field); optional-field = field-name ":" unstructured CRLF
@@ -74,24 +116,83 @@ def unfold(value: bytes) -> bytes:
     return value.replace(b"\r\n", b"").lstrip(b" \t")
 
 
+def field_finder(names: Iterable[str]) -> Callable[[bytes], list[tuple[bytes, bytes]]]:
+    """Return what finds the fields of some names, in one go: (name, value) of each.
+
+    Its argument is a header in the LF form.  A name is as written; a value has no
+    blanks at its beginning, and may still be folded.
+    """
+    spelled = "|".join(
+        "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in name)
+        for name in names
+    )
+    # The pattern begins with the one octet that it can be looked for by.
+    pattern = rb"\n(%b)[ \t]*+:[ \t]*+([^\n]*+(?>(?:\n[ \t][^\n]*+)*))"
+    find = re.compile(pattern % spelled.encode("ascii")).findall
+
+    def found(block: bytes) -> list[tuple[bytes, bytes]]:
+        if len(block) > _FOLDED_OCTETS:
+            block = _unfolded(block)
+        return find(b"\n" + block)
+
+    return found
+
+
+def _unfolded(block: bytes) -> bytes:
+    return block.replace(b"\n ", b" ").replace(b"\n\t", b"\t")
+
+
+def unfold_lines(value: bytes) -> bytes:
+    """Return a value of ``field_finder`` on one line: as ``unfold`` does."""
+    return value.replace(b"\n", b"").lstrip(b" \t") if b"\n" in value else value
+
+
+def unfolded_fields(header: bytes) -> list[bytes]:
+    """Return all fields of a header as stored, each on one line without its end."""
+    block = to_lines(stored_header(header)).rstrip(b"\n")
+    if not block:
+        return []
+    return _unfolded(block).split(b"\n")
+
+
 #   section-msgtext = "HEADER.FIELDS" [".NOT"] SP header-list      ; RFC 3501 §9
 def select_fields(header: bytes, names: frozenset[bytes], negate: bool) -> bytes:
     """Return the fields that HEADER.FIELDS, or with ``negate`` .NOT, asks for.
 
-    Octets are as in the message, in its order.  The empty line follows if the
-    header has one: "the blank line is included in all header fetches, except in
-    the case of a message which has no body and no blank line" (RFC 3501 §6.4.5).
-    ``names`` are in lower case; the argument is a whole header with that line.
+    Octets are in the CRLF form, in the order of the message.  The empty line
+    follows if the header has one: "the blank line is included in all header
+    fetches, except in the case of a message which has no body and no blank line"
+    (RFC 3501 §6.4.5).  ``names`` are in lower case; the argument is a whole header
+    with that line, or a message, as stored.
     """
+    block = to_lines(stored_header(header))
+    if not block.endswith(b"\n\n") or block[0] in b" \t" or b"" in names:
+        return _select_slowly(to_wire(block), names, negate)
+    # A NUL for the line ends within a field: no header in this form has one.
+    marked = block[:-2].replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
+    chosen = [
+        field
+        for field in marked.split(b"\n")
+        if (
+            (colon := field.find(b":")) > 0
+            and field[:colon].rstrip(b" \t").lower() in names
+        )
+        is not negate
+    ]
+    if not chosen:
+        return b"\r\n"
+    chosen += (b"", b"")
+    return b"\r\n".join(chosen).replace(b"\0", b"\r\n")
+
+
+def _select_slowly(header: bytes, names: frozenset[bytes], negate: bool) -> bytes:
+    """``select_fields`` for any header in the CRLF form, cut off or not."""
     pieces = []
-    begin = stop = 0  # the run of fields not copied yet: neighbours go in one slice
+    stop = 0
     for field in fields(header):
         stop = field.end
-        if (field.name.lower() in names) is negate:
-            if begin < field.start:
-                pieces.append(header[begin : field.start])
-            begin = field.end
-    pieces.append(header[begin:stop])
+        if (field.name.lower() in names) is not negate:
+            pieces.append(header[field.start : stop])
     if header.startswith(b"\r\n", stop):
         pieces.append(b"\r\n")
     return b"".join(pieces)
