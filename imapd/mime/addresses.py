@@ -22,11 +22,16 @@ _GROUP_END = Address(None, None, None, None)
 
 _ATOM = rb'[^\x00-\x20"(),.:;<>@\[\\\]\x7f]++'
 _DOT_ATOM = rb"(?:" + _ATOM + rb"|\.)++"
-_PHRASE = rb'"([^"\\]*+)"|(' + _ATOM + rb"(?>(?:\x20" + _ATOM + rb")*))"
-#: ``Name <user@host>`` and ``user@host``, up to the comma: nearly all there is.
+_WORDS = _ATOM + rb"(?>(?:[ \t]++" + _ATOM + rb")*)"
+#: The engine of ``re`` remembers each escape: with many of them it is no usual name.
+_QUOTED = rb'"((?>(?:[^"\\]++|\\.){0,99}))"'
+#: ``Name <user@host>``, ``user@host`` and ``user@host (Name)`` up to the comma:
+#: nearly all there is.
 _USUAL = re.compile(
-    rb"[ \t]*+(?:(?:(?:%b)?[ \t]*+<(%b)@(%b)>)|(%b)@(%b))[ \t]*+(?:,|\Z)"
-    % (_PHRASE, _DOT_ATOM, _DOT_ATOM, _DOT_ATOM, _DOT_ATOM)
+    rb"[ \t]*+(?:(?:(?:%b|(%b))?[ \t]*+<(%b)@(%b)>)"
+    rb"|(%b)@(%b)(?:[ \t]*+\(([^()\\]*+)\))?)[ \t]*+(?:,|\Z)"
+    % (_QUOTED, _WORDS, _DOT_ATOM, _DOT_ATOM, _DOT_ATOM, _DOT_ATOM),
+    re.DOTALL,
 )
 _TOKEN = re.compile(
     rb"(?P<blank>[\x00-\x20\x7f]++)"
@@ -37,6 +42,8 @@ _TOKEN = re.compile(
     rb"|(?P<word>" + _ATOM + rb"|[)\]\\])",
     re.DOTALL,
 )
+#: Spares the call of a function that only makes the tuple.
+_new = tuple.__new__
 _AT = [("mark", b"@")]  # begins a route
 _BLANKS = re.compile(rb"[ \t]++")
 _BLANK = b" "  # between two tokens; never the text of a word
@@ -66,14 +73,20 @@ def _read_usual(
     """Read addresses of the usual form; return where the first other one begins."""
     match = _USUAL.match(value, position)
     while match is not None and len(found) < count_limit:
-        quoted, phrase, local, domain, bare_local, bare_domain = match.groups()
+        quoted, words, local, domain, bare_local, bare_domain, comment = match.groups()
+        name = quoted or words
         if local is None:
-            found.append(Address(None, None, bare_local, bare_domain))
-        else:
-            name = quoted or phrase
-            if name and b"\t" in name:
+            name, local, domain = comment, bare_local, bare_domain
+        if name:
+            if name is words:
+                name = b" ".join(name.split())
+            elif b"\\" in name:
+                name = _tidy(unescape(name).strip(b" "))
+            elif name is comment:
+                name = _tidy(name.strip(b" \t"))
+            elif b"\t" in name:
                 name = _tidy(name)
-            found.append(Address(name or None, None, local, domain))
+        found.append(_new(Address, (name or None, None, local, domain)))
         position = match.end()
         match = _USUAL.match(value, position)
     return position

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from imapd.mime.scan import to_lines, to_wire
+from imapd.mime.scan import to_lines
 
 
 _CR = 13
@@ -167,7 +167,7 @@ def select_fields(header: bytes, names: frozenset[bytes], negate: bool) -> bytes
     """
     block = to_lines(stored_header(header))
     if not block.endswith(b"\n\n") or block[0] in b" \t" or b"" in names:
-        return _select_slowly(to_wire(block), names, negate)
+        return _select_slowly(block.replace(b"\n", b"\r\n"), names, negate)
     # A NUL for the line ends within a field: no header in this form has one.
     marked = block[:-2].replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
     chosen = [

@@ -33,7 +33,8 @@ def wire_size(octets: bytes) -> int:
 def to_lines(octets: bytes) -> bytes:
     """Return the LF form: every CRLF is a LF, a bare CR stays, NUL is 0x80.
 
-    ``to_wire`` makes the same of it as of the argument.
+    Its LFs are the line ends, also those that a CR precedes: with a CR before each
+    it is what ``to_wire`` makes.
     """
     if b"\0" in octets:
         octets = octets.replace(b"\0", b"\x80")
