@@ -7,9 +7,10 @@ their numbers: BODY[n] still has its octets.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 from imapd.model.structure import Address, Addresses, BodyPart, Envelope, Params
-from imapd.wire.encode import NIL, nstring, number, quoted_or_literal
+from imapd.wire.encode import NIL, are_plain, nstring, number, quoted_or_literal
 
 _EMPTY_ENVELOPE = Envelope()
 
@@ -24,18 +25,33 @@ _ENCODING_OCTETS = 16
 #   address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")"
 def _address(address: Address) -> bytes:
     """``("Alice" NIL "alice" "example.org")``; a group's ends have NIL hosts."""
+    name, adl, mailbox, host = address
     return b"(%b %b %b %b)" % (
-        nstring(address.name),
-        nstring(address.adl),
-        nstring(address.mailbox),
-        nstring(address.host),
+        nstring(name),
+        nstring(adl),
+        nstring(mailbox),
+        nstring(host),
     )
 
 
 #   env-from = "(" 1*address ")" / nil                       ; RFC 3501 §9
 def _addresses(addresses: Addresses) -> bytes:
     """``((...)(...))``, without spaces between; ``NIL`` for none."""
-    return b"(%b)" % b"".join(map(_address, addresses)) if addresses else NIL
+    if not addresses:
+        return NIL
+    if not are_plain(filter(None, chain.from_iterable(addresses))):
+        return b"(%b)" % b"".join(map(_address, addresses))
+    return b"(%b)" % b"".join(map(_plain_address, addresses))
+
+
+def _plain_address(address: Address) -> bytes:
+    """``_address`` where no string needs an escape or a literal."""
+    name, adl, mailbox, host = address
+    if adl is not None or mailbox is None or host is None:
+        return _address(address)
+    if name is None:
+        return b'(NIL NIL "%b" "%b")' % (mailbox, host)
+    return b'("%b" NIL "%b" "%b")' % (name, mailbox, host)
 
 
 #   envelope = "(" env-date SP env-subject SP env-from SP env-sender SP
@@ -48,18 +64,19 @@ def envelope(of: Envelope) -> bytes:
     """
     # One test of identity spares two of three renderings: mime gives ``sender``
     # and ``reply_to`` the very tuple of ``from_`` where the message has none.
-    from_ = _addresses(of.from_)
+    date, subject, from_, sender, reply_to, to, cc, bcc, in_reply_to, id_ = of
+    author = _addresses(from_)
     return b"(%b %b %b %b %b %b %b %b %b %b)" % (
-        nstring(of.date),
-        nstring(of.subject),
-        from_,
-        from_ if of.sender is of.from_ else _addresses(of.sender),
-        from_ if of.reply_to is of.from_ else _addresses(of.reply_to),
-        _addresses(of.to),
-        _addresses(of.cc),
-        _addresses(of.bcc),
-        nstring(of.in_reply_to),
-        nstring(of.message_id),
+        nstring(date),
+        nstring(subject),
+        author,
+        author if sender is from_ else _addresses(sender),
+        author if reply_to is from_ else _addresses(reply_to),
+        _addresses(to) if to else NIL,
+        _addresses(cc) if cc else NIL,
+        _addresses(bcc) if bcc else NIL,
+        nstring(in_reply_to),
+        nstring(id_),
     )
 
 
