@@ -1,9 +1,9 @@
 """The tree of MIME entities in a message.  RFC 2045, RFC 2046, RFC 3501 §7.4.2.
 
-One pass over the octets with two cursors that only move forward: the next line
-that begins with "--", and the next empty line.  Nothing recurses, and nesting
-costs nothing per level: a line is looked up once in a table of all boundaries
-that are open.
+One pass over the octets with two cursors that only move forward: where the next
+delimiter may be, and the next empty line.  Nothing recurses, and nesting costs
+nothing per level: what is looked for begins all boundaries that are open, and a
+line that has it is looked up once in a table of them.
 
 Where senders break the rules:
 
@@ -15,26 +15,21 @@ Where senders break the rules:
   and Cyrus send it: the grammar of RFC 3501 §9 has no multipart without a part.
 * A Content-Type that cannot be read is text/plain, charset us-ascii (RFC 2045
   §5.2); so is the charset of any text that names none, as Dovecot and Cyrus say.
-* Content fields count without MIME-Version too.  Of repeated ones the first does.
 * What is nested deeper than ``mime_depth`` is an application/octet-stream; so is
   all the rest of the message from part number ``mime_parts`` on.
 """
 
 from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.mime.content import US_ASCII, describe
 from imapd.mime.envelope import envelope
-from imapd.mime.headers import fields, header_end, unfold
-from imapd.mime.parameters import (
-    content_type,
-    disposition,
-    languages,
-    transfer_encoding,
-)
+from imapd.mime.scan import to_lines, to_wire
 from imapd.model.structure import BodyPart
 
-_CONTENT = b"content-"
 #: A longer boundary is none: 70 octets are allowed, RFC 2046 §5.1.1.
 _BOUNDARY_OCTETS = 1000
-_US_ASCII = (b"charset", b"us-ascii")
+#: Of what all open boundaries begin with, so much is looked for: longer strings are
+#: found faster, but not for ever.
+_SHARED_OCTETS = 32
 
 
 def parse(message: bytes, limits: Limits = DEFAULT_LIMITS) -> BodyPart:
@@ -43,7 +38,17 @@ def parse(message: bytes, limits: Limits = DEFAULT_LIMITS) -> BodyPart:
     Linear in the size of the message; never fails.  The message is in the CRLF
     form (``scan.to_wire``), and so are the offsets.
     """
-    return _Parser(message, limits).parse()
+    return _Parser(message, b"\r\n", limits).parse()
+
+
+def parse_stored(octets: bytes, limits: Limits = DEFAULT_LIMITS) -> BodyPart:
+    """Return what ``parse`` returns for the CRLF form of a message as stored.
+
+    A file whose lines end in LF is read as it is, and nothing of it is copied.
+    """
+    if b"\r" in octets or b"\0" in octets:
+        return parse(to_wire(octets), limits)
+    return _Parser(octets, b"\n", limits).parse()
 
 
 class _Frame:
@@ -58,53 +63,55 @@ class _Frame:
 
 
 class _Parser:
+    """Reads a message; its offsets are in the form given, until all is read.
+
+    That form has no line end but ``line_end``: CRLF, or LF and no CR at all.
+    """
+
     __slots__ = (
         "boundaries",
-        "candidate",
         "empty_line",
         "full",
         "lengths",
         "limits",
+        "line_end",
         "message",
+        "needle",
         "parts",
-        "shortest",
+        "position",
         "size",
         "stack",
-        "starts",
     )
 
-    def __init__(self, message: bytes, limits: Limits) -> None:
+    def __init__(self, message: bytes, line_end: bytes, limits: Limits) -> None:
         self.message = message
+        self.line_end = line_end
         self.size = len(message)
         self.limits = limits
         self.stack: list[_Frame] = []
         self.parts: list[BodyPart] = []
         self.full = False  # the last part that may be has begun
-        self.candidate = 0  # the CRLF of the next CRLF "--", or size
+        self.position = 0  # no line end before it begins a delimiter
         self.empty_line = 0  # the offset after the next empty line, or size
         # The boundaries that are open, and what finds one at a line's beginning.
         self.boundaries: dict[bytes, int] = {}  # to the index in the stack
         self.lengths: list[int] = []  # ascending, without repetition
-        self.shortest = 0
-        self.starts: frozenset[bytes] = frozenset()  # first octets, as many as shortest
+        self.needle = b""  # line end, "--", and what all the boundaries begin with
 
     def parse(self) -> BodyPart:
+        message, line_octets = self.message, len(self.line_end)
         root = self._begin(0, (b"TEXT", b"PLAIN"))
         while not self.full and (found := self._delimiter(self.size)):
-            index, crlf, after = found
-            self._close_above(index, crlf)
-            line_end = self.message.find(b"\r\n", after)
-            closed = self.message.startswith(b"--", after)
-            if line_end < 0:
-                line_end = self.candidate = self.size
-            else:
-                self._seek(line_end)
-            if closed:
-                self.stack[index].boundary = None
+            index, at, after = found
+            self._close_above(index, at)
+            end = message.find(self.line_end, after)
+            self.position = self.size if end < 0 else end
+            multipart = self.stack[index]
+            if message.startswith(b"--", after):
+                multipart.boundary = None
                 self._index_boundaries()
             else:
-                multipart = self.stack[index]
-                start = min(line_end + 2, self.size)
+                start = self.size if end < 0 else end + line_octets
                 multipart.part.parts.append(self._begin(start, multipart.child_type))
         self._close_above(-1, self.size)
         self._complete()
@@ -125,9 +132,11 @@ class _Parser:
         return first
 
     def _open(self, start: int, default: tuple[bytes, bytes]) -> BodyPart:
-        part = BodyPart(*default, header_start=start)
-        part.body_start = self._header_end(start)
-        self._describe(part)
+        body_start = self._header_end(start)
+        header = self.message[start:body_start]
+        if self.line_end != b"\n":
+            header = to_lines(header)
+        part = BodyPart(*describe(header, default, self.limits), start, body_start)
         self.parts.append(part)
         frame = _Frame(part)
         self.stack.append(frame)
@@ -144,61 +153,59 @@ class _Parser:
     def _open_multipart(self, frame: _Frame, subtype: bytes) -> None:
         if subtype == b"digest":
             frame.child_type = (b"MESSAGE", b"RFC822")  # RFC 2046 §5.1.5
-        boundary = next(
-            (
-                value.rstrip(b" \t")
-                for name, value in frame.part.params
-                if name.lower() == b"boundary"
-            ),
-            b"",
-        )
+        boundary = b""
+        for name, value in frame.part.params:
+            if name.lower() == b"boundary":
+                boundary = value.rstrip(b" \t")
+                break
         if 0 < len(boundary) <= _BOUNDARY_OCTETS:
             frame.boundary = boundary
             self._index_boundaries()
-            self._seek(frame.part.body_start - 2)
+            # Also the empty line's own end may begin a delimiter.
+            start = frame.part.body_start - len(self.line_end)
+            self.position = max(self.position, start)
 
     def _header_end(self, start: int) -> int:
         """Return where a header ends: its empty line, or a delimiter before that."""
+        message, line_end = self.message, self.line_end
+        if message.startswith(line_end, start):
+            return start + len(line_end)
         if self.empty_line <= start and self.empty_line < self.size:
-            self.empty_line = header_end(self.message, start)
-        elif self.message.startswith(b"\r\n", start):
-            return start + 2
+            found = message.find(line_end + line_end, start)
+            self.empty_line = self.size if found < 0 else found + 2 * len(line_end)
         end = self.empty_line
-        # The CRLF of the empty line itself may begin a delimiter: then it is the
+        if not self.boundaries:
+            return end
+        # The line end of the empty line itself may begin a delimiter: then it is the
         # outer one's, unless the header opens a multipart with that boundary.
-        found = self._delimiter(end - 2) if self.boundaries else None
-        return max(start, found[1]) if found else end
-
-    def _seek(self, start: int) -> None:
-        """Move the delimiter cursor on to ``start`` or later."""
-        if self.candidate < start or not self.candidate:
-            found = self.message.find(b"\r\n--", max(start, 0))
-            self.candidate = self.size if found < 0 else found
+        delimiter = self._delimiter(end - len(line_end))
+        return max(start, delimiter[1]) if delimiter else end
 
     #   delimiter := CRLF "--" boundary
     def _delimiter(self, before: int) -> tuple[int, int, int] | None:
-        """Find the next line before an offset that begins with an open boundary.
+        """Find the next line whose line end before it lies before an offset.
 
         Returns:
-            Index in the stack, offset of the CRLF, offset after the boundary.
+            Index in the stack, offset of that line end, offset after the boundary.
         """
-        message, starts, shortest = self.message, self.starts, self.shortest
-        at = self.candidate
-        while at < before and starts:
-            line = at + 4
-            if message[line : line + shortest] in starts:
-                found = self._longest_boundary(line)
-                if found:
-                    self.candidate = at
-                    return found[0], at, line + found[1]
-            at = message.find(b"\r\n--", line)
-            if at < 0:
-                at = self.size
-        self.candidate = at
+        if not self.boundaries:
+            return None
+        needle, find = self.needle, self.message.find
+        stop = before - 1 + len(needle)
+        at = find(needle, self.position, stop)
+        while at >= 0:
+            line = at + len(self.line_end) + 2
+            found = self._longest_boundary(line)
+            if found:
+                self.position = at
+                return found[0], at, line + found[1]
+            at = find(needle, line, stop)
+        self.position = max(self.position, before)
         return None
 
     def _longest_boundary(self, line: int) -> tuple[int, int] | None:
-        end = self.message.find(b"\r\n", line)
+        """Return index in the stack and length of what the line begins with."""
+        end = self.message.find(self.line_end, line)
         longest = (self.size if end < 0 else end) - line
         found = None
         for length in self.lengths:
@@ -215,9 +222,14 @@ class _Parser:
             for index, frame in enumerate(self.stack)
             if frame.boundary is not None
         }
+        if not self.boundaries:
+            return
         self.lengths = sorted({len(boundary) for boundary in self.boundaries})
-        self.shortest = self.lengths[0] if self.lengths else 0
-        self.starts = frozenset(b[: self.shortest] for b in self.boundaries)
+        first, last = min(self.boundaries), max(self.boundaries)
+        shared = first[:_SHARED_OCTETS]
+        while not last.startswith(shared):  # then neither do those between
+            shared = shared[:-1]
+        self.needle = self.line_end + b"--" + shared
 
     def _close_above(self, index: int, end: int) -> None:
         """End the parts above the index; the delimiter takes the CRLF at ``end``.
@@ -236,64 +248,34 @@ class _Parser:
             self._index_boundaries()
 
     def _complete(self) -> None:
-        """Give empty multiparts their part, and count lines: each octet once."""
-        for part in list(self.parts):
-            if part.type.lower() == b"multipart" and not part.parts:
-                empty = BodyPart(b"TEXT", b"PLAIN", (_US_ASCII,))
-                empty.header_start = empty.body_start = empty.end = part.end
-                part.parts.append(empty)
-        marks = {part.body_start for part in self.parts}
-        marks.update(part.end for part in self.parts)
+        """Count lines, each octet once; make offsets those of the CRLF form.
+
+        And give empty multiparts their part.
+        """
+        parts = self.parts
+        marks = {mark for part in parts for mark in (part.body_start, part.end)}
+        marks.update(part.header_start for part in parts)
         lines_before = {}
         lines = last = 0
         for mark in sorted(marks):
-            # In the CRLF form each LF has its CR; one octet is found faster.
+            # Each LF is a line end; one octet is found faster than two.
             lines += self.message.count(b"\n", last, mark)
             last = mark
             lines_before[mark] = lines
-        for part in self.parts:
-            part.lines = lines_before[part.end] - lines_before[part.body_start]
-
-    def _describe(self, part: BodyPart) -> None:
-        """Fill in what the Content fields of the header say."""
-        start = part.header_start
-        stop = min(part.body_start, start + self.limits.header_octets)
-        cut = self.limits.header_field_octets
-        found: dict[bytes, bytes] = {}
-        for name, _, end, value_start in fields(self.message, start, stop):
-            lower = name.lower()
-            if lower.startswith(_CONTENT) and lower not in found:
-                value = self.message[value_start : min(end, value_start + cut)]
-                found[lower] = unfold(value)
-        _apply(part, found, self.limits)
+        grows = self.line_end == b"\n"
+        for part in parts:
+            before, within = lines_before[part.body_start], lines_before[part.end]
+            part.lines = within - before
+            if grows:
+                part.header_start += lines_before[part.header_start]
+                part.body_start += before
+                part.end += within
+            if part.type.lower() == b"multipart" and not part.parts:
+                end = part.end
+                empty = BodyPart(b"TEXT", b"PLAIN", (US_ASCII,))
+                empty.header_start = empty.body_start = empty.end = end
+                part.parts.append(empty)
 
 
 def _is_message(part: BodyPart) -> bool:
-    return part.type.lower() == b"message" and part.subtype.lower() == b"rfc822"
-
-
-def _apply(part: BodyPart, found: dict[bytes, bytes], limits: Limits) -> None:
-    value = found.get(b"content-type")
-    if value is not None:
-        kind = content_type(value, limits) or (b"TEXT", b"PLAIN", ())
-        part.type, part.subtype, part.params = kind
-    if part.type.lower() == b"text" and not any(
-        name.lower() in (b"charset", b"charset*") for name, _ in part.params
-    ):
-        part.params = (*part.params, _US_ASCII)
-    # Most parts have one or two of these: only what is there costs anything.
-    if value := found.get(b"content-transfer-encoding"):
-        part.encoding = transfer_encoding(value)
-    if value := found.get(b"content-disposition"):
-        part.disposition = disposition(value, limits)
-    if value := found.get(b"content-language"):
-        part.language = languages(value, limits)
-    part.id = _text(found.get(b"content-id"))
-    part.description = _text(found.get(b"content-description"))
-    part.md5 = _text(found.get(b"content-md5"))
-    part.location = _text(found.get(b"content-location"))
-
-
-def _text(value: bytes | None) -> bytes | None:
-    """NIL for an empty field: to a client they are the same."""
-    return (value.rstrip(b" \t") or None) if value else None
+    return part.subtype.lower() == b"rfc822" and part.type.lower() == b"message"
