@@ -97,10 +97,12 @@ def _type(
         type_, subtype, params = *default, Params()
     else:
         type_, subtype, params = content_type(value, limits) or (b"TEXT", b"PLAIN", ())
-    if type_.lower() == b"text" and not any(
-        name.lower() in (b"charset", b"charset*") for name, _ in params
-    ):
-        params = (*params, US_ASCII)
+    if type_.lower() == b"text":
+        for name, _ in params:
+            if name.lower() in (b"charset", b"charset*"):
+                break
+        else:
+            params = (*params, US_ASCII)
     return type_, subtype, params
 
 

@@ -18,6 +18,11 @@ _PARAMETER = re.compile(
     rb'[ \t]*+(?:"((?:[^"\\]++|\\.?+)*+)"?+|([^;\x00-\x20\x7f]*+))',
     re.DOTALL,
 )
+_MECHANISMS = frozenset(
+    spelled
+    for name in (b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable")
+    for spelled in (name, name.upper(), name.title())
+)
 #   section = initial-section / other-sections      ; RFC 2231 §7
 _SECTION = re.compile(rb"([^*]++)\*([0-9]{1,4})(\*)?+\Z")
 #   attribute-char = <any (US-ASCII) CHAR except SPACE, CTLs, "*", "'", "%", tspecials>
@@ -60,6 +65,8 @@ def disposition(
 #   encoding := "Content-Transfer-Encoding" ":" mechanism      ; RFC 2045 §6.1
 def transfer_encoding(value: bytes) -> bytes:
     """Return the mechanism as written; 7BIT if there is not one token."""
+    if value in _MECHANISMS:
+        return value
     match = _LONE_TOKEN.match(without_comments(value))
     return match[1] if match else b"7BIT"
 
@@ -73,12 +80,18 @@ def languages(value: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, ...
 
 #   parameter := attribute "=" value ; value := token / quoted-string
 def _parameters(value: bytes, start: int, limits: Limits) -> Params:
-    found = islice(_PARAMETER.finditer(value, start), limits.parameter_count)
-    params = [
-        (match[1], match[3] if match[2] is None else unescape(match[2]))
-        for match in found
-    ]
-    if any(b"*" in name for name, _ in params):
+    if len(value) - start <= 3 * limits.parameter_count:  # the shortest is ";a="
+        params = [
+            (name, token or (unescape(quoted) if b"\\" in quoted else quoted))
+            for name, quoted, token in _PARAMETER.findall(value, start)
+        ]
+    else:
+        found = islice(_PARAMETER.finditer(value, start), limits.parameter_count)
+        params = [
+            (match[1], match[3] if match[2] is None else unescape(match[2]))
+            for match in found
+        ]
+    if b"*" in value and any(b"*" in name for name, _ in params):
         return _joined(params)
     return tuple(params)
 
