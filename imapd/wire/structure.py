@@ -8,6 +8,7 @@ their numbers: BODY[n] still has its octets.
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from imapd.model.structure import Address, Addresses, BodyPart, Envelope, Params
 from imapd.wire.encode import NIL, are_plain, nstring, number, quoted_or_literal
@@ -85,8 +86,10 @@ def _params(params: Params) -> bytes:
     """``("CHARSET" "utf-8")``; ``NIL`` for none."""
     if not params:
         return NIL
-    strings = (quoted_or_literal(octets) for pair in params for octets in pair)
-    return b"(%b)" % b" ".join(strings)
+    strings = [octets for pair in params for octets in pair]
+    if are_plain(strings):
+        return b'("%b")' % b'" "'.join(strings)
+    return b"(%b)" % b" ".join(map(quoted_or_literal, strings))
 
 
 #   body-fld-dsp = "(" string SP body-fld-param ")" / nil    ; RFC 3501 §9
@@ -110,12 +113,13 @@ def _language(languages: tuple[bytes, ...]) -> bytes:
 #                 body-fld-enc SP body-fld-octets            ; RFC 3501 §9
 def _fields(part: BodyPart) -> bytes:
     """``NIL NIL NIL "7BIT" 42``."""
+    id_, description = part.id, part.description
     return b"%b %b %b %b %b" % (
         _params(part.params),
-        nstring(part.id),
-        nstring(part.description),
+        NIL if id_ is None else quoted_or_literal(id_),
+        NIL if description is None else quoted_or_literal(description),
         quoted_or_literal(part.encoding),
-        number(part.octets),
+        number(part.end - part.body_start),
     )
 
 
@@ -125,11 +129,15 @@ def _fields(part: BodyPart) -> bytes:
 #                    [SP body-fld-loc *(SP body-extension)]]]
 def _extension(part: BodyPart) -> bytes:
     """What only BODYSTRUCTURE has at the end of a part, with the SP before it."""
+    first = _params(part.params) if part.parts else nstring(part.md5)
+    disposition, language, location = part.disposition, part.language, part.location
+    if disposition is None and not language and location is None:
+        return b" %b NIL NIL NIL" % first
     return b" %b %b %b %b" % (
-        _params(part.params) if part.parts else nstring(part.md5),
-        _disposition(part.disposition),
-        _language(part.language),
-        nstring(part.location),
+        first,
+        _disposition(disposition),
+        _language(language),
+        nstring(location),
     )
 
 
@@ -141,7 +149,7 @@ def _media(part: BodyPart) -> bytes:
     """
     if part.message is None and _names_message(part):
         return b'"APPLICATION" "OCTET-STREAM"'
-    return b"%b %b" % (quoted_or_literal(part.type), quoted_or_literal(part.subtype))
+    return quoted_or_literal(part.type) + b" " + quoted_or_literal(part.subtype)
 
 
 def _names_message(part: BodyPart) -> bool:
@@ -149,39 +157,48 @@ def _names_message(part: BodyPart) -> bool:
     return part.subtype.upper() == b"RFC822" and part.type.upper() == b"MESSAGE"
 
 
+class _Form(NamedTuple):
+    """One part: in BODYSTRUCTURE the extension and ")" follow, in BODY ")" alone."""
+
+    head: bytes  # what comes before the parts within
+    held: Sequence[BodyPart]
+    tail: bytes  # what follows them
+    extension: bytes
+
+
 #   body            = "(" (body-type-1part / body-type-mpart) ")"
 #   body-type-1part = (body-type-basic / body-type-msg / body-type-text)
 #                     [SP body-ext-1part]
 #   body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart]
-def _form(part: BodyPart, extended: bool) -> tuple[bytes, Sequence[BodyPart], bytes]:
-    """What comes before the parts within a part, these, and what follows them."""
-    end = _extension(part) + b")" if extended else b")"
+def _form(part: BodyPart) -> _Form:
+    extension = _extension(part)
     if part.parts:
-        return b"(", part.parts, b" " + quoted_or_literal(part.subtype) + end
+        tail = b" " + quoted_or_literal(part.subtype)
+        return _Form(b"(", part.parts, tail, extension)
     head = b"(%b %b" % (_media(part), _fields(part))
     if part.message is not None and _names_message(part):
         held = part.message
         head = b"%b %b " % (head, envelope(held.envelope or _EMPTY_ENVELOPE))
-        return head, (held,), b" %b%b" % (number(part.lines), end)
+        return _Form(head, (held,), b" " + number(part.lines), extension)
     if part.type.upper() == b"TEXT":
         head = b"%b %b" % (head, number(part.lines))
-    return head + end, (), b""
+    return _Form(head, (), b"", extension)
 
 
-def _opaque(part: BodyPart, extended: bool) -> bytes:
+def _opaque(part: BodyPart) -> _Form:
     """A part of which nothing is told but its size and its transfer encoding."""
     encoding = part.encoding
     if len(encoding) > _ENCODING_OCTETS or not encoding.replace(b"-", b"").isalnum():
         encoding = b"8BIT"
-    return b'("APPLICATION" "OCTET-STREAM" NIL NIL NIL "%b" %b%b)' % (
+    head = b'("APPLICATION" "OCTET-STREAM" NIL NIL NIL "%b" %b' % (
         encoding,
         number(part.octets),
-        b" NIL NIL NIL NIL" if extended else b"",
     )
+    return _Form(head, (), b"", b" NIL NIL NIL NIL")
 
 
 def _render(root: BodyPart, extended: bool, most: int) -> bytes:
-    """Both forms of ``body``, from a stack of parts and of octets to come."""
+    """Either form of ``body``, from a stack of parts and of octets to come."""
     rendered: list[bytes] = []
     stack: list[BodyPart | bytes] = [root]
     left = most - _OPAQUE_OCTETS  # room that nothing on the stack will need
@@ -191,15 +208,47 @@ def _render(root: BodyPart, extended: bool, most: int) -> bytes:
             rendered.append(part)
             continue
         left += _OPAQUE_OCTETS
-        head, held, tail = _form(part, extended)
-        if len(head) + len(held) * _OPAQUE_OCTETS + len(tail) > left:
-            head, held, tail = _opaque(part, extended), (), b""
-        left -= len(head) + len(held) * _OPAQUE_OCTETS + len(tail)
+        head, held, tail, extension = _form(part)
+        end = tail + extension + b")" if extended else tail + b")"
+        if len(head) + len(held) * _OPAQUE_OCTETS + len(end) > left:
+            head, held, tail, extension = _opaque(part)
+            end = extension + b")" if extended else b")"
+        left -= len(head) + len(held) * _OPAQUE_OCTETS + len(end)
         rendered.append(head)
         if held:
-            stack.append(tail)
+            stack.append(end)
             stack.extend(reversed(held))
+        else:
+            rendered.append(end)
     return b"".join(rendered)
+
+
+def forms(of: BodyPart, *, most: int = STRUCTURE_OCTETS) -> tuple[bytes, bytes]:
+    """``body`` and ``bodystructure`` of a part: both for little more than one."""
+    short: list[bytes] = []
+    long: list[bytes] = []
+    stack: list[BodyPart | tuple[bytes, bytes]] = [of]
+    left = most
+    while stack:
+        part = stack.pop()
+        if isinstance(part, tuple):
+            short.append(part[0])
+            long.append(part[1])
+            continue
+        head, held, tail, extension = _form(part)
+        ends = tail + b")", tail + extension + b")"
+        left -= len(head) + len(ends[1]) + _OPAQUE_OCTETS
+        if left < 0:  # something may have to be cut
+            return body(of, most=most), bodystructure(of, most=most)
+        short.append(head)
+        long.append(head)
+        if held:
+            stack.append(ends)
+            stack.extend(reversed(held))
+        else:
+            short.append(ends[0])
+            long.append(ends[1])
+    return b"".join(short), b"".join(long)
 
 
 def body(of: BodyPart, *, most: int = STRUCTURE_OCTETS) -> bytes:
