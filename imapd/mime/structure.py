@@ -71,10 +71,13 @@ class _Parser:
     __slots__ = (
         "boundaries",
         "empty_line",
+        "alone",
         "full",
+        "holds_message",
         "lengths",
         "limits",
         "line_end",
+        "line_octets",
         "message",
         "needle",
         "parts",
@@ -86,20 +89,23 @@ class _Parser:
     def __init__(self, message: bytes, line_end: bytes, limits: Limits) -> None:
         self.message = message
         self.line_end = line_end
+        self.line_octets = len(line_end)
         self.size = len(message)
         self.limits = limits
         self.stack: list[_Frame] = []
         self.parts: list[BodyPart] = []
         self.full = False  # the last part that may be has begun
+        self.holds_message = False  # the last part that was opened, and is a message/rfc822
         self.position = 0  # no line end before it begins a delimiter
         self.empty_line = 0  # the offset after the next empty line, or size
         # The boundaries that are open, and what finds one at a line's beginning.
         self.boundaries: dict[bytes, int] = {}  # to the index in the stack
         self.lengths: list[int] = []  # ascending, without repetition
+        self.alone: int | None = None  # where the only one stands, and needle is it all
         self.needle = b""  # line end, "--", and what all the boundaries begin with
 
     def parse(self) -> BodyPart:
-        message, line_octets = self.message, len(self.line_end)
+        message, line_octets = self.message, self.line_octets
         root = self._begin(0, (b"TEXT", b"PLAIN"))
         while not self.full and (found := self._delimiter(self.size)):
             index, at, after = found
@@ -120,9 +126,8 @@ class _Parser:
     #   entity := [MIME-part-headers] CRLF *OCTET
     def _begin(self, start: int, default: tuple[bytes, bytes]) -> BodyPart:
         """Open the part that starts here, and what a message/rfc822 holds."""
-        first = self._open(start, default)
-        outer = first
-        while _is_message(outer):
+        first = outer = self._open(start, default)
+        while self.holds_message:
             start = outer.body_start
             inner = self._open(start, (b"TEXT", b"PLAIN"))
             header = self.message[start : inner.body_start]
@@ -132,18 +137,23 @@ class _Parser:
         return first
 
     def _open(self, start: int, default: tuple[bytes, bytes]) -> BodyPart:
+        limits = self.limits
         body_start = self._header_end(start)
         header = self.message[start:body_start]
-        if self.line_end != b"\n":
+        if self.line_octets > 1:
             header = to_lines(header)
-        part = BodyPart(*describe(header, default, self.limits), start, body_start)
+        part = BodyPart(*describe(header, default, limits), start, body_start)
         self.parts.append(part)
         frame = _Frame(part)
         self.stack.append(frame)
-        self.full = len(self.parts) >= self.limits.mime_parts
-        multipart = part.type.lower() == b"multipart"
-        nests = multipart or _is_message(part)
-        if self.full or (nests and len(self.stack) >= self.limits.mime_depth):
+        self.full = full = len(self.parts) >= limits.mime_parts
+        kind = part.type.lower()
+        multipart = kind == b"multipart"
+        message = kind == b"message" and part.subtype.lower() == b"rfc822"
+        nests = multipart or message
+        opaque = full or (nests and len(self.stack) >= limits.mime_depth)
+        self.holds_message = message and not opaque
+        if opaque:
             part.type, part.subtype, part.params = b"application", b"octet-stream", ()
             part.encoding = b"8BIT"
         elif multipart:
@@ -162,23 +172,23 @@ class _Parser:
             frame.boundary = boundary
             self._index_boundaries()
             # Also the empty line's own end may begin a delimiter.
-            start = frame.part.body_start - len(self.line_end)
+            start = frame.part.body_start - self.line_octets
             self.position = max(self.position, start)
 
     def _header_end(self, start: int) -> int:
         """Return where a header ends: its empty line, or a delimiter before that."""
         message, line_end = self.message, self.line_end
         if message.startswith(line_end, start):
-            return start + len(line_end)
+            return start + self.line_octets
         if self.empty_line <= start and self.empty_line < self.size:
             found = message.find(line_end + line_end, start)
-            self.empty_line = self.size if found < 0 else found + 2 * len(line_end)
+            self.empty_line = self.size if found < 0 else found + 2 * self.line_octets
         end = self.empty_line
         if not self.boundaries:
             return end
         # The line end of the empty line itself may begin a delimiter: then it is the
         # outer one's, unless the header opens a multipart with that boundary.
-        delimiter = self._delimiter(end - len(line_end))
+        delimiter = self._delimiter(end - self.line_octets)
         return max(start, delimiter[1]) if delimiter else end
 
     #   delimiter := CRLF "--" boundary
@@ -194,13 +204,17 @@ class _Parser:
         stop = before - 1 + len(needle)
         at = find(needle, self.position, stop)
         while at >= 0:
-            line = at + len(self.line_end) + 2
+            if self.alone is not None:  # it is all of the only boundary
+                self.position = at
+                return self.alone, at, at + len(needle)
+            line = at + self.line_octets + 2
             found = self._longest_boundary(line)
             if found:
                 self.position = at
                 return found[0], at, line + found[1]
             at = find(needle, line, stop)
-        self.position = max(self.position, before)
+        if before > self.position:
+            self.position = before
         return None
 
     def _longest_boundary(self, line: int) -> tuple[int, int] | None:
@@ -217,18 +231,23 @@ class _Parser:
         return found
 
     def _index_boundaries(self) -> None:
-        self.boundaries = {
+        self.boundaries = boundaries = {
             frame.boundary: index
             for index, frame in enumerate(self.stack)
             if frame.boundary is not None
         }
-        if not self.boundaries:
+        self.alone = None
+        if not boundaries:
             return
-        self.lengths = sorted({len(boundary) for boundary in self.boundaries})
-        first, last = min(self.boundaries), max(self.boundaries)
+        first = min(boundaries)
         shared = first[:_SHARED_OCTETS]
-        while not last.startswith(shared):  # then neither do those between
-            shared = shared[:-1]
+        if len(boundaries) == 1 and shared == first and b"\r" not in first:
+            self.alone = boundaries[first]
+        else:
+            last = max(boundaries)
+            while not last.startswith(shared):  # then neither do those between
+                shared = shared[:-1]
+            self.lengths = sorted({len(boundary) for boundary in boundaries})
         self.needle = self.line_end + b"--" + shared
 
     def _close_above(self, index: int, end: int) -> None:
@@ -239,12 +258,15 @@ class _Parser:
         """
         closing = self.stack[index + 1 :]
         del self.stack[index + 1 :]
+        was_open = False
         for frame in closing:
             part = frame.part
-            part.header_start = min(part.header_start, end)
-            part.body_start = min(part.body_start, end)
+            if part.body_start > end:
+                part.header_start = min(part.header_start, end)
+                part.body_start = end
             part.end = end
-        if any(frame.boundary for frame in closing):
+            was_open = was_open or frame.boundary is not None
+        if was_open:
             self._index_boundaries()
 
     def _complete(self) -> None:
@@ -262,7 +284,7 @@ class _Parser:
             lines += self.message.count(b"\n", last, mark)
             last = mark
             lines_before[mark] = lines
-        grows = self.line_end == b"\n"
+        grows = self.line_octets == 1
         for part in parts:
             before, within = lines_before[part.body_start], lines_before[part.end]
             part.lines = within - before
@@ -275,7 +297,3 @@ class _Parser:
                 empty = BodyPart(b"TEXT", b"PLAIN", (US_ASCII,))
                 empty.header_start = empty.body_start = empty.end = end
                 part.parts.append(empty)
-
-
-def _is_message(part: BodyPart) -> bool:
-    return part.subtype.lower() == b"rfc822" and part.type.lower() == b"message"
