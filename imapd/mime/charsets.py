@@ -7,6 +7,7 @@ compressors and quadratic ones, and remembers every unknown name it was asked fo
 import codecs
 import re
 from encodings.aliases import aliases
+from functools import lru_cache
 
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _NOT_TEXT = {
@@ -30,6 +31,7 @@ _MEANT = {
     "x_mac_cyrillic": "mac_cyrillic",
     "unicode_1_1_utf_7": "utf_7",
 }
+_MAYBE_UTF8 = (None, "utf_8")
 _WINDOWS_1252 = "".join(
     bytes([octet]).decode("cp1252", "ignore") or chr(octet) for octet in range(256)
 )
@@ -40,8 +42,11 @@ def codec_name(charset: bytes) -> str | None:
 
     None is for US-ASCII, and for nothing: such text is UTF-8 if it can be.
     """
-    if len(charset) > 64:
-        return None
+    return _codec_name(charset) if len(charset) <= 64 else None
+
+
+@lru_cache(1024)
+def _codec_name(charset: bytes) -> str | None:
     name = _SEPARATORS.sub("_", charset.decode("latin-1").strip().lower())
     name = _MEANT.get(name) or aliases.get(name, name)
     name = _MEANT.get(name, name)
@@ -61,8 +66,21 @@ def decode(octets: bytes, charset: bytes = b"") -> str:
 
     Without a charset we know, it is UTF-8, or else windows-1252.
     """
-    decoder = Decoder(charset)
-    return decoder.decode(octets, final=True)
+    text = decode_if_utf8(octets, charset)
+    return Decoder(charset).decode(octets, final=True) if text is None else text
+
+
+def decode_if_utf8(octets: bytes, charset: bytes = b"") -> str | None:
+    """Return text in UTF-8 that says so, or says nothing; None for all other.
+
+    Nearly all text is, or is ASCII, and needs no decoder that is made for it.
+    """
+    if charset and codec_name(charset) not in _MAYBE_UTF8:
+        return None
+    try:
+        return octets.decode("utf-8")
+    except UnicodeError:
+        return None
 
 
 class Decoder:

@@ -53,18 +53,21 @@ def stored_header_end(octets: bytes) -> int:
         return 1
     if octets.startswith(b"\r\n"):
         return 2
-    # First what the first line ends in: the other search then is over the header,
+    # First what the first line ends in: the other search is then over the header,
     # not over the message.
     first = octets.find(b"\n")
-    if first > 0 and octets[first - 1] == _CR:
-        found = octets.find(b"\n\r\n", first)
-        end = found + 3 if found >= 0 else len(octets)
-        other = octets.find(b"\n\n", first, end)
-        return other + 2 if other >= 0 else found + 3 if found >= 0 else -1
-    found = octets.find(b"\n\n", first) if first > 0 else -1
-    end = found + 2 if found >= 0 else len(octets)
-    other = octets.find(b"\n\r\n", first, end) if first > 0 else -1
-    return other + 3 if other >= 0 else found + 2 if found >= 0 else -1
+    if first < 0:
+        return -1
+    usual, other = (b"\n\n", b"\n\r\n")
+    if octets[first - 1] == _CR:
+        usual, other = other, usual
+    found = octets.find(usual, first)
+    end = len(octets) if found < 0 else found + len(usual)
+    if other == b"\n\n" or octets.find(b"\r", first, end) >= 0:
+        earlier = octets.find(other, first, end)
+        if earlier >= 0:
+            return earlier + len(other)
+    return -1 if found < 0 else end
 
 
 def stored_header(octets: bytes) -> bytes:
@@ -166,17 +169,20 @@ def select_fields(header: bytes, names: frozenset[bytes], negate: bool) -> bytes
     with that line, or a message, as stored.
     """
     block = to_lines(stored_header(header))
-    if not block.endswith(b"\n\n") or block[0] in b" \t" or b"" in names:
+    if (
+        not block.endswith(b"\n\n")
+        or block[0] in b" \t"
+        or b" :" in block
+        or b"\t:" in block
+        or b"" in names
+    ):
         return _select_slowly(block.replace(b"\n", b"\r\n"), names, negate)
     # A NUL for the line ends within a field: no header in this form has one.
     marked = block[:-2].replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
     chosen = [
         field
         for field in marked.split(b"\n")
-        if (
-            (colon := field.find(b":")) > 0
-            and field[:colon].rstrip(b" \t").lower() in names
-        )
+        if ((colon := field.find(b":")) > 0 and field[:colon].lower() in names)
         is not negate
     ]
     if not chosen:

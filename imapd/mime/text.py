@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from imapd.mime.charsets import Decoder, decode
+from imapd.mime.charsets import Decoder, decode, decode_if_utf8
 from imapd.mime.folding import fold
-from imapd.mime.headers import fields, find_fields, unfold
+from imapd.mime.headers import find_fields, unfold, unfolded_fields
 from imapd.model.structure import BodyPart
 
 __all__ = (
@@ -86,9 +86,15 @@ def header_text(header: bytes, name: bytes) -> Iterator[str]:
 
 
 def all_header_texts(header: bytes) -> Iterator[str]:
-    """Yield ``Name: value`` of every field, decoded."""
-    for field in fields(header):
-        yield decode_header(header[field.start : field.end])
+    """Yield ``Name: value`` of every field, decoded.
+
+    The header is as stored, and so may be a message.
+    """
+    for field in unfolded_fields(header):
+        if field.isascii() and b"=?" not in field and b"\r" not in field:
+            yield field.decode("ascii").lstrip(" \t")
+        else:
+            yield decode_header(field)
 
 
 def part_header_texts(message: bytes, root: BodyPart) -> Iterator[str]:
@@ -107,7 +113,15 @@ def body_texts(message: bytes, root: BodyPart) -> Iterator[str]:
     """
     for part in root.walk():
         if part.message is None and part.type.lower() in (b"text", b"message"):
-            yield from _windows(_decoded(message, part), Decoder(_charset(part)))
+            charset = _charset(part)
+            if part.octets <= _CHUNK_OCTETS:
+                octets = b"".join(_decoded(message, part))
+                text = decode_if_utf8(octets, charset)
+                if text is not None:
+                    if text:
+                        yield text
+                    continue
+            yield from _windows(_decoded(message, part), Decoder(charset))
 
 
 def _charset(part: BodyPart) -> bytes:
