@@ -169,21 +169,15 @@ def select_fields(header: bytes, names: frozenset[bytes], negate: bool) -> bytes
     with that line, or a message, as stored.
     """
     block = to_lines(stored_header(header))
-    if (
-        not block.endswith(b"\n\n")
-        or block[0] in b" \t"
-        or b" :" in block
-        or b"\t:" in block
-        or b"" in names
-    ):
+    regular = block.endswith(b"\n\n") and block[0] not in b" \t"
+    if negate or not regular or b"" in names:
         return _select_slowly(block.replace(b"\n", b"\r\n"), names, negate)
     # A NUL for the line ends within a field: no header in this form has one.
     marked = block[:-2].replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
     chosen = [
         field
         for field in marked.split(b"\n")
-        if ((colon := field.find(b":")) > 0 and field[:colon].lower() in names)
-        is not negate
+        if field.partition(b":")[0].rstrip(b" \t").lower() in names and b":" in field
     ]
     if not chosen:
         return b"\r\n"
