@@ -54,10 +54,12 @@ def parse_stored(octets: bytes, limits: Limits = DEFAULT_LIMITS) -> BodyPart:
 class _Frame:
     """A part whose end is not known yet."""
 
-    __slots__ = ("boundary", "child_type", "part")
+    __slots__ = ("boundary", "child_type", "header_lines", "lines", "part")
 
-    def __init__(self, part: BodyPart) -> None:
+    def __init__(self, part: BodyPart, header_lines: int, lines: int) -> None:
         self.part = part
+        self.header_lines = header_lines  # line ends before its header
+        self.lines = lines  # line ends before its content
         self.boundary: bytes | None = None  # None: no multipart, or closed
         self.child_type = (b"TEXT", b"PLAIN")
 
@@ -69,18 +71,20 @@ class _Parser:
     """
 
     __slots__ = (
-        "boundaries",
-        "empty_line",
         "alone",
+        "boundaries",
+        "counted",
+        "empty_line",
         "full",
         "holds_message",
         "lengths",
         "limits",
         "line_end",
         "line_octets",
+        "lines",
         "message",
         "needle",
-        "parts",
+        "part_count",
         "position",
         "size",
         "stack",
@@ -93,10 +97,12 @@ class _Parser:
         self.size = len(message)
         self.limits = limits
         self.stack: list[_Frame] = []
-        self.parts: list[BodyPart] = []
+        self.part_count = 0
         self.full = False  # the last part that may be has begun
         self.holds_message = False  # the last part that was opened, and is a message/rfc822
         self.position = 0  # no line end before it begins a delimiter
+        self.counted = 0  # an offset, and how many line ends are before it
+        self.lines = 0
         self.empty_line = 0  # the offset after the next empty line, or size
         # The boundaries that are open, and what finds one at a line's beginning.
         self.boundaries: dict[bytes, int] = {}  # to the index in the stack
@@ -120,7 +126,6 @@ class _Parser:
                 start = self.size if end < 0 else end + line_octets
                 multipart.part.parts.append(self._begin(start, multipart.child_type))
         self._close_above(-1, self.size)
-        self._complete()
         return root
 
     #   entity := [MIME-part-headers] CRLF *OCTET
@@ -143,10 +148,10 @@ class _Parser:
         if self.line_octets > 1:
             header = to_lines(header)
         part = BodyPart(*describe(header, default, limits), start, body_start)
-        self.parts.append(part)
-        frame = _Frame(part)
+        frame = _Frame(part, self._lines_before(start), self._lines_before(body_start))
         self.stack.append(frame)
-        self.full = full = len(self.parts) >= limits.mime_parts
+        self.part_count += 1
+        self.full = full = self.part_count >= limits.mime_parts
         kind = part.type.lower()
         multipart = kind == b"multipart"
         message = kind == b"message" and part.subtype.lower() == b"rfc822"
@@ -251,49 +256,47 @@ class _Parser:
         self.needle = self.line_end + b"--" + shared
 
     def _close_above(self, index: int, end: int) -> None:
-        """End the parts above the index; the delimiter takes the CRLF at ``end``.
+        """End the parts above the index; the delimiter takes the line end at ``end``.
 
-        That CRLF may be the empty line of a header, or end the delimiter that
-        opened the part: a part's offsets never lie behind its end.
+        That may be the empty line of a header, or end the delimiter that opened the
+        part: a part's offsets never lie behind its end.
         """
         closing = self.stack[index + 1 :]
         del self.stack[index + 1 :]
+        lines = self._lines_before(end)
         was_open = False
         for frame in closing:
             part = frame.part
             if part.body_start > end:
-                part.header_start = min(part.header_start, end)
-                part.body_start = end
+                if part.header_start > end:
+                    part.header_start, frame.header_lines = end, lines
+                part.body_start, frame.lines = end, lines
+            part.lines = lines - frame.lines
             part.end = end
-            was_open = was_open or frame.boundary is not None
+            if self.line_octets == 1:  # now to offsets in the CRLF form
+                part.header_start += frame.header_lines
+                part.body_start += frame.lines
+                part.end += lines
+            if frame.boundary is not None:
+                was_open = True
+            if not part.parts and part.type.lower() == b"multipart":
+                part.parts.append(_empty(part.end))
         if was_open:
             self._index_boundaries()
 
-    def _complete(self) -> None:
-        """Count lines, each octet once; make offsets those of the CRLF form.
-
-        And give empty multiparts their part.
-        """
-        parts = self.parts
-        marks = {mark for part in parts for mark in (part.body_start, part.end)}
-        marks.update(part.header_start for part in parts)
-        lines_before = {}
-        lines = last = 0
-        for mark in sorted(marks):
+    def _lines_before(self, offset: int) -> int:
+        """Count line ends, each once: an offset is hardly ever before the last one."""
+        if offset >= self.counted:
             # Each LF is a line end; one octet is found faster than two.
-            lines += self.message.count(b"\n", last, mark)
-            last = mark
-            lines_before[mark] = lines
-        grows = self.line_octets == 1
-        for part in parts:
-            before, within = lines_before[part.body_start], lines_before[part.end]
-            part.lines = within - before
-            if grows:
-                part.header_start += lines_before[part.header_start]
-                part.body_start += before
-                part.end += within
-            if part.type.lower() == b"multipart" and not part.parts:
-                end = part.end
-                empty = BodyPart(b"TEXT", b"PLAIN", (US_ASCII,))
-                empty.header_start = empty.body_start = empty.end = end
-                part.parts.append(empty)
+            self.lines += self.message.count(b"\n", self.counted, offset)
+        else:
+            self.lines -= self.message.count(b"\n", offset, self.counted)
+        self.counted = offset
+        return self.lines
+
+
+def _empty(at: int) -> BodyPart:
+    """What a multipart holds that has no part."""
+    part = BodyPart(b"TEXT", b"PLAIN", (US_ASCII,))
+    part.header_start = part.body_start = part.end = at
+    return part
