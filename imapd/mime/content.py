@@ -30,9 +30,11 @@ Description = tuple[
     bytes | None,
 ]
 
+_UNREADABLE: tuple[bytes, bytes, Params] = (b"TEXT", b"PLAIN", ())
 US_ASCII = (b"charset", b"us-ascii")
 #: Parts of many messages have the same few headers; longer ones are not kept.
 _COMMON_OCTETS = 200
+_COMMON_TYPE_OCTETS = 50  # hardly any with a boundary, of which each is another
 _COMMON_COUNT = 512
 
 _find = field_finder(
@@ -57,6 +59,11 @@ def describe(
     return _describe(header, default, limits)
 
 
+@lru_cache(_COMMON_COUNT)
+def _common(header: bytes, default: tuple[bytes, bytes]) -> Description:
+    return _describe(header, default, DEFAULT_LIMITS)
+
+
 def _describe(
     header: bytes, default: tuple[bytes, bytes], limits: Limits
 ) -> Description:
@@ -65,38 +72,47 @@ def _describe(
         lower = name.lower()
         if lower not in found:
             found[lower] = unfold_lines(value[: limits.header_field_octets])
-    get = found.get
-    type_, subtype, params = _type(get(b"content-type"), default, limits)
-    # Most parts have one or two of these: only what is there costs anything.
-    encoding = get(b"content-transfer-encoding")
-    shown = get(b"content-disposition")
-    language = get(b"content-language")
+    pop = found.pop
+    type_, subtype, params = _type(pop(b"content-type", None), default, limits)
+    encoding = pop(b"content-transfer-encoding", None)
+    mechanism = transfer_encoding(encoding) if encoding else b"7BIT"
+    if not found:  # as of most parts
+        return type_, subtype, params, None, None, mechanism, None, None, (), None
+    shown = pop(b"content-disposition", None)
+    language = pop(b"content-language", None)
     return (
         type_,
         subtype,
         params,
-        _text(get(b"content-id")),
-        _text(get(b"content-description")),
-        transfer_encoding(encoding) if encoding else b"7BIT",
-        _text(get(b"content-md5")),
+        _text(found.get(b"content-id")),
+        _text(found.get(b"content-description")),
+        mechanism,
+        _text(found.get(b"content-md5")),
         disposition(shown, limits) if shown else None,
         languages(language, limits) if language else (),
-        _text(get(b"content-location")),
+        _text(found.get(b"content-location")),
     )
-
-
-@lru_cache(_COMMON_COUNT)
-def _common(header: bytes, default: tuple[bytes, bytes]) -> Description:
-    return _describe(header, default, DEFAULT_LIMITS)
 
 
 def _type(
     value: bytes | None, default: tuple[bytes, bytes], limits: Limits
 ) -> tuple[bytes, bytes, Params]:
     if value is None:
-        type_, subtype, params = *default, Params()
-    else:
-        type_, subtype, params = content_type(value, limits) or (b"TEXT", b"PLAIN", ())
+        return _with_charset(*default, ())
+    if len(value) <= _COMMON_TYPE_OCTETS and limits is DEFAULT_LIMITS:
+        return _common_type(value)
+    return _with_charset(*(content_type(value, limits) or _UNREADABLE))
+
+
+@lru_cache(_COMMON_COUNT)
+def _common_type(value: bytes) -> tuple[bytes, bytes, Params]:
+    return _with_charset(*(content_type(value) or _UNREADABLE))
+
+
+def _with_charset(
+    type_: bytes, subtype: bytes, params: Params
+) -> tuple[bytes, bytes, Params]:
+    """Add the charset of a text that names none."""
     if type_.lower() == b"text":
         for name, _ in params:
             if name.lower() in (b"charset", b"charset*"):

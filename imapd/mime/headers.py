@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from imapd.mime.scan import to_lines
 
-
 _CR = 13
 #: The engine of ``re`` remembers each folded line of a field in a hundred octets: a
 #: longer header is unfolded before, which takes a little longer.

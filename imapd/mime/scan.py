@@ -14,7 +14,9 @@ def to_wire(octets: bytes) -> bytes:
     """
     if b"\0" in octets:
         octets = octets.replace(b"\0", b"\x80")
-    if b"\r" not in octets:  # as nearly all Maildirs have it: found out ten times faster
+    if (
+        b"\r" not in octets
+    ):  # as nearly all Maildirs have it: found out ten times faster
         return octets.replace(b"\n", b"\r\n")
     pairs = octets.count(b"\r\n")
     if octets.count(b"\n") == pairs:

@@ -99,7 +99,7 @@ class _Parser:
         self.stack: list[_Frame] = []
         self.part_count = 0
         self.full = False  # the last part that may be has begun
-        self.holds_message = False  # the last part that was opened, and is a message/rfc822
+        self.holds_message = False  # the last part opened is a message/rfc822
         self.position = 0  # no line end before it begins a delimiter
         self.counted = 0  # an offset, and how many line ends are before it
         self.lines = 0
@@ -218,8 +218,7 @@ class _Parser:
                 self.position = at
                 return found[0], at, line + found[1]
             at = find(needle, line, stop)
-        if before > self.position:
-            self.position = before
+        self.position = max(self.position, before)
         return None
 
     def _longest_boundary(self, line: int) -> tuple[int, int] | None:
