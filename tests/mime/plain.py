@@ -79,7 +79,7 @@ class Lines:
             self._line(line, start)
             start += len(line) + 2
         size = len(self.message)
-        if self.stack[-1].part is None:
+        while self.stack[-1].part is None:
             self._end_header(size)
         self._close_above(-1, size)
         assert root.part is not None
@@ -87,7 +87,7 @@ class Lines:
 
     def _line(self, line: bytes, start: int) -> None:
         if start and self._boundary(line) is not None:
-            if self.stack[-1].part is None:
+            while self.stack[-1].part is None:  # a message's in a message as well
                 self._end_header(max(self.stack[-1].start, start - 2))
             # Again: the header that just ended may have a boundary.
             self._delimiter(line, start)
@@ -134,17 +134,12 @@ class Lines:
             inner = Entity(at, (b"TEXT", b"PLAIN"))
             entity.held.append(inner)
             self.stack.append(inner)
-            if self.message[at : at + 4] == b"\r\n--":  # cut off by a delimiter
-                self._end_header(at + 2)
 
     def _close_above(self, index: int, end: int) -> None:
         while len(self.stack) > index + 1:
             entity = self.stack.pop()
             part = entity.part
-            if part is None:
-                self.stack.append(entity)
-                self._end_header(len(self.message))
-                continue
+            assert part is not None
             part.header_start = min(part.header_start, end)
             part.body_start = min(part.body_start, end)
             part.end = end
