@@ -40,6 +40,20 @@ CASES = {
     "two named": (b"A <a@b>,C D <c@d>", (NAMED, address(b"c", b"d", b"C D"))),
     "quoted name": (b'"A, B" <a@b>', (address(b"a", b"b", b"A, B"),)),
     "quoted pairs": (rb'"A \"x\" \\" <a@b>', (address(b"a", b"b", rb'A "x" \ '[:-1]),)),
+    "quoted pairs, blanks around": (
+        rb'" \"A\" \\ " <a@b>',
+        (address(b"a", b"b", b'"A" ' + b"\\"),),
+    ),
+    "many quoted pairs": (
+        b'"%b" <a@b>' % (b'\\"' * 500),
+        (address(b"a", b"b", b'"' * 500),),
+    ),
+    "blanks around, quoted": (b'" A " <a@b>', (address(b"a", b"b", b" A "),)),
+    "blanks around in a comment": (
+        b"a@b ( A\t),c@d(B  C) ,a@b()",
+        (NAMED, address(b"c", b"d", b"B  C"), AB),
+    ),
+    "two comments": (b"a@b (A) (B)", (address(b"a", b"b", b"B"),)),
     "empty name": (b'"" <a@b>', (AB,)),
     "dots in a name": (b"J. Q. P <a@b>", (address(b"a", b"b", b"J. Q. P"),)),
     "many blanks": (b"A  \t B   <a@b>", (address(b"a", b"b", b"A B"),)),

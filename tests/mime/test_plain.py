@@ -24,13 +24,34 @@ NAMES = st.sampled_from(
 )
 PIECES = st.sampled_from(
     [
-        *(b"a@b", b"A B <c@d>", b'"A, \\"B\\"" <c@d>', b"c@d (E)", b"G: a@b;", b",", b";"),
-        *(b" ", b"\t", b"\n ", b"\r\n\t", b"\n\t \n ", b"\r", b"\0", b":", b"\xfc", b"<"),
+        *(
+            b"a@b",
+            b"A B <c@d>",
+            b'"A, \\"B\\"" <c@d>',
+            b"c@d (E)",
+            b"G: a@b;",
+            b",",
+            b";",
+        ),
+        *(
+            b" ",
+            b"\t",
+            b"\n ",
+            b"\r\n\t",
+            b"\n\t \n ",
+            b"\r",
+            b"\0",
+            b":",
+            b"\xfc",
+            b"<",
+        ),
         *(b"=?utf-8?q?=C3=BC?=", b"text", b'"', b"\\", b"(", b"A\tB\n C <d@e>"),
     ]
 )
 VALUES = st.lists(PIECES, max_size=6).map(b"".join)
-FIELDS = st.tuples(NAMES, st.sampled_from([b":", b": ", b"", b" : "]), VALUES, LINE_ENDS)
+FIELDS = st.tuples(
+    NAMES, st.sampled_from([b":", b": ", b"", b" : "]), VALUES, LINE_ENDS
+)
 HEADERS = st.tuples(
     st.lists(FIELDS.map(b"".join), max_size=8).map(b"".join),
     st.sampled_from([b"", b"\n", b"\r\n", b"\nbody: x\n\n", b"\r\nTo: x\r\n\r\n"]),
@@ -54,9 +75,9 @@ PARTS = st.one_of(
 ONE_LINE_END = st.sampled_from([b"\n", b"\r\n"]).flatmap(
     lambda end: st.lists(PARTS, max_size=40).map(end.join)
 )
-MIXED_LINE_ENDS = st.lists(
-    st.tuples(PARTS, LINE_ENDS).map(b"".join), max_size=40
-).map(b"".join)
+MIXED_LINE_ENDS = st.lists(st.tuples(PARTS, LINE_ENDS).map(b"".join), max_size=40).map(
+    b"".join
+)
 SELECTED = frozenset((b"from", b"to", b"subject", b"content-type", b"x-to"))
 
 
@@ -75,6 +96,14 @@ class HeaderTests(TestCase):
         expected = plain.select_fields(octets, names, negate)
         self.assertEqual(select_fields(octets, names, negate), expected)
         self.assertEqual(select_fields(to_wire(octets), names, negate), expected)
+
+    def test_names_that_no_field_has(self) -> None:
+        for octets in (b" x: y\nA: b\n\n", b"x\n: y\nA\n : b\n\n", b": y\n\n", b"\n"):
+            for name in (b" x", b"x", b"", b"a", b" "):
+                for negate in (False, True):
+                    expected = plain.select_fields(octets, frozenset((name,)), negate)
+                    found = select_fields(octets, frozenset((name,)), negate)
+                    self.assertEqual(found, expected, (octets, name, negate))
 
     @given(HEADERS)
     def test_texts(self, octets: bytes) -> None:
@@ -109,6 +138,18 @@ class StructureTests(TestCase):
         expected = plain.structure(octets)
         self.assertEqual(parse(to_wire(octets)), expected, name)
         self.assertEqual(parse_stored(octets), expected, name)
+
+    def test_boundaries_with_odd_octets(self) -> None:
+        mixed = b'Content-Type: multipart/mixed; boundary="%b"\n\n'
+        for name, boundary in {
+            "CR": b"x\r",
+            "NUL": b"\0",
+            "CR inside": b"x\ry",
+        }.items():
+            for line in (b"x", b"x\r", b"x\r\r", b"\0", b"\x80", b"x\ry"):
+                octets = (mixed % boundary) + b"--%b\nA: b\n\ntext\n" % line
+                self.check(octets, (name, line))
+                self.check(octets.replace(b"\n", b"\r\n"), (name, line))
 
     def test_shapes(self) -> None:
         for name, (message, _) in SHAPES.items():

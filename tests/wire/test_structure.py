@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from imapd.mime.structure import parse
 from imapd.model.structure import Address, BodyPart, Envelope
-from imapd.wire.structure import STRUCTURE_OCTETS, body, bodystructure, envelope
+from imapd.wire.structure import (
+    STRUCTURE_OCTETS,
+    body,
+    bodystructure,
+    envelope,
+    forms,
+)
 from tests.support.grammar import parse_responses
 
 GRAY = (Address(b"Terry Gray", None, b"gray", b"cac.washington.edu"),)
@@ -241,6 +247,8 @@ class LongStructureTests(unittest.TestCase):
     def test_any_tree_stays_within_any_bound(self, tree: object) -> None:
         part = BodyPart(b"multipart", b"mixed", parts=[_tree(tree)])
         for most in (100, 150, 300, 600, 1200, 5000):
+            both = body(part, most=most), bodystructure(part, most=most)
+            self.assertEqual(forms(part, most=most), both)
             for render in (body, bodystructure):
                 octets = render(part, most=most)
                 self.assertLessEqual(len(octets), most)
@@ -270,3 +278,9 @@ class StructureTests(unittest.TestCase):
     def test_structures(self) -> None:
         for name, (data, expected) in STRUCTURES.items():
             self.assertEqual(bodystructure(data), expected, name)
+
+    def test_both_at_once(self) -> None:
+        for name, (data, expected) in BODIES.items():
+            self.assertEqual(forms(data)[0], expected, name)
+        for name, (data, expected) in STRUCTURES.items():
+            self.assertEqual(forms(data)[1], expected, name)
