@@ -22,8 +22,8 @@ _GROUP_END = Address(None, None, None, None)
 
 _ATOM = rb'[^\x00-\x20"(),.:;<>@\[\\\]\x7f]++'
 _DOT_ATOM = rb"(?:" + _ATOM + rb"|\.)++"
-_WORDS = _ATOM + rb"(?>(?:[ \t]++" + _ATOM + rb")*)"
-#: The engine of ``re`` remembers each escape: with many of them it is no usual name.
+#: The engine of ``re`` remembers each word and escape: no usual name has many.
+_WORDS = _ATOM + rb"(?>(?:[ \t]++" + _ATOM + rb"){0,99})"
 _QUOTED = rb'"((?>(?:[^"\\]++|\\.){0,99}))"'
 #: ``Name <user@host>``, ``user@host`` and ``user@host (Name)`` up to the comma:
 #: nearly all there is.

@@ -2,19 +2,23 @@
 
 import gc
 from collections.abc import Callable
+from functools import partial
 from time import process_time
 from unittest import TestCase
 
 from imapd.mime.dates import parse_date
 from imapd.mime.envelope import envelope
 from imapd.mime.folding import fold
+from imapd.mime.headers import select_fields
 from imapd.mime.scan import to_wire
 from imapd.mime.section import extract
-from imapd.mime.structure import parse
+from imapd.mime.structure import parse, parse_stored
 from imapd.mime.text import all_header_texts, body_texts, decode_header
 from imapd.model.structure import Section, SectionText
 
 MIXED = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
+
+INNER = b"Content-Type: multipart/mixed; boundary=inner%d\r\n\r\n"
 
 
 def levels(count: int, boundary: Callable[[int], bytes]) -> bytes:
@@ -29,6 +33,10 @@ def structure(message: bytes) -> object:
     return parse(message)
 
 
+def stored(message: bytes) -> object:
+    return parse_stored(message)
+
+
 def bodies(message: bytes) -> object:
     return sum(map(len, body_texts(message, parse(message))))
 
@@ -40,6 +48,10 @@ def all_headers(message: bytes) -> object:
 def selected(message: bytes) -> object:
     section = Section((), SectionText.HEADER_FIELDS_NOT, (b"b",))
     return extract(message, parse(message), section)
+
+
+def lf_form(build: Callable[[int], bytes], count: int) -> bytes:
+    return build(count).replace(b"\r\n", b"\n")
 
 
 #: What is run, the input of a size, and the smaller size.
@@ -65,6 +77,12 @@ BOMBS: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes], int]] 
     "one long header": (envelope, lambda n: b"Subject: " + b"x" * n, 4 << 20),
     "folded lines": (envelope, lambda n: b"Subject: x" + b"\r\n y" * n, 200_000),
     "lines without a colon": (envelope, lambda n: b"x\r\n" * n + b":", 50_000),
+    "many words": (envelope, lambda n: b"To: " + b"a " * n + b"<a@b>", 100_000),
+    "fields selected, few": (
+        lambda m: select_fields(m, frozenset((b"b",)), False),
+        lambda n: b"A: b\r\nB: c\r\n d\r\n" * n + b"\r\n",
+        20_000,
+    ),
     "fields selected": (selected, lambda n: b"A: b\r\nB: c\r\n" * n, 20_000),
     "sections of a parameter": (
         structure,
@@ -108,6 +126,18 @@ BOMBS: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes], int]] 
         lambda n: levels(2, lambda i: b"b" * n) + (b"--" + b"b" * n + b"\r\n") * 3,
         500_000,
     ),
+    "multiparts that never begin": (
+        structure,
+        lambda n: (
+            MIXED + b"".join(b"--x\r\n" + INNER % i + b"text\r\n" * 9 for i in range(n))
+        ),
+        1_000,
+    ),
+    "alike, and none of the open ones": (
+        structure,
+        lambda n: levels(90, lambda i: b"ab%d" % i) + b"--ab\r\n--\r\n" * n,
+        30_000,
+    ),
     "rfc822": (
         structure,
         lambda n: b"Content-Type: message/rfc822\r\n\r\n" * n,
@@ -148,6 +178,14 @@ BOMBS: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes], int]] 
         100_000,
     ),
     "dates": (parse_date, lambda n: b"1 Jul " + b" (" * n, 200_000),
+}
+
+
+#: And each structure from a file whose lines end in LF.
+BOMBS |= {
+    f"{name}, LF": (stored, partial(lf_form, build), size)
+    for name, (work, build, size) in BOMBS.items()
+    if work is structure
 }
 
 
