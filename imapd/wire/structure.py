@@ -8,7 +8,6 @@ their numbers: BODY[n] still has its octets.
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import NamedTuple
 
 from imapd.model.structure import Address, Addresses, BodyPart, Envelope, Params
 from imapd.wire.encode import NIL, are_plain, nstring, number, quoted_or_literal
@@ -19,6 +18,7 @@ _EMPTY_ENVELOPE = Envelope()
 STRUCTURE_OCTETS = 1 << 20
 #: What the shortest form of any part takes, and no more.
 _OPAQUE_OCTETS = 100
+_NO_EXTENSION = b" NIL NIL NIL NIL"
 #: The longest transfer encoding there is: "quoted-printable".
 _ENCODING_OCTETS = 16
 
@@ -109,30 +109,19 @@ def _language(languages: tuple[bytes, ...]) -> bytes:
     return quoted_or_literal(languages[0]) if languages else NIL
 
 
-#   body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP
-#                 body-fld-enc SP body-fld-octets            ; RFC 3501 §9
-def _fields(part: BodyPart) -> bytes:
-    """``NIL NIL NIL "7BIT" 42``."""
-    id_, description = part.id, part.description
-    return b"%b %b %b %b %b" % (
-        _params(part.params),
-        NIL if id_ is None else quoted_or_literal(id_),
-        NIL if description is None else quoted_or_literal(description),
-        quoted_or_literal(part.encoding),
-        number(part.end - part.body_start),
-    )
-
-
 #   body-ext-1part = body-fld-md5 [SP body-fld-dsp [SP body-fld-lang
 #                    [SP body-fld-loc *(SP body-extension)]]]
 #   body-ext-mpart = body-fld-param [SP body-fld-dsp [SP body-fld-lang
 #                    [SP body-fld-loc *(SP body-extension)]]]
 def _extension(part: BodyPart) -> bytes:
     """What only BODYSTRUCTURE has at the end of a part, with the SP before it."""
-    first = _params(part.params) if part.parts else nstring(part.md5)
     disposition, language, location = part.disposition, part.language, part.location
     if disposition is None and not language and location is None:
-        return b" %b NIL NIL NIL" % first
+        if part.parts:
+            return b" %b NIL NIL NIL" % _params(part.params)
+        if part.md5 is None:
+            return _NO_EXTENSION
+    first = _params(part.params) if part.parts else nstring(part.md5)
     return b" %b %b %b %b" % (
         first,
         _disposition(disposition),
@@ -141,29 +130,9 @@ def _extension(part: BodyPart) -> bytes:
     )
 
 
-def _media(part: BodyPart) -> bytes:
-    """``"TEXT" "PLAIN"``, spelled as in the message.
-
-    A message/rfc822 that was too deep to be read may not be called one: that
-    name promises an envelope (``body-type-basic``, RFC 3501 §9).
-    """
-    if part.message is None and _names_message(part):
-        return b'"APPLICATION" "OCTET-STREAM"'
-    return quoted_or_literal(part.type) + b" " + quoted_or_literal(part.subtype)
-
-
-def _names_message(part: BodyPart) -> bool:
-    """Whether the media type is message/rfc822."""
-    return part.subtype.upper() == b"RFC822" and part.type.upper() == b"MESSAGE"
-
-
-class _Form(NamedTuple):
-    """One part: in BODYSTRUCTURE the extension and ")" follow, in BODY ")" alone."""
-
-    head: bytes  # what comes before the parts within
-    held: Sequence[BodyPart]
-    tail: bytes  # what follows them
-    extension: bytes
+#: A part as ``(head, held, tail, extension)``: what comes before the parts within,
+#: these, and what follows them; in BODYSTRUCTURE the extension is next, then ")".
+_Form = tuple[bytes, Sequence[BodyPart], bytes, bytes]
 
 
 #   body            = "(" (body-type-1part / body-type-mpart) ")"
@@ -173,16 +142,49 @@ class _Form(NamedTuple):
 def _form(part: BodyPart) -> _Form:
     extension = _extension(part)
     if part.parts:
-        tail = b" " + quoted_or_literal(part.subtype)
-        return _Form(b"(", part.parts, tail, extension)
-    head = b"(%b %b" % (_media(part), _fields(part))
-    if part.message is not None and _names_message(part):
+        return b"(", part.parts, b" " + quoted_or_literal(part.subtype), extension
+    type_, subtype = part.type, part.subtype
+    upper = type_.upper()
+    if upper == b"MESSAGE" and subtype.upper() == b"RFC822":
         held = part.message
-        head = b"%b %b " % (head, envelope(held.envelope or _EMPTY_ENVELOPE))
-        return _Form(head, (held,), b" " + number(part.lines), extension)
-    if part.type.upper() == b"TEXT":
+        if held is not None:
+            inside = envelope(held.envelope or _EMPTY_ENVELOPE)
+            head = b"%b %b " % (_basic(part, type_, subtype), inside)
+            return head, (held,), b" " + number(part.lines), extension
+        # Too deep to be read, and so not called a message: that name promises an
+        # envelope (``body-type-basic``).
+        type_, subtype = b"APPLICATION", b"OCTET-STREAM"
+    head = _basic(part, type_, subtype)
+    if upper == b"TEXT":
         head = b"%b %b" % (head, number(part.lines))
-    return _Form(head, (), b"", extension)
+    return head, (), b"", extension
+
+
+#   body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP
+#                 body-fld-enc SP body-fld-octets            ; RFC 3501 §9
+def _basic(part: BodyPart, type_: bytes, subtype: bytes) -> bytes:
+    """``("TEXT" "PLAIN" NIL NIL NIL "7BIT" 42``, spelled as in the message."""
+    params = [octets for pair in part.params for octets in pair]
+    id_, description, encoding = part.id, part.description, part.encoding
+    size = number(part.end - part.body_start)
+    plain = id_ is None and description is None
+    if plain and are_plain((type_, subtype, encoding, *params)):
+        return b'("%b" "%b" %b NIL NIL "%b" %b' % (
+            type_,
+            subtype,
+            b'("%b")' % b'" "'.join(params) if params else NIL,
+            encoding,
+            size,
+        )
+    return b"(%b %b %b %b %b %b %b" % (
+        quoted_or_literal(type_),
+        quoted_or_literal(subtype),
+        _params(part.params),
+        nstring(id_),
+        nstring(description),
+        quoted_or_literal(encoding),
+        size,
+    )
 
 
 def _opaque(part: BodyPart) -> _Form:
@@ -194,7 +196,7 @@ def _opaque(part: BodyPart) -> _Form:
         encoding,
         number(part.octets),
     )
-    return _Form(head, (), b"", b" NIL NIL NIL NIL")
+    return head, (), b"", _NO_EXTENSION
 
 
 def _render(root: BodyPart, extended: bool, most: int) -> bytes:
