@@ -21,7 +21,8 @@ def envelope(header: bytes, limits: Limits = DEFAULT_LIMITS) -> Envelope:
     Only ``limits.header_octets`` of the header are read, and of each field
     ``limits.header_field_octets``, counted in the LF form.
     """
-    block = to_lines(stored_header(header))[: limits.header_octets]
+    most = limits.header_octets
+    block = to_lines(stored_header(header)[: 2 * most])[:most]
     cut = limits.header_field_octets
     texts: dict[bytes, bytes] = {}
     lists: dict[bytes, list[bytes]] = {}

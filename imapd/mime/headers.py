@@ -15,9 +15,10 @@ from typing import NamedTuple
 from imapd.mime.scan import to_lines
 
 _CR = 13
-#: The engine of ``re`` remembers each folded line of a field in a hundred octets: a
-#: longer header is unfolded before, which takes a little longer.
-_FOLDED_OCTETS = 1 << 16
+#: A longer header is read field by field.  Millions of short fields would take far
+#: more memory than their octets; and the engine of ``re`` remembers each folded line
+#: of a field in a hundred octets.
+_USUAL_OCTETS = 1 << 16
 
 
 class Field(NamedTuple):
@@ -118,7 +119,9 @@ def unfold(value: bytes) -> bytes:
     return value.replace(b"\r\n", b"").lstrip(b" \t")
 
 
-def field_finder(names: Iterable[str]) -> Callable[[bytes], list[tuple[bytes, bytes]]]:
+def field_finder(
+    names: Iterable[str],
+) -> Callable[[bytes], Iterable[tuple[bytes, bytes]]]:
     """Return what finds the fields of some names, in one go: (name, value) of each.
 
     Its argument is a header in the LF form.  A name is as written; a value has no
@@ -130,12 +133,14 @@ def field_finder(names: Iterable[str]) -> Callable[[bytes], list[tuple[bytes, by
     )
     # The pattern begins with the one octet that it can be looked for by.
     pattern = rb"\n(%b)[ \t]*+:[ \t]*+([^\n]*+(?>(?:\n[ \t][^\n]*+)*))"
-    find = re.compile(pattern % spelled.encode("ascii")).findall
+    compiled = re.compile(pattern % spelled.encode("ascii"))
+    find_all = compiled.findall
 
-    def found(block: bytes) -> list[tuple[bytes, bytes]]:
-        if len(block) > _FOLDED_OCTETS:
-            block = _unfolded(block)
-        return find(b"\n" + block)
+    def found(block: bytes) -> Iterable[tuple[bytes, bytes]]:
+        if len(block) <= _USUAL_OCTETS:
+            return find_all(b"\n" + block)
+        matches = compiled.finditer(b"\n" + _unfolded(block))
+        return ((match[1], match[2]) for match in matches)
 
     return found
 
@@ -149,12 +154,13 @@ def unfold_lines(value: bytes) -> bytes:
     return value.replace(b"\n", b"").lstrip(b" \t") if b"\n" in value else value
 
 
-def unfolded_fields(header: bytes) -> list[bytes]:
+def unfolded_fields(header: bytes) -> Iterable[bytes]:
     """Return all fields of a header as stored, each on one line without its end."""
     block = to_lines(stored_header(header)).rstrip(b"\n")
-    if not block:
-        return []
-    return _unfolded(block).split(b"\n")
+    if len(block) <= _USUAL_OCTETS:
+        return _unfolded(block).split(b"\n") if block else ()
+    block = block.replace(b"\n", b"\r\n")
+    return (block[one.start : one.end].replace(b"\r\n", b"") for one in fields(block))
 
 
 #   section-msgtext = "HEADER.FIELDS" [".NOT"] SP header-list      ; RFC 3501 §9
@@ -169,7 +175,7 @@ def select_fields(header: bytes, names: frozenset[bytes], negate: bool) -> bytes
     """
     block = to_lines(stored_header(header))
     regular = block.endswith(b"\n\n") and block[0] not in b" \t"
-    if negate or not regular or b"" in names:
+    if negate or not regular or b"" in names or len(block) > _USUAL_OCTETS:
         return _select_slowly(block.replace(b"\n", b"\r\n"), names, negate)
     # A NUL for the line ends within a field: no header in this form has one.
     marked = block[:-2].replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
@@ -187,11 +193,14 @@ def select_fields(header: bytes, names: frozenset[bytes], negate: bool) -> bytes
 def _select_slowly(header: bytes, names: frozenset[bytes], negate: bool) -> bytes:
     """``select_fields`` for any header in the CRLF form, cut off or not."""
     pieces = []
-    stop = 0
+    begin = stop = 0  # the run of fields not copied yet: neighbours go in one slice
     for field in fields(header):
         stop = field.end
-        if (field.name.lower() in names) is not negate:
-            pieces.append(header[field.start : stop])
+        if (field.name.lower() in names) is negate:
+            if begin < field.start:
+                pieces.append(header[begin : field.start])
+            begin = field.end
+    pieces.append(header[begin:stop])
     if header.startswith(b"\r\n", stop):
         pieces.append(b"\r\n")
     return b"".join(pieces)

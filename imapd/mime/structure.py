@@ -144,7 +144,8 @@ class _Parser:
     def _open(self, start: int, default: tuple[bytes, bytes]) -> BodyPart:
         limits = self.limits
         body_start = self._header_end(start)
-        header = self.message[start:body_start]
+        most = 2 * limits.header_octets  # each line end may be two
+        header = self.message[start : min(body_start, start + most)]
         if self.line_octets > 1:
             header = to_lines(header)
         part = BodyPart(*describe(header, default, limits), start, body_start)

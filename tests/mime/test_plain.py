@@ -105,6 +105,28 @@ class HeaderTests(TestCase):
                     found = select_fields(octets, frozenset((name,)), negate)
                     self.assertEqual(found, expected, (octets, name, negate))
 
+    def test_long_headers(self) -> None:
+        for field in (
+            b"To: a@b\n",
+            b"Subject: x\n\ty\n",
+            b"Subject: x\r\n \r\n  y\r\n",
+            b"From: =?utf-8?q?=C3=BC?=\n <a@b>\nX: y\n",
+            b" x: y\nno field\nTO :\r\n\tc@d (e)\n",
+        ):
+            for end in (b"", b"\n", b"\r\n\r\nCc: body\n"):
+                octets = field * (80_000 // len(field)) + b"Cc: c@d" + end
+                name = (field, end)
+                self.assertEqual(envelope(octets), plain.envelope(octets), name)
+                self.assertEqual(
+                    list(all_header_texts(octets)), plain.header_texts(octets), name
+                )
+                for negate in (False, True):
+                    self.assertEqual(
+                        select_fields(octets, SELECTED, negate),
+                        plain.select_fields(octets, SELECTED, negate),
+                        name,
+                    )
+
     @given(HEADERS)
     def test_texts(self, octets: bytes) -> None:
         self.assertEqual(list(all_header_texts(octets)), plain.header_texts(octets))
@@ -157,12 +179,12 @@ class StructureTests(TestCase):
                 self.check(message[:cut], (name, cut))
                 self.check(message[:cut].replace(b"\r\n", b"\n"), (name, cut))
 
-    @settings(max_examples=300)
+    @settings(max_examples=300, deadline=None)
     @given(ONE_LINE_END)
     def test_one_line_end(self, octets: bytes) -> None:
         self.check(octets)
 
-    @settings(max_examples=300)
+    @settings(max_examples=300, deadline=None)
     @given(MIXED_LINE_ENDS)
     def test_mixed_line_ends(self, octets: bytes) -> None:
         self.check(octets)
