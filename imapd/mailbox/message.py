@@ -12,49 +12,74 @@ HEAD_OCTETS = 16 << 10
 
 
 class LazyMessage:
-    """A message in the CRLF form.  Blocks; raises MessageGone, Unavailable."""
+    """A message, as it is stored and as it is sent.
 
-    __slots__ = ("_header", "_octets", "_root", "_source", "uid")
+    All of it blocks, and raises MessageGone or Unavailable.
+    """
 
-    def __init__(self, source: MessageSource, uid: Uid) -> None:
+    __slots__ = (
+        "_forms",
+        "_octets",
+        "_root",
+        "_source",
+        "_stored",
+        "_top",
+        "_whole",
+        "uid",
+    )
+
+    def __init__(self, source: MessageSource, uid: Uid, *, whole: bool) -> None:
+        """``whole``: more than the header will be asked for: it is read at once."""
         self._source = source
+        self._whole = whole
+        self._stored: bytes | None = None
+        self._top: bytes | None = None  # the header as it is stored
         self._octets: bytes | None = None
-        self._header: bytes | None = None
         self._root: BodyPart | None = None
+        self._forms: tuple[bytes, bytes] | None = None
         self.uid = uid
 
     @property
+    def stored(self) -> bytes:
+        """All of it, with the line ends of its file."""
+        if self._stored is None:
+            self._stored = self._source.read(self.uid)
+        return self._stored
+
+    @property
     def octets(self) -> bytes:
-        """All of it."""
+        """All of it in the CRLF form."""
         if self._octets is None:
-            self._octets = scan.to_wire(self._source.read(self.uid))
+            self._octets = scan.to_wire(self.stored)
         return self._octets
 
     @property
-    def header(self) -> bytes:
-        """The header with the empty line, if it has one."""
-        if self._header is None:
-            self._header = self._read_header()
-        return self._header
+    def stored_header(self) -> bytes:
+        """The header with the empty line, if it has one, as it is stored."""
+        if self._top is None:
+            self._top = self._read_header()
+        return self._top
 
     def _read_header(self) -> bytes:
-        if self._octets is None:
+        if self._stored is None and not self._whole:
             head = self._source.read(self.uid, HEAD_OCTETS)
-            whole = len(head) < HEAD_OCTETS
-            # A CR at the end may be half of a line end: one octet is not believed.
-            octets = scan.to_wire(head if whole else head[:-1])
-            end = headers.header_end(octets)
-            if whole:
-                self._octets = octets
-            if whole or octets.endswith(b"\r\n\r\n", 0, end) or end < len(octets):
-                return octets[:end]
-        return self.octets[: headers.header_end(self.octets)]
+            end = headers.stored_header_end(head)
+            if end >= 0:
+                return head[:end]
+            if len(head) < HEAD_OCTETS:
+                self._stored = head
+        return headers.stored_header(self.stored)
+
+    @property
+    def header(self) -> bytes:
+        """The header in the CRLF form."""
+        return scan.to_wire(self.stored_header)
 
     @property
     def root(self) -> BodyPart:
-        """The structure."""
+        """The structure; its offsets are of the CRLF form."""
         if self._root is None:
-            self._root = structure.parse(self.octets)
+            self._root = structure.parse_stored(self.stored)
         return self._root
 
     def section(self, wanted: Section) -> bytes | None:
@@ -63,15 +88,13 @@ class LazyMessage:
             return section.extract(self.octets, self.root, wanted)
         if wanted.text is None:
             return self.octets
-        whole = wanted.text is SectionText.TEXT
-        octets = self.octets if whole else self.header
-        entity = BodyPart(  # no more is needed than where the header ends
-            type=b"TEXT",
-            subtype=b"PLAIN",
-            body_start=headers.header_end(octets) if whole else len(octets),
-            end=len(octets),
-        )
-        return section.extract(octets, entity, wanted)
+        if wanted.text is SectionText.TEXT:
+            return self.octets[headers.header_end(self.octets) :]
+        if wanted.text is SectionText.HEADER:
+            return self.header
+        names = frozenset(name.lower() for name in wanted.fields)
+        negate = wanted.text is SectionText.HEADER_FIELDS_NOT
+        return headers.select_fields(self.stored_header, names, negate)
 
     def derive(self, kind: str) -> bytes:
         """The value of a column that FETCH sends as it is.
@@ -80,17 +103,24 @@ class LazyMessage:
             KeyError: it is none of those.
         """
         if kind == columns.ENVELOPE:
-            return wire_structure.envelope(envelope.envelope(self.header))
+            return wire_structure.envelope(envelope.envelope(self.stored_header))
         if kind == columns.BODY:
-            return wire_structure.body(self.root)
+            return self.forms[0]
         if kind == columns.BODYSTRUCTURE:
-            return wire_structure.bodystructure(self.root)
+            return self.forms[1]
         if kind == columns.HEADER:
             return self.header
         raise KeyError(kind)
 
+    @property
+    def forms(self) -> tuple[bytes, bytes]:
+        """BODY and BODYSTRUCTURE: both for little more than one."""
+        if self._forms is None:
+            self._forms = wire_structure.forms(self.root)
+        return self._forms
+
     def forget(self) -> int:
         """Let the octets go; return how many were read."""
-        count = len(self._octets or self._header or b"")
-        self._octets = self._header = self._root = None
+        count = len(self._stored or self._top or b"")
+        self._stored = self._top = self._octets = self._root = self._forms = None
         return count

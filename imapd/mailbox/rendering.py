@@ -15,7 +15,6 @@ from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug
 from imapd.ids import Uid
 from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.source import MessageSource
-from imapd.mime import headers
 from imapd.model import columns
 from imapd.model.requests import FetchAtom, FetchItem, FetchSection
 from imapd.model.structure import Section, SectionText
@@ -43,11 +42,16 @@ _RENDERED = {
     FetchAtom.BODY: columns.BODY,
     FetchAtom.BODYSTRUCTURE: columns.BODYSTRUCTURE,
 }
+_WHOLE = {
+    *(FetchAtom.BODY, FetchAtom.BODYSTRUCTURE),
+    *(FetchAtom.RFC822, FetchAtom.RFC822_TEXT),
+}
 _META = {FetchAtom.INTERNALDATE: 0, FetchAtom.RFC822_SIZE: 1}
 #: What may change while we read, and is filled in when it is sent.
 DYNAMIC = {FetchAtom.FLAGS}
 _IN_MEMORY = {FetchAtom.UID, *DYNAMIC}
 _FIELDS = "fields/1:"
+_FORMS = (columns.BODY, columns.BODYSTRUCTURE)
 
 _Values = list[Any]
 
@@ -59,6 +63,7 @@ class Plan:
     items: tuple[FetchItem, ...]
     kinds: tuple[str | None, ...]  # of each item: its column, None: it has none
     reads: bool  # some item has no column: every message must be read
+    whole: bool  # if a message is read, it takes more than its header
     in_memory: bool  # nothing needs the disk
     sets_seen: bool
 
@@ -83,6 +88,7 @@ def plan(items: Sequence[FetchItem]) -> Plan:
             kind is None and item not in _IN_MEMORY
             for item, kind in zip(items, kinds, strict=True)
         ),
+        whole=any(map(_takes_more_than_header, items)),
         in_memory=all(item in _IN_MEMORY for item in items),
         sets_seen=any(
             not item.peek
@@ -91,6 +97,13 @@ def plan(items: Sequence[FetchItem]) -> Plan:
             for item in items
         ),
     )
+
+
+def _takes_more_than_header(item: FetchItem) -> bool:
+    if isinstance(item, FetchSection):
+        text = item.section.text
+        return bool(item.section.path) or text in (None, SectionText.TEXT)
+    return item in _WHOLE
 
 
 def _kind(item: FetchItem) -> str | None:
@@ -243,7 +256,7 @@ class _Reader:
                 )
 
     def _row(self, at: int, uid: Uid) -> _Values:
-        message = LazyMessage(self._source, uid)
+        message = LazyMessage(self._source, uid, whole=self._plan.whole)
         row: _Values = []
         total = 0
         for item, kind in zip(self._plan.items, self._plan.kinds, strict=True):
@@ -272,6 +285,9 @@ class _Reader:
                 raise MessageGone("Some of the messages were expunged")
             value = self._derive(at, kind, item, message)
             self._known[kind][at] = self._fresh[kind][message.uid] = value
+            if kind in _FORMS:  # the other one comes with it
+                for each, form in zip(_FORMS, message.forms, strict=True):
+                    self._fresh.setdefault(each, {})[message.uid] = form
         return value
 
     def _derive(
@@ -279,5 +295,4 @@ class _Reader:
     ) -> bytes:
         if not kind.startswith(_FIELDS) or not isinstance(item, FetchSection):
             return message.derive(kind)
-        names = frozenset(name.lower() for name in item.section.fields)
-        return headers.select_fields(message.header, names, negate=False)
+        return message.section(item.section) or b""

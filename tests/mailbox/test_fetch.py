@@ -225,7 +225,7 @@ class RenderTests(SynchronousTestCase):
         def broken(octets: bytes) -> None:
             raise ValueError("a defect")
 
-        with patch("imapd.mime.structure.parse", broken):
+        with patch("imapd.mime.structure.parse_stored", broken):
             rendered = render((FetchAtom.BODY, FetchAtom.UID), (1, 2))
         self.assertEqual(rendered.uids, [])
         self.assertIsInstance(rendered.errors[Uid(1)], ServerBug)
