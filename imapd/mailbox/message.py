@@ -119,6 +119,11 @@ class LazyMessage:
             self._forms = wire_structure.forms(self.root)
         return self._forms
 
+    @property
+    def held_octets(self) -> int:
+        """What is held of it in memory, but for its structure."""
+        return sum(len(each or b"") for each in (self._stored, self._octets, self._top))
+
     def forget(self) -> int:
         """Let the octets go; return how many were read."""
         count = len(self._stored or self._top or b"")

@@ -68,6 +68,14 @@ class Plan:
     sets_seen: bool
 
     @property
+    def in_pieces(self) -> bool:
+        """Whether large messages are fetched piece by piece."""
+        return self.whole and any(
+            isinstance(item, FetchSection) and item.partial is not None
+            for item in self.items
+        )
+
+    @property
     def wants_cache(self) -> bool:
         """Whether the cache has a part in it."""
         return any(kind is not None for kind in self.kinds)
@@ -142,8 +150,16 @@ class Rendered:
     errors: dict[Uid, ImapError] = field(default_factory=dict)
 
 
-def render(source: MessageSource, plan: Plan, uids: Sequence[Uid]) -> Rendered:
-    """Render messages until the batch is full; at least one.  Blocks."""
+def render(
+    source: MessageSource,
+    plan: Plan,
+    uids: Sequence[Uid],
+    message: LazyMessage | None = None,
+) -> Rendered:
+    """Render messages until the batch is full; at least one.  Blocks.
+
+    ``message`` is one of them that may be read already.
+    """
     batch = list(uids[: plan.batch_messages])
     wanted = {kind for kind in plan.kinds if kind is not None}
     known = {kind: source.load_column(kind, batch) for kind in wanted}
@@ -153,7 +169,7 @@ def render(source: MessageSource, plan: Plan, uids: Sequence[Uid]) -> Rendered:
             for item, kind in zip(plan.items, plan.kinds, strict=True)
         ]
         return Rendered(batch, _columns(plan, values), len(batch))
-    return _Reader(source, plan, batch, known).render()
+    return _Reader(source, plan, batch, known, message).render()
 
 
 def _decoded(item: FetchItem, values: Sequence[bytes | None]) -> _Values:
@@ -203,8 +219,10 @@ class _Reader:
         plan: Plan,
         batch: list[Uid],
         known: dict[str, list[bytes | None]],
+        message: LazyMessage | None,
     ) -> None:
         self._source = source
+        self._message = message
         self._plan = plan
         self._batch = batch[:READ_MESSAGES]
         self._known = known
@@ -256,7 +274,9 @@ class _Reader:
                 )
 
     def _row(self, at: int, uid: Uid) -> _Values:
-        message = LazyMessage(self._source, uid, whole=self._plan.whole)
+        message = self._message
+        if message is None or message.uid != uid:
+            message = LazyMessage(self._source, uid, whole=self._plan.whole)
         row: _Values = []
         total = 0
         for item, kind in zip(self._plan.items, self._plan.kinds, strict=True):

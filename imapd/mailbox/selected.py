@@ -14,6 +14,8 @@ from imapd.ids import MailboxPath, Seq, Uid
 from imapd.mailbox import fetch, search
 from imapd.mailbox.api import Listener, Messages
 from imapd.mailbox.live import LiveMailbox
+from imapd.mailbox.message import LazyMessage
+from imapd.mailbox.partials import PARTIALS
 from imapd.mailbox.quick import QuickSource
 from imapd.mailbox.rendering import Plan, Rendered, render
 from imapd.mailbox.watch import Watch
@@ -109,12 +111,25 @@ class Selected:
 
     async def _render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
         live = self._live
+        if len(uids) == 1 and plan.in_pieces:
+            return await self._render_piece(plan, uids[0])
         if len(uids) == 1 and not plan.wants_cache and live.workers.quick:
             with suppress(WouldBlock):
                 quick = QuickSource(live.store)
                 return live.workers.short(render, quick, plan, uids)
         rendered = await live.workers.run(render, live.store, plan, uids)
         self._same_numbers()
+        return rendered
+
+    async def _render_piece(self, plan: Plan, uid: Uid) -> Rendered:
+        live = self._live
+        message = PARTIALS.find(self, uid)
+        if message is None:
+            message = LazyMessage(live.store, uid, whole=True)
+        rendered = await live.workers.run(render, live.store, plan, [uid], message)
+        self._same_numbers()
+        if not self._closed:
+            PARTIALS.keep(self, message)
         return rendered
 
     def _searched(self, at: int, count: int) -> list[search.Message]:
@@ -229,6 +244,7 @@ class Selected:
 
     def watch(self, on: bool) -> None:
         """Start or end looking for what other programs do."""
+        PARTIALS.forget(self)  # whoever idles has read what it wanted
         if on and not self._watching:
             self._watch.add(self._live)
         elif not on and self._watching:
@@ -239,6 +255,7 @@ class Selected:
         """Leave the mailbox."""
         if not self._closed:
             self._closed = True
+            PARTIALS.forget(self)
             self.watch(False)
             self._live.leave(self)
             await self._release(self._live)
