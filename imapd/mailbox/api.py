@@ -4,7 +4,7 @@
 server floor answers over any ``IAccountIMAP``.  Coroutines run on the reactor.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Protocol
 
 from imapd.ids import MailboxPath, Seq, Uid
@@ -62,7 +62,7 @@ class SelectedMailbox(Protocol):
 
     def fetch(
         self, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         r"""Responses to FETCH in batches, ready to send, and ``\Seen`` set.
 
         Raises:

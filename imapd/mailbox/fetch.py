@@ -4,7 +4,7 @@
 message numbers).  Never more than one batch is held.  RFC 3501 §6.4.5, §7.4.2.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from twisted.logger import Logger
@@ -13,9 +13,11 @@ from imapd.errors import ImapError, MessageGone
 from imapd.ids import Seq, Uid
 from imapd.mailbox.api import Messages
 from imapd.mailbox.rendering import DYNAMIC, Plan, Rendered, plan
+from imapd.mailbox.streams import BrokenLiteral
 from imapd.model.flags import NO_FLAGS, SEEN, Flags
 from imapd.model.requests import FetchAtom, FetchItem
 from imapd.model.view import SessionView
+from imapd.store.api import MessageStream
 from imapd.wire import msgatt, rows
 
 _log = Logger()
@@ -25,6 +27,7 @@ FLAGS_BATCH_MESSAGES = 1024
 
 RenderBatch = Callable[[Plan, Sequence[Uid]], Awaitable[Rendered]]
 MarkSeen = Callable[[Sequence[Uid]], Awaitable[None]]
+ReadPiece = Callable[[MessageStream], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,12 @@ class Mailbox:
     flags: Callable[[Sequence[Uid]], Sequence[Flags | None]]  # None: it is gone
     render: RenderBatch
     mark_seen: MarkSeen
+    read_piece: ReadPiece
 
 
 async def responses(
     mailbox: Mailbox, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the responses in batches; afterwards raise what some of them met.
 
     ``with_uid``: the command was UID FETCH, and every response says the UID.
@@ -59,7 +63,14 @@ async def responses(
         for error in rendered.errors.values():
             failure = failure or error
         marked = await _mark_seen(mailbox, wanted, rendered)
-        if rendered.uids:
+        if rendered.large is not None:
+            pieces = _pieces(mailbox, wanted, rendered, asked, marked)
+            try:
+                async for piece in pieces:
+                    yield piece
+            finally:  # also where the client has left
+                await pieces.aclose()
+        elif rendered.uids:
             yield _lines(mailbox, wanted, rendered, asked, marked)
     if failure is not None:
         raise failure
@@ -107,6 +118,48 @@ def _lines(
     elif marked:
         return _with_marked(mailbox, seqs, uids, columns, marked)
     return rows.fetch_rows(seqs, columns)
+
+
+async def _pieces(
+    mailbox: Mailbox,
+    plan: Plan,
+    rendered: Rendered,
+    asked: Messages,
+    marked: set[Uid],
+) -> AsyncGenerator[bytes, None]:
+    """The response to one message whose octets are read as they are sent."""
+    large, uids = rendered.large, rendered.uids
+    assert large is not None
+    try:
+        columns = [
+            _dynamic(mailbox, item, uids) if column is None else column
+            for at, (item, column) in enumerate(
+                zip(plan.items, rendered.columns, strict=True)
+            )
+            if at != large.at
+        ]
+        if marked and FetchAtom.FLAGS not in plan.items:
+            columns.append(_dynamic(mailbox, FetchAtom.FLAGS, uids))
+        mailbox.view.told_flags(marked)
+        left = large.stream.size_octets
+        head, tail = rows.split_row(asked.seqs[0], columns, large.name, left)
+        yield head
+        while left > 0:
+            piece = await _next_piece(mailbox, large.stream)
+            left -= len(piece)
+            if left < 0 or not piece:
+                raise BrokenLiteral("the message is not as long as it was")
+            yield piece
+        yield tail
+    finally:
+        large.stream.close()
+
+
+async def _next_piece(mailbox: Mailbox, stream: MessageStream) -> bytes:
+    try:
+        return await mailbox.read_piece(stream)
+    except OSError as error:
+        raise BrokenLiteral(str(error)) from error
 
 
 def _dynamic(mailbox: Mailbox, item: FetchItem, uids: Sequence[Uid]) -> rows.Column:

@@ -28,11 +28,21 @@ class LazyMessage:
         "uid",
     )
 
-    def __init__(self, source: MessageSource, uid: Uid, *, whole: bool) -> None:
-        """``whole``: more than the header will be asked for: it is read at once."""
+    def __init__(
+        self,
+        source: MessageSource,
+        uid: Uid,
+        *,
+        whole: bool,
+        stored: bytes | None = None,
+    ) -> None:
+        """``whole``: more than the header will be asked for: it is read at once.
+
+        ``stored``: it was read already.
+        """
         self._source = source
         self._whole = whole
-        self._stored: bytes | None = None
+        self._stored = stored
         self._top: bytes | None = None  # the header as it is stored
         self._octets: bytes | None = None
         self._root: BodyPart | None = None

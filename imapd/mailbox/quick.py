@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from imapd.ids import Uid
 from imapd.model.mailbox import MessageMeta
-from imapd.store.api import WouldBlock
+from imapd.store.api import MessageStream, WouldBlock
 
 #: A larger message is a matter of milliseconds: reading, line ends, copies.
 LARGEST_OCTETS: Final = 512 << 10
@@ -30,6 +30,10 @@ class QuickSource:
 
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
         """Asking the cache may take its time."""
+        raise WouldBlock
+
+    def stream(self, uid: Uid) -> MessageStream:
+        """What is large takes its time."""
         raise WouldBlock
 
     def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:

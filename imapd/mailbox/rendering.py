@@ -15,10 +15,11 @@ from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug
 from imapd.ids import Uid
 from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.source import MessageSource
+from imapd.mailbox.streams import LARGE_OCTETS
 from imapd.model import columns
 from imapd.model.requests import FetchAtom, FetchItem, FetchSection
 from imapd.model.structure import Section, SectionText
-from imapd.store.api import WouldBlock
+from imapd.store.api import MessageStream, WouldBlock
 from imapd.wire import msgatt, rows
 
 _log = Logger()
@@ -68,6 +69,19 @@ class Plan:
     sets_seen: bool
 
     @property
+    def streamed(self) -> int | None:
+        """Where the one item stands that may be sent in pieces; None: there is none.
+
+        Of a large message nothing else must need more than the header.
+        """
+        wide = [
+            at for at, item in enumerate(self.items) if _takes_more_than_header(item)
+        ]
+        if len(wide) != 1 or not _is_whole(self.items[wide[0]]):
+            return None
+        return wide[0]
+
+    @property
     def in_pieces(self) -> bool:
         """Whether large messages are fetched piece by piece."""
         return self.whole and any(
@@ -105,6 +119,13 @@ def plan(items: Sequence[FetchItem]) -> Plan:
             for item in items
         ),
     )
+
+
+def _is_whole(item: FetchItem) -> bool:
+    """Whether the item is all of the message."""
+    if isinstance(item, FetchSection):
+        return item.section == Section() and item.partial is None
+    return item is FetchAtom.RFC822
 
 
 def _takes_more_than_header(item: FetchItem) -> bool:
@@ -148,6 +169,17 @@ class Rendered:
     columns: list[rows.Column | None]
     count: int
     errors: dict[Uid, ImapError] = field(default_factory=dict)
+    #: The batch is one message, and one of its items comes in pieces.
+    large: "Large | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """An item that is too large to be held: its place has no column."""
+
+    at: int  # among the items
+    name: bytes
+    stream: MessageStream
 
 
 def render(
@@ -238,8 +270,12 @@ class _Reader:
         values: list[_Values] = [[] for _ in self._plan.items]
         octets = 0
         for at, uid in enumerate(self._batch):
-            done.count += 1
             try:
+                if self._is_large(uid):
+                    if not rendered:
+                        self._start(done, at, uid)
+                    break  # it is sent alone
+                done.count += 1
                 row = self._row(at, uid)
             except ImapError as error:
                 done.errors[uid] = error
@@ -258,8 +294,55 @@ class _Reader:
                 break
         if any(self._fresh.values()):
             self._source.save_columns(self._fresh)
+        if done.large is not None:
+            return done
         done.columns = _columns(self._plan, values)
         return done
+
+    def _is_large(self, uid: Uid) -> bool:
+        """Whether the message is to be sent in pieces; else it may be read then."""
+        if self._plan.streamed is None:
+            return False
+        if self._message is not None and self._message.uid == uid:
+            return False
+        octets = self._source.read(uid, LARGE_OCTETS + 1)
+        if len(octets) > LARGE_OCTETS:
+            return True
+        self._message = LazyMessage(self._source, uid, whole=True, stored=octets)
+        return False
+
+    def _start(self, done: Rendered, at: int, uid: Uid) -> None:
+        """Make a batch of a large message; its octets are yet to come."""
+        assert self._plan.streamed is not None
+        streamed = self._plan.streamed
+        item = self._plan.items[streamed]
+        name = (
+            item.value.encode("ascii")
+            if isinstance(item, FetchAtom)
+            else (msgatt.section_name(item.section))
+        )
+        message = LazyMessage(self._source, uid, whole=False)
+        pairs = list(zip(self._plan.items, self._plan.kinds, strict=True))
+        done.columns = [
+            None
+            if number == streamed
+            else _column(each, [self._one(at, each, kind, message)])
+            for number, (each, kind) in enumerate(pairs)
+        ]
+        done.large = Large(streamed, name, self._source.stream(uid))
+        done.uids, done.count = [uid], 1
+
+    def _one(
+        self, at: int, item: FetchItem, kind: str | None, message: LazyMessage
+    ) -> Any:
+        """The value of one item of one message."""
+        if kind is not None:
+            return _decoded(item, [self._value(at, kind, item, message)])[0]
+        if isinstance(item, FetchSection):
+            return _cut(item, message.section(item.section))
+        if item in _RFC822_SECTIONS:
+            return message.section(_RFC822_SECTIONS[item]) or b""
+        return message.uid
 
     def _complete_meta(self) -> None:
         values = self._known.get(columns.META)
@@ -280,13 +363,7 @@ class _Reader:
         row: _Values = []
         total = 0
         for item, kind in zip(self._plan.items, self._plan.kinds, strict=True):
-            value: Any = uid
-            if kind is not None:
-                value = _decoded(item, [self._value(at, kind, item, message)])[0]
-            elif isinstance(item, FetchSection):
-                value = _cut(item, message.section(item.section))
-            elif item in _RFC822_SECTIONS:
-                value = message.section(_RFC822_SECTIONS[item]) or b""
+            value = self._one(at, item, kind, message)
             row.append(value)
             total += len(value) if isinstance(value, bytes) else 0
             if (

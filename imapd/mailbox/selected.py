@@ -1,6 +1,6 @@
 """One session's place at a live mailbox."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
 from imapd.errors import (
@@ -150,7 +150,7 @@ class Selected:
 
     def fetch(
         self, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Responses to FETCH in batches, ready to send."""
         live = self._live
         mailbox = fetch.Mailbox(
@@ -159,6 +159,7 @@ class Selected:
             flags=live.flags_of_many,
             render=self._render,
             mark_seen=lambda uids: live.store_flags(uids, StoreMode.ADD, (SEEN,)),
+            read_piece=lambda stream: live.workers.run(stream.read),
         )
         return fetch.responses(mailbox, messages, items, with_uid=with_uid)
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from imapd.ids import Uid
 from imapd.model.mailbox import MessageMeta
+from imapd.store.api import MessageStream
 
 
 class MessageSource(Protocol):
@@ -15,6 +16,9 @@ class MessageSource(Protocol):
 
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
         """Size and date; messages that are gone are left out."""
+
+    def stream(self, uid: Uid) -> MessageStream:
+        """Open a message that is too large to be held; raises as ``read`` does."""
 
     def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
         """Return what the cache has of one kind, in the order of ascending UIDs."""

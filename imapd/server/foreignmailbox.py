@@ -7,10 +7,10 @@ its listener of something, or its counts have changed.
 
 # ruff: noqa: N802, N803  the listener's methods and arguments
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import Logger
 from twisted.mail.imap4 import MessageSet
 from twisted.mail.interfaces import IMailboxIMAPListener
@@ -248,7 +248,7 @@ class ForeignMailbox:
 
     def fetch(
         self, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Responses to FETCH in batches, ready to send."""
         mailbox = fetching.Mailbox(
             view=self.view,
@@ -256,6 +256,7 @@ class ForeignMailbox:
             flags=lambda uids: [self._flags.get(uid) for uid in uids],
             render=self._render,
             mark_seen=lambda uids: self.store(uids, StoreMode.ADD, (SEEN,)),
+            read_piece=lambda stream: succeed(stream.read()),
         )
         return fetching.responses(mailbox, messages, items, with_uid=with_uid)
 

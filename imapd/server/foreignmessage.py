@@ -16,6 +16,7 @@ from twisted.mail.interfaces import IMessageIMAPCopier, IMessageIMAPFile
 from imapd.errors import ImapError, MessageGone, Unavailable
 from imapd.ids import Octets, Uid
 from imapd.limits import DEFAULT_LIMITS
+from imapd.mailbox.streams import HeldStream
 from imapd.mime import scan
 from imapd.mime.dates import parse_date
 from imapd.mime.structure import parse
@@ -191,6 +192,10 @@ class ForeignSource:
             _log.failure("message {uid} of a foreign mailbox has no date", uid=uid)
             raise Unavailable("A message cannot be read just now") from error
         return MessageMeta(uid, seconds, Octets(size))
+
+    def stream(self, uid: Uid) -> HeldStream:
+        """The message, which its mailbox holds anyway."""
+        return HeldStream(self.read(uid))
 
     def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
         """Nothing is kept."""

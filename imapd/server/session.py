@@ -79,6 +79,9 @@ class Connection(Protocol):
     def start_tls(self) -> None:
         """Turn to TLS after what was sent; what was received before is dropped."""
 
+    def abort(self, why: str) -> None:
+        """Close at once, without a word; ``why`` is for the log."""
+
     def hang_up(self, why: bytes, code: bytes | None = None) -> None:
         """Say BYE and close, after what was sent."""
 

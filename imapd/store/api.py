@@ -52,6 +52,22 @@ class Delivery(Protocol):
         """Remove what was written.  Never raises; may be called twice."""
 
 
+class MessageStream(Protocol):
+    """A large message in pieces, in the CRLF form.  Blocks; one thread at a time."""
+
+    size_octets: int  # of all pieces together, if the file stays as it is
+
+    def read(self) -> bytes:
+        """Return the next piece, ``b""`` at the end.
+
+        Raises:
+            OSError: it cannot be read, or is not as long as it was.
+        """
+
+    def close(self) -> None:
+        """Give back what is held; may be called twice."""
+
+
 class MailboxStore(Protocol):
     """One mailbox.  The numbers are right after the first ``sync``."""
 
@@ -172,6 +188,13 @@ class MailboxStore(Protocol):
 
         Raises:
             WouldBlock: it is larger, or not where it was: ``read`` has to do it.
+        """
+
+    def stream(self, uid: Uid) -> MessageStream:
+        """Open a message that is too large to be held.
+
+        Raises:
+            MessageGone, Unavailable: as ``read`` does.
         """
 
     def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:

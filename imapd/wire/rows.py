@@ -47,6 +47,22 @@ def fetch_rows(seqs: Sequence[Seq], columns: Sequence[Column]) -> bytes:
     return (row * len(seqs)) % tuple(chain.from_iterable(cells))
 
 
+def split_row(
+    seq: Seq, columns: Sequence[Column], name: bytes, size_octets: int
+) -> tuple[bytes, bytes]:
+    r"""What stands before and behind the octets of a literal that is sent in pieces.
+
+    ``* 7 FETCH (UID 42 BODY[] {9000000}`` CRLF, and ``)`` CRLF.  The literal is the
+    last item of the response.
+    """
+    items = [b"* %d FETCH (" % seq]
+    for each in columns:
+        first = tuple(values[0] for values in each.values)
+        items.append(each.template % first + b" ")
+    items.append(b"%b {%d}\r\n" % (name, size_octets))
+    return b"".join(items), b")\r\n"
+
+
 def uid_column(uids: Sequence[Uid]) -> Column:
     """``UID 42``."""
     return Column(b"UID %d", (uids,))

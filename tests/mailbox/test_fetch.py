@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from unittest.mock import patch
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,6 +14,7 @@ from imapd.ids import Seq, Uid
 from imapd.mailbox import fetch, rendering
 from imapd.mailbox.message import HEAD_OCTETS
 from imapd.mailbox.rendering import Plan, Rendered, plan
+from imapd.mailbox.streams import BrokenLiteral, HeldStream
 from imapd.model import columns
 from imapd.model.flags import SEEN, Flags
 from imapd.model.numbered import Numbered
@@ -271,6 +272,7 @@ class Harness:
             flags=lambda uids: [self.flags.get(uid) for uid in uids],
             render=self.render,
             mark_seen=self.mark_seen,
+            read_piece=lambda stream: succeed(stream.read()),
         )
 
     async def render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
@@ -367,6 +369,49 @@ class ResponseTests(SynchronousTestCase):
         sent, error = self.batches((FetchAtom.FLAGS,))
         self.assertIsInstance(error, MessageGone)
         self.assertNotIn(b"* 2 FETCH", sent[0])
+
+    def test_a_large_message_comes_in_pieces_between_small_ones(self) -> None:
+        large = b"Subject: large\n\n" + b"0123456789abcde\n" * 100_000
+        self.harness = Harness(source(PLAIN, large, PLAIN))
+        wire = large.replace(b"\n", b"\r\n")
+        whole = FetchSection(Section(), False)
+        cases: dict[tuple[FetchItem, ...], bytes] = {
+            (whole,): b"FLAGS (\\Seen) BODY[]",
+            (FetchAtom.RFC822, FetchAtom.RFC822_SIZE): (
+                b"RFC822.SIZE %d RFC822" % len(wire)
+            ),
+            (FetchAtom.ENVELOPE, peek(Section()), FetchAtom.FLAGS): (
+                b'ENVELOPE (NIL "large" NIL NIL NIL NIL NIL NIL NIL NIL) '
+                b"FLAGS (\\Seen) BODY[]"
+            ),
+        }
+        for items, head in cases.items():
+            sent, error = self.batches(items)
+            self.assertIsNone(error)
+            self.assertGreater(len(sent), 10)
+            self.assertLess(max(map(len, sent)), 300_000)
+            expected = b"* 2 FETCH (%b {%d}\r\n%b)\r\n* 3 FETCH (" % (
+                *(head, len(wire), wire),
+            )
+            self.assertIn(expected, b"".join(sent), items)
+
+    def test_what_needs_the_structure_is_sent_at_once(self) -> None:
+        large = b"Subject: large\n\n" + b"0123456789abcde\n" * 100_000
+        self.harness = Harness(source(large))
+        for other in (FetchAtom.BODYSTRUCTURE, peek(section(1)), FetchAtom.RFC822_TEXT):
+            sent, error = self.batches((peek(Section()), other))
+            self.assertIsNone(error)
+            self.assertEqual(len(sent), 1, other)
+
+    def test_a_large_message_that_becomes_shorter_is_not_made_up(self) -> None:
+        self.harness = Harness(source(b"x" * 2_000_000))
+        read = HeldStream.read
+        with patch.object(HeldStream, "read", lambda self: read(self)[:-1]):
+            sent, error = self.batches((peek(Section()),))
+        self.assertIsInstance(error, BrokenLiteral)
+        head, _, octets = b"".join(sent).partition(b"{2000000}\r\n")
+        self.assertEqual(head, b"* 1 FETCH (BODY[] ")
+        self.assertLess(len(octets), 2_000_000)
 
     def test_many_messages_come_in_batches_in_order(self) -> None:
         self.harness = Harness(source(*[PLAIN] * 200))

@@ -10,6 +10,7 @@ from typing import Any
 
 from imapd.errors import MessageGone, NoSuchMailbox
 from imapd.ids import INBOX, MailboxPath, Octets, Uid
+from imapd.mailbox.streams import HeldStream
 from imapd.mime import scan
 from imapd.model.flags import DELETED, NO_FLAGS, Flags, StoreMode, combine
 from imapd.model.mailbox import (
@@ -221,6 +222,9 @@ class MemoryMailbox:
             raise WouldBlock
         return octets
 
+    def stream(self, opened: "OpenMailbox", uid: Uid) -> HeldStream:
+        return HeldStream(self.read(opened, uid))
+
     def load_column(
         self, opened: "OpenMailbox", kind: str, uids: Sequence[Uid]
     ) -> list[bytes | None]:
@@ -255,6 +259,7 @@ _OPERATIONS = frozenset(
         "meta",
         "read",
         "try_read",
+        "stream",
         "try_store_flags",
         "load_column",
         "save_column",

@@ -1,6 +1,7 @@
 """FETCH.  RFC 3501 §6.4.5, §6.4.8."""
 
 from imapd.errors import MessageGone
+from imapd.mailbox.streams import BrokenLiteral
 from imapd.model.requests import Fetch
 from imapd.server.commands.numbers import any_gone, messages
 from imapd.server.registry import command
@@ -39,6 +40,14 @@ async def _fetch(session: Session, arguments: Fetch) -> None:
     named = messages(session, arguments.numbers, uid=arguments.uid)
     session.tell_keywords()  # before a message that shows them.  RFC 3501 §7.2.6
     batches = session.mailbox.fetch(named, arguments.items, with_uid=arguments.uid)
-    async for batch in batches:
-        session.connection.send(batch)
-        await session.connection.ready()
+    try:
+        async for batch in batches:
+            session.connection.send(batch)
+            await session.connection.ready()
+    except BrokenLiteral as error:
+        # The client waits for octets that there are not: no answer can be told
+        # from them.
+        session.connection.abort(f"a message changed while it was sent: {error}")
+        raise ConnectionAbortedError("a literal was cut off") from error
+    finally:
+        await batches.aclose()  # the client may have left in the midst of it

@@ -2,8 +2,9 @@
 
 import errno
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import TypeVar
 
 from twisted.logger import Logger
 
@@ -15,8 +16,10 @@ from imapd.store import fsops, quiet
 from imapd.store.api import WouldBlock
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import base_of, file_size, rfc822_size
+from imapd.store.maildir.streaming import MessageStream
 
 _log = Logger()
+_T = TypeVar("_T")
 
 #: How often a file is looked for that another program renames under our hands.
 ATTEMPT_COUNT = 10
@@ -30,13 +33,26 @@ def read(core: MailboxCore, uid: Uid, most_octets: int | None = None) -> bytes:
         Unavailable: there is one, and it cannot be read.
         OSError: the same, with the reason.
     """
+
+    def open_and_read(path: bytes) -> bytes:
+        if most_octets is not None:
+            return fsops.read_start(path, most_octets)
+        return fsops.read_file(path)
+
+    return _with_file(core, uid, open_and_read)
+
+
+def stream(core: MailboxCore, uid: Uid) -> MessageStream:
+    """Open a message that is too large to be held; raises as ``read`` does."""
+    return _with_file(core, uid, MessageStream)
+
+
+def _with_file(core: MailboxCore, uid: Uid, use: Callable[[bytes], _T]) -> _T:
+    """Use the file of a message, which other programs may rename meanwhile."""
     for attempt in range(ATTEMPT_COUNT):
         path = _path(core, uid, attempt)
         try:
-            name = core.directory + b"/" + path
-            if most_octets is not None:
-                return fsops.read_start(name, most_octets)
-            return fsops.read_file(name)
+            return use(core.directory + b"/" + path)
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -10,7 +10,7 @@ from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.flags import StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MessageMeta
 from imapd.store import fsops
-from imapd.store.api import Delivery, MailboxStore
+from imapd.store.api import Delivery, MailboxStore, MessageStream
 from imapd.store.fsops import translate_errors
 from imapd.store.maildir import change, contents, snapshot, transfer
 from imapd.store.maildir.core import ColumnCache, MailboxCore, TakeOver
@@ -189,6 +189,11 @@ class MaildirMailbox:
         """Return the octets of a file if that is a matter of a moment."""
         with translate_errors("reading a message"):
             return contents.try_read(self._core, uid, largest_octets)
+
+    def stream(self, uid: Uid) -> MessageStream:
+        """Open a message that is too large to be held."""
+        with translate_errors("reading a message"):
+            return contents.stream(self._core, uid)
 
     def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
         """Return what the cache has of one kind, in the order of ascending UIDs."""
