@@ -6,22 +6,22 @@ sends while it works waits unread, and beyond a bound the transport is paused.
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime, ITLSTransport
+from twisted.internet.interfaces import ITLSTransport
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.mail import imap4
 from twisted.python.failure import Failure
 
+from imapd.server import outlet, stepping
 from imapd.server.gate import OutputGate
 from imapd.server.session import Session
 from imapd.server.settings import Settings
 from imapd.server.states import State
+from imapd.server.timed import TimedConnection
 from imapd.wire import response
 from imapd.wire.framer import CommandFramer, Event
 
@@ -31,12 +31,13 @@ _log = Logger()
 TURN_SECONDS = 0.005
 #: How long a connection that was told BYE may take to read it.
 CLOSING_SECONDS = 5
+#: Answers are gathered so long as we work without waiting, up to so much: fewer
+#: packets, fewer records of TLS.
+GATHER_OCTETS = 32768
 
 
-class ClientConnection(imap4.IMAP4Server):
+class ClientConnection(TimedConnection):
     """What ``ImapServer`` stands on; ``handle`` and ``clean_up`` are its own."""
-
-    transport: Any  # the stock class types it as less than it must be
 
     def __init__(
         self,
@@ -45,11 +46,14 @@ class ClientConnection(imap4.IMAP4Server):
         scheduler: Any = None,
         settings: Settings | None = None,
     ) -> None:
-        super().__init__(chal, contextFactory, scheduler)
-        self.settings = settings or Settings()
+        settings = settings or Settings()
+        super().__init__(chal, contextFactory, scheduler, settings)
         self.framer = CommandFramer(self.settings.limits)
         self.session = self.make_session()
         self.gate = OutputGate(self._gate_changed)
+        #: What was said since we began to work; None: we do not, or wait.
+        self._gathered: list[bytes] | None = None
+        self._gathered_octets = 0
         self._running = False
         self._closing = False
         self._between_commands = False
@@ -108,11 +112,26 @@ class ClientConnection(imap4.IMAP4Server):
             self._wake()
         elif not self._running:
             self._start()
-        self._regulate()
+        if self._running or self._reading_paused:
+            self._regulate()
 
     def _start(self) -> None:
         self._running = True
-        Deferred.fromCoroutine(self._run()).addErrback(self._broken)
+        try:
+            rest = stepping.run(self._run(), self._take_turn)
+        except Exception:
+            self._broken(Failure())
+        else:
+            if rest is not None:
+                rest.addErrback(self._broken)
+
+    def _take_turn(self, begins: bool) -> None:
+        """We begin to work, or wait or have ended: what was said goes out now."""
+        if begins:
+            self._gathered = []
+        else:
+            self._flush()
+            self._gathered = None
 
     def _broken(self, failure: Failure) -> None:
         _log.failure("a session broke", failure)
@@ -153,8 +172,9 @@ class ClientConnection(imap4.IMAP4Server):
     async def _run(self) -> None:
         self._turn_began = time.monotonic()
         try:
-            with suppress(ConnectionError):  # the client left, or was told BYE
-                await self._run_commands()
+            await self._run_commands()
+        except ConnectionError:
+            pass  # the client left, or was told BYE
         finally:
             self._running = self._between_commands = False
             self._resume_reading()
@@ -169,31 +189,56 @@ class ClientConnection(imap4.IMAP4Server):
             if event is None:
                 break
             await self.handle(event)
-            self._regulate()
+            if self._reading_paused:
+                self._regulate()
             if self._finish_because is not None:
                 self.hang_up(self._finish_because)
-            self._between_commands = True
-            await self.ready()
-            self._between_commands = False
+            if self.must_wait:
+                self._between_commands = True
+                await self.ready()
+                self._between_commands = False
 
     # What the session asks of its connection.
 
     def send(self, octets: bytes) -> None:
-        """Write octets, whether or not the client reads."""
+        """Write octets, whether or not the client reads; soon, if we are at work."""
+        if self._gathered is None:
+            self._write(octets)
+            return
+        self._gathered.append(octets)
+        self._gathered_octets += len(octets)
+        if self._gathered_octets >= GATHER_OCTETS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what was gathered."""
+        gathered = self._gathered
+        if gathered:
+            self._gathered, self._gathered_octets = [], 0
+            self._write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+
+    def _write(self, octets: bytes) -> None:
         if not self.gate.lost:
-            self.transport.write(octets)
+            outlet.write(self.transport, octets)
 
     @property
     def congested(self) -> bool:
         """Whether the client does not read what it was sent."""
         return self.gate.paused
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether ``ready`` would not return at once."""
+        gate = self.gate
+        late = time.monotonic() - self._turn_began > TURN_SECONDS
+        return late or gate.paused or gate.lost
+
     async def ready(self) -> None:
         """Wait until the client has read enough, and let others have their turn."""
         if self.gate.paused or self.gate.lost:
             await self.gate.opened()
         if time.monotonic() - self._turn_began > TURN_SECONDS:
-            await deferLater(self.clock, 0, lambda: None)
+            await deferLater(self.clock, 0)
             self._turn_began = time.monotonic()
 
     async def next_event(self) -> Event:
@@ -278,6 +323,7 @@ class ClientConnection(imap4.IMAP4Server):
             self._close()
 
     def _close(self) -> None:
+        self._flush()
         self._closing = True
         self.framer.discard()
         self._reading_paused = False
@@ -294,19 +340,6 @@ class ClientConnection(imap4.IMAP4Server):
         self.transport.abortConnection()
 
     # Time.
-
-    @property
-    def clock(self) -> IReactorTime:
-        """Where timers come from."""
-        if self.settings.clock is not None:
-            return self.settings.clock
-        from twisted.internet import reactor  # noqa: PLC0415  not chosen before
-
-        return cast(IReactorTime, reactor)
-
-    def callLater(self, period: float, func: Any) -> Any:  # noqa: N802
-        """Let ``TimeoutMixin`` use our clock."""
-        return self.clock.callLater(period, func)
 
     def _gate_changed(self) -> None:
         """Output stopped or goes on: another time limit holds."""

@@ -98,9 +98,10 @@ class ImapServer(ClientConnection):
 
     async def handle(self, event: Event) -> None:
         """Answer one event of the framer."""
+        if type(event) is Frame:  # nearly always
+            await self._frame(event.parts)
+            return
         match event:
-            case Frame(parts):
-                await self._frame(parts)
             case LiteralPrompt():
                 await self._literal(event)
             case Rejected(tag, error, fatal):
@@ -113,18 +114,19 @@ class ImapServer(ClientConnection):
                 raise RuntimeError("a literal without its command")
 
     async def _frame(self, parts: tuple[bytes, ...]) -> None:
-        tag: bytes | None = leading_tag(parts[0])
-        if _HTTP.match(parts[0]) and self.session.state is State.NOT_AUTHENTICATED:
+        preauth = self.session.state is State.NOT_AUTHENTICATED
+        if preauth and _HTTP.match(parts[0]):
             # A browser was led here to make it send commands of somebody else's.
             self.refuse(b"This is no web server")
             return
+        tag: bytes | None = None
         try:
             cursor = Cursor(parts, self.settings.limits)
             tag, name = grammar.command_start(cursor)
             row = self._row(name)
             arguments = row.grammar(cursor)
         except ImapError as error:
-            self._failed(tag, error)
+            self._failed(tag or leading_tag(parts[0]), error)
         else:
             await self._execute(tag, row, arguments)
 
@@ -207,9 +209,12 @@ class ImapServer(ClientConnection):
         self.hang_up(why.encode("ascii", "replace"), b"UNAVAILABLE")
 
     async def _tell_news(self, row: Command) -> None:
-        await self.session.refresh()
-        if self.session.lost is None:
-            await self.session.tell_much_news(may_expunge=row.may_expunge)
+        session = self.session
+        if session.selected is None:
+            return
+        await session.refresh()
+        if session.lost is None:
+            await session.tell_much_news(may_expunge=row.may_expunge)
 
     def _failed(self, tag: bytes | None, error: ImapError) -> None:
         self.send(response.error(tag, error))
@@ -277,7 +282,12 @@ class ImapServer(ClientConnection):
             raise ConnectionAbortedError("octets after STARTTLS")
         self._turn_to_tls = True
 
+    def reminded(self) -> None:
+        """The session idles: routers forget connections on which nothing moves."""
+        self.session.untagged_ok(b"Still here")
+
     def _begin_tls(self) -> None:
+        self._flush()
         self.startedTLS = True
         self.framer = CommandFramer(self.settings.limits)
         self.session.identity = ()

@@ -82,6 +82,9 @@ class Connection(Protocol):
     def abort(self, why: str) -> None:
         """Close at once, without a word; ``why`` is for the log."""
 
+    def remind(self, seconds: int | None) -> None:
+        """Say that we are here, each so many seconds; None: no more."""
+
     def hang_up(self, why: bytes, code: bytes | None = None) -> None:
         """Say BYE and close, after what was sent."""
 

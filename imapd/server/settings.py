@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from imapd.auth.throttle import Throttle
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.server.counts import ConnectionCounts
+from imapd.server.wheel import Wheel
 
 
 class CleartextLogin(Enum):
@@ -68,3 +69,9 @@ class Settings:
     identity: tuple[tuple[bytes, bytes | None], ...] = ((b"name", b"imapd"),)
     #: Capabilities not to be told, in upper case (``QUIRKY``).
     hidden_capabilities: frozenset[bytes] = frozenset()
+    #: The time limits of all connections.
+    wheel: Wheel = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make what the connections share."""
+        object.__setattr__(self, "wheel", Wheel(self.clock))

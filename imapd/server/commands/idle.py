@@ -17,8 +17,8 @@ async def idle(session: Session, arguments: Nothing) -> bytes:
     """Tell what changes, until the client says DONE."""
     session.connection.send(response.continuation(b"idling"))
     selected = session.selected
-    keepalive = _Keepalive(session)
     session.idling = True
+    session.connection.remind(KEEPALIVE_SECONDS)
     try:
         if selected is not None:
             selected.watch(True)
@@ -27,27 +27,9 @@ async def idle(session: Session, arguments: Nothing) -> bytes:
         line = await session.connection.read_line()
     finally:
         session.idling = False
-        keepalive.stop()
+        session.connection.remind(None)
         if selected is not None:
             selected.watch(False)
     if line.upper() != b"DONE":
         raise SyntaxRejected("IDLE ends with DONE")
     return b"IDLE completed"
-
-
-class _Keepalive:
-    """Says that we are here, as long as the session idles."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._call = session.connection.clock.callLater(KEEPALIVE_SECONDS, self._say)
-
-    def _say(self) -> None:
-        self._session.untagged_ok(b"Still here")
-        self._call = self._session.connection.clock.callLater(
-            KEEPALIVE_SECONDS, self._say
-        )
-
-    def stop(self) -> None:
-        if self._call.active():
-            self._call.cancel()

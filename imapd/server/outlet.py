@@ -1,0 +1,33 @@
+"""Octets to a transport, without a turn of the reactor where the kernel takes them."""
+
+from typing import Any
+
+from twisted.internet.tcp import Connection
+
+
+def write(transport: Any, octets: bytes) -> None:
+    """What ``transport.write`` does, and for TCP at once.
+
+    Twisted first asks the kernel whether the socket takes octets, and asks it to
+    stop asking afterwards: three calls for each answer of a few octets.  Behind what
+    waits already, or is not taken, the octets wait as ever.
+    """
+    if not isinstance(transport, Connection) or transport.TLS or _waits(transport):
+        transport.write(octets)
+        return
+    sent = transport.writeSomeData(octets)
+    if not isinstance(sent, int):
+        transport.write(octets)  # the connection is lost: that finds it out too
+    elif sent < len(octets):
+        transport.write(octets[sent:])
+
+
+def _waits(transport: Connection) -> bool:
+    """Whether something was written and not sent, or nothing may be."""
+    return bool(
+        transport.dataBuffer
+        # Private: the public way to learn it is to wait for a producer's turn.
+        or getattr(transport, "_tempDataBuffer", True)
+        or not transport.connected
+        or transport.disconnecting
+    )
