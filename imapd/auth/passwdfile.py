@@ -7,25 +7,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
 from twisted.cred.error import UnhandledCredentials
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
 from imapd.auth.hashes import needs_thread, parse, verify
 from imapd.auth.names import user_name
 from imapd.auth.passwdline import LineError, UserRecord, is_ignored, parse_line
 from imapd.auth.refusals import LoginRefused, LoginUnavailable
+from imapd.auth.verified import VerifiedPasswords
 
 _log = Logger()
 
 FILE_OCTETS = 64 << 20
+#: A larger file is read in a thread: the lines of 100,000 users take seconds.
+SMALL_OCTETS = 65536
 #: An editor that deletes and writes anew is waited for so long, with what was there.
 VANISHED_SECONDS = 10.0
 #: A file changed so shortly before it was read may change again within one tick of
@@ -116,8 +119,8 @@ class PasswdFileChecker:
     """Check logins against a Dovecot passwd-file.
 
     The file is looked at for every login and read again when it changed, so a new
-    password works at once.  While it cannot be read logins are unavailable.  Names
-    are compared in lower case, as Dovecot does.
+    password works at once; a login waits for that.  While it cannot be read logins
+    are unavailable.  Names are compared in lower case, as Dovecot does.
     """
 
     def __init__(
@@ -134,10 +137,15 @@ class PasswdFileChecker:
                 ``deferToThread``; bound its threads and its queue.
             monotonic: a clock in seconds.
         """
-        self._path = Path(path)
+        self._path = os.fspath(path)
         self._run = run
         self._monotonic = monotonic
+        self._verified = VerifiedPasswords(monotonic)
         self._users: Users | None = None
+        #: Readings in a thread, numbered: the last begun, the last that is done.
+        self._begun = self._done = 0
+        #: Who waits for the one that runs; None: none runs.
+        self._waiting: list[Deferred[None]] | None = None
         self._signature: Signature | None = None
         self._told: frozenset[str] = frozenset()
         self._vanished_seconds: float | None = None
@@ -147,7 +155,7 @@ class PasswdFileChecker:
     def credentialInterfaces(self) -> tuple[type[Interface], ...]:  # noqa: N802
         """What can be checked now: hashed responses if some user's hash allows it."""
         try:
-            hashed = self._current_users().usual_cram != "{PLAIN}"
+            hashed = self._known_users().usual_cram != "{PLAIN}"
         except LoginUnavailable:
             hashed = False
         if hashed:
@@ -158,7 +166,7 @@ class PasswdFileChecker:
     def answers_hashed_for_all(self) -> bool:
         """Whether a hashed response can be checked for every user there is now."""
         try:
-            return self._current_users().all_cram
+            return self._known_users().all_cram
         except LoginUnavailable:
             return False
 
@@ -175,7 +183,7 @@ class PasswdFileChecker:
         cleartext = IUsernamePassword.providedBy(credentials)
         if not cleartext and not IUsernameHashedPassword.providedBy(credentials):
             raise UnhandledCredentials("neither a password nor a hashed one")
-        users = self._current_users()
+        users = await self._current_users()
         name = user_name(credentials.username or b"").decode().lower()
         record = users.records.get(name)
         # One verification whatever the answer will be: time tells nothing.
@@ -199,51 +207,110 @@ class PasswdFileChecker:
         """The reason to refuse, ``""`` if the password is right."""
         usable = record is not None and not record.disabled and record.password
         stored = usable or users.usual
-        if needs_thread(stored):
+        if usable and record and self._verified.has(record.name, stored, password):
+            matches = True  # only a costly hash is remembered there
+        elif needs_thread(stored):
             try:
                 matches = await maybeDeferred(self._run, verify, stored, password)
             except Exception:
                 _log.failure("a password could not be verified")
                 raise LoginUnavailable from None
+            if usable and record and matches is True:
+                self._verified.add(record.name, stored, password)
         else:
             matches = verify(stored, password)
         if record is not None and record.any_password:
             return ""
         return "" if usable and matches is True else "wrong-password"
 
-    def _current_users(self) -> Users:
+    async def _current_users(self) -> Users:
         """The users as the file has them now.
 
         Raises:
             LoginUnavailable: it cannot be read; the log says why, once.
         """
+        begun = self._begun
+        while True:
+            users = self._at_hand(self._done > begun)
+            if users is not None:
+                return users
+            self._read_away()
+            waiter: Deferred[None] = Deferred()
+            assert self._waiting is not None
+            self._waiting.append(waiter)
+            await waiter
+
+    def _known_users(self) -> Users:
+        """The users without waiting: while a large file is read, those of before.
+
+        Raises:
+            LoginUnavailable: it cannot be read; or it was not, so far.
+        """
+        users = self._at_hand(False)
+        if users is None:
+            self._read_away()
+            users = self._users
+        if users is None:
+            raise LoginUnavailable
+        return users
+
+    def _at_hand(self, was_read: bool) -> Users | None:
+        """The users as they are; None: a large file must be read, and was not.
+
+        Raises:
+            LoginUnavailable: the file cannot be read; the log says why, once.
+        """
         try:
-            found = _signature(self._path.stat())
-            if self._users is None or found != self._signature:
-                self._read()
+            status = os.stat(self._path)
+            same = was_read or _signature(status) == self._signature
+            if self._users is None or not same:
+                if status.st_size > SMALL_OCTETS:
+                    return None
+                self._take(*_read(self._path, self._users))
         except FileNotFoundError as error:
             return self._without_file(error)
         except OSError as error:
             raise self._unreadable(error) from None
         if self._error:
-            _log.info("password file {path} can be read again", path=str(self._path))
+            _log.info("password file {path} can be read again", path=self._path)
         self._vanished_seconds, self._error = None, ""
-        return cast(Users, self._users)
+        return self._users
 
-    def _read(self) -> None:
-        # Never wait for the other end of a pipe.
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError("not a regular file")
-            octets = file.read(FILE_OCTETS + 1)
-        if len(octets) > FILE_OCTETS:
-            raise OSError(f"larger than {FILE_OCTETS} octets")
-        self._users = parse_users(octets, self._users.lines if self._users else _NONE)
-        settled = not 0 <= time.time_ns() - status.st_mtime_ns < _UNSETTLED_NANOSECONDS
-        self._signature = _signature(status) if settled else None
-        self._tell(self._users.problems)
+    def _read_away(self) -> None:
+        """Read it in a thread, unless that happens already."""
+        if self._waiting is not None:
+            return
+        self._waiting = []
+        self._begun += 1
+        reading = maybeDeferred(self._run, _read, self._path, self._users)
+        reading.addCallback(lambda result: self._take(*result))
+        reading.addCallbacks(self._was_read, self._not_read)
+
+    def _was_read(self, _: object) -> None:
+        self._done = self._begun
+        waiting, self._waiting = self._waiting or [], None
+        for each in waiting:
+            each.callback(None)
+
+    def _not_read(self, failure: Failure) -> None:
+        waiting, self._waiting = self._waiting or [], None
+        error = failure.value
+        if isinstance(error, FileNotFoundError):  # it was there a moment ago
+            for each in waiting:
+                each.callback(None)
+            return
+        if isinstance(error, OSError):
+            self._unreadable(error)
+        else:
+            _log.failure("password file {path}", failure, path=self._path)
+        for each in waiting:
+            each.errback(LoginUnavailable())
+
+    def _take(self, users: Users, signature: Signature | None) -> None:
+        """Use what was read from now on."""
+        self._users, self._signature = users, signature
+        self._verified.forget()
+        self._tell(users.problems)
 
     def _tell(self, problems: tuple[tuple[int, str], ...]) -> None:
         """Log each line that cannot be used, once, until it changes."""
@@ -254,7 +321,7 @@ class PasswdFileChecker:
             if f"{number}: {text}" not in self._told
         ]
         self._told = frozenset(texts)
-        path = str(self._path)
+        path = self._path
         for number, text in new[:_NAMED_LINES]:
             _log.warn(
                 "{path}, line {number}: {text}", path=path, number=number, text=text
@@ -275,10 +342,29 @@ class PasswdFileChecker:
     def _unreadable(self, error: OSError) -> LoginUnavailable:
         text = error.strerror or str(error)
         if text != self._error:
-            path = str(self._path)
-            _log.error("password file {path}: {text}", path=path, text=text)
+            _log.error("password file {path}: {text}", path=self._path, text=text)
         self._error, self._signature = text, None
         return LoginUnavailable()
+
+
+def _read(path: str, before: Users | None) -> tuple[Users, Signature | None]:
+    """Read the file; blocks.  The signature is None if it may still change unseen.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    # Never wait for the other end of a pipe.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("not a regular file")
+        octets = file.read(FILE_OCTETS + 1)
+    if len(octets) > FILE_OCTETS:
+        raise OSError(f"larger than {FILE_OCTETS} octets")
+    users = parse_users(octets, before.lines if before else _NONE)
+    settled = not 0 <= time.time_ns() - status.st_mtime_ns < _UNSETTLED_NANOSECONDS
+    return users, _signature(status) if settled else None
 
 
 async def _try_response(users: Users, record: UserRecord | None, response: Any) -> str:

@@ -1,8 +1,10 @@
 """The accounts in use: one ``Account`` for all sessions of a user."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from imapd.mailbox.account import Account
@@ -12,15 +14,44 @@ from imapd.store.api import AccountStore
 
 _log = Logger()
 
+#: An account that nobody uses stays open for so long: the next click of a webmail,
+#: the next connection of a mail program.
+KEEP_SECONDS = 60
+#: So many of them; those left longest ago go first.
+KEEP_ACCOUNTS = 128
+#: Opening looks after what crashes and other servers left: not seldomer than this.
+OPEN_SECONDS = 600
 
 class Accounts:
-    """Opens an account for its first session, closes it after its last."""
+    """Opens an account for its first session, closes it some time after its last."""
 
-    def __init__(self, workers: Workers, watch: Watch) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        watch: Watch,
+        *,
+        clock: IReactorTime | None = None,
+        keep: int = 0,
+    ) -> None:
+        """Begin with none.
+
+        Args:
+            workers: where accounts are opened and closed.
+            watch: of the mailboxes that somebody idles on.
+            clock: for the one timer of all that are kept.
+            keep: how many that nobody uses stay open; needs a clock.
+        """
         self._workers = workers
         self._watch = watch
+        self._clock = clock
+        self._keep = keep if clock is not None else 0
         self._open: dict[Hashable, Account] = {}
+        #: Of each its store, and when it was opened.
+        self._stores: dict[Hashable, tuple[AccountStore, float]] = {}
         self._locks: dict[Hashable, DeferredLock] = {}
+        #: Those that nobody uses, and when they were left; longest ago first.
+        self._left: OrderedDict[Hashable, float] = OrderedDict()
+        self._sweeping: IDelayedCall | None = None
 
     async def acquire(
         self, key: Hashable, open_store: Callable[[], AccountStore]
@@ -29,19 +60,39 @@ class Accounts:
 
         ``open_store`` blocks, and runs in a worker if nobody has the account open.
         """
+        if key not in self._locks and self._usable(key):
+            return self._used(key)
         # One at a time for each account: two first sessions must share it.
         lock = self._locks.setdefault(key, DeferredLock())
         async with lock:
-            account = self._open.get(key)
-            if account is None:
-                try:
+            try:
+                if not self._usable(key):
+                    if key in self._open:
+                        await self._close_quietly(key)
                     store = await self._workers.run(open_store)
-                except BaseException:
-                    self._forget_lock(key)
-                    raise
-                account = self._open[key] = Account(store, self._workers, self._watch)
-            account.users += 1
-            return account
+                    self._stores[key] = store, self._now()
+                    self._open[key] = Account(store, self._workers, self._watch)
+                return self._used(key)
+            finally:
+                self._forget_lock(key)
+
+    def _now(self) -> float:
+        return 0.0 if self._clock is None else self._clock.seconds()
+
+    def _usable(self, key: Hashable) -> bool:
+        """Whether it is open, and in use or still what was opened."""
+        if key not in self._left:
+            return key in self._open
+        store, opened = self._stores[key]
+        fresh = self._now() - opened < OPEN_SECONDS
+        return fresh and self._workers.brief(store.is_as_opened)
+
+    def _used(self, key: Hashable) -> Account:
+        if self._left.pop(key, None) is not None and not self._left:
+            self._stop_sweeping()
+        account = self._open[key]
+        account.users += 1
+        return account
 
     def release(self, key: Hashable) -> "Deferred[None]":
         """Take back one ``acquire``; what is left to close is closed behind it."""
@@ -51,16 +102,72 @@ class Accounts:
         )
 
     async def _release(self, key: Hashable) -> None:
-        async with self._locks[key]:
-            account = self._open[key]
-            account.users -= 1
-            if account.users:
+        account = self._open[key]
+        account.users -= 1
+        if account.users:
+            return
+        if self._keep and self._clock is not None:
+            self._left[key] = self._clock.seconds()
+            if self._sweeping is None:
+                self._sweeping = self._clock.callLater(KEEP_SECONDS, self._sweep)
+            if len(self._left) <= self._keep:
                 return
-            del self._open[key]
+            key = next(iter(self._left))
+        await self._close_unused(key)
+
+    async def _close_unused(self, key: Hashable) -> None:
+        lock = self._locks.setdefault(key, DeferredLock())
+        async with lock:
             try:
-                await account.close()
+                account = self._open.get(key)
+                if account is not None and not account.users:
+                    await self._close(key)
             finally:
                 self._forget_lock(key)
+
+    async def _close(self, key: Hashable) -> None:
+        """Called with the lock held, for one that nobody uses."""
+        self._left.pop(key, None)
+        if not self._left:
+            self._stop_sweeping()
+        del self._stores[key]
+        await self._open.pop(key).close()
+
+    async def _close_quietly(self, key: Hashable) -> None:
+        try:
+            await self._close(key)
+        except Exception:  # whoever logs in now has nothing to do with it
+            _log.failure("an account did not close")
+
+    def _sweep(self) -> None:
+        """Close those that were left long enough ago."""
+        self._sweeping = None
+        assert self._clock is not None
+        now = self._clock.seconds()
+        due = [key for key, left in self._left.items() if now - left >= KEEP_SECONDS]
+        for key in due:
+            self._begin_closing(key)
+        if self._left and self._sweeping is None:
+            oldest = next(iter(self._left.values()))
+            self._sweeping = self._clock.callLater(
+                max(oldest + KEEP_SECONDS - now, 1), self._sweep
+            )
+
+    def _begin_closing(self, key: Hashable) -> "Deferred[None]":
+        return Deferred.fromCoroutine(self._close_unused(key)).addErrback(
+            lambda failure: _log.failure("an account did not close", failure)
+        )
+
+    def _stop_sweeping(self) -> None:
+        sweeping, self._sweeping = self._sweeping, None
+        if sweeping is not None:
+            sweeping.cancel()
+
+    async def close(self) -> None:
+        """Close all that nobody uses, and keep none from now on."""
+        self._keep = 0
+        for key in list(self._left):
+            await self._begin_closing(key)
 
     def _forget_lock(self, key: Hashable) -> None:
         """Called with the lock held; those who wait for it need it still."""

@@ -1,8 +1,13 @@
 """What a client's address, as text, says of where it is."""
 
 import ipaddress
+from functools import lru_cache
+
+#: Asked several times for each connection, and most clients come again.
+_KEPT_ADDRESSES = 4096
 
 
+@lru_cache(_KEPT_ADDRESSES)
 def is_near(host: str) -> bool:
     """Whether what goes to this peer stays on this machine.
 
@@ -18,6 +23,7 @@ def is_near(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+@lru_cache(_KEPT_ADDRESSES)
 def place(address: str) -> str:
     """What counts as one address: of IPv6 the /64; other text is itself."""
     try:

@@ -5,7 +5,7 @@ sends while it works waits unread, and beyond a bound the transport is paused.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -66,6 +66,7 @@ class ClientConnection(TimedConnection):
         self._turn_to_tls = False
         self._finish_because: bytes | None = None
         self._ended_because = "the client left"
+        self._peer_host: str | None = None
         self.counted_user: bytes | None = None
         #: Told when the connection opens and when it has given back everything.
         self.registered: Callable[[Any, bool], None] = lambda *unused: None
@@ -74,7 +75,7 @@ class ClientConnection(TimedConnection):
         """The state of this client."""
         raise RuntimeError("a connection without a session")
 
-    async def handle(self, event: Event) -> None:
+    def handle(self, event: Event) -> Coroutine[Deferred[Any], Any, None]:
         """Answer one event of the framer."""
         raise RuntimeError(f"nobody handles {event!r}")
 
@@ -172,7 +173,19 @@ class ClientConnection(TimedConnection):
     async def _run(self) -> None:
         self._turn_began = time.monotonic()
         try:
-            await self._run_commands()
+            while not self._closing:
+                event = self.framer.next_event()
+                if event is None:
+                    break
+                await self.handle(event)
+                if self._reading_paused:
+                    self._regulate()
+                if self._finish_because is not None:
+                    self.hang_up(self._finish_because)
+                if self.must_wait:
+                    self._between_commands = True
+                    await self.ready()
+                    self._between_commands = False
         except ConnectionError:
             pass  # the client left, or was told BYE
         finally:
@@ -182,21 +195,6 @@ class ClientConnection(TimedConnection):
                 self._running = True
                 self.setTimeout(None)  # what ran may have set it again
                 await self.clean_up()
-
-    async def _run_commands(self) -> None:
-        while not self._closing:
-            event = self.framer.next_event()
-            if event is None:
-                break
-            await self.handle(event)
-            if self._reading_paused:
-                self._regulate()
-            if self._finish_because is not None:
-                self.hang_up(self._finish_because)
-            if self.must_wait:
-                self._between_commands = True
-                await self.ready()
-                self._between_commands = False
 
     # What the session asks of its connection.
 
@@ -368,6 +366,11 @@ class ClientConnection(TimedConnection):
     @property
     def peer_host(self) -> str:
         """The client's address, or what stands for it."""
+        if self._peer_host is None:
+            self._peer_host = self._find_peer_host()
+        return self._peer_host
+
+    def _find_peer_host(self) -> str:
         peer = self.transport.getPeer()
         if isinstance(peer, IPv4Address | IPv6Address):
             return peer.host

@@ -18,6 +18,8 @@ from imapd.server.protocol import ImapServer
 from imapd.server.settings import Settings
 
 ALL_MECHANISMS = frozenset(row.name for row in MECHANISMS)
+#: What is asked of the checkers, each once.
+_INTERFACES = tuple(dict.fromkeys(row.interface for row in MECHANISMS))
 
 
 class ImapFactory(ServerFactory):
@@ -47,6 +49,9 @@ class ImapFactory(ServerFactory):
         self.host = host
         self._offers = offers or self._portal_offers
         self._mechanisms = mechanisms
+        self._challengers: (
+            tuple[tuple[Any, ...], dict[bytes, Callable[[], Any]]] | None
+        ) = None
         self._connections: set[ImapServer] = set()
         self._emptied: list[Deferred[None]] = []
 
@@ -55,12 +60,19 @@ class ImapFactory(ServerFactory):
         return any(each.isOrExtends(interface) for each in listed)
 
     def challengers(self) -> dict[bytes, Callable[[], Any]]:
-        """Mechanisms that some checker can deal with now."""
-        return {
-            row.name: partial(row.factory, self.host)
-            for row in MECHANISMS
-            if row.name in self._mechanisms and self._offers(row.interface)
-        }
+        """Mechanisms that some checker can deal with now.
+
+        The same object so long as they are the same: all connections share it.
+        """
+        offered = tuple(each for each in _INTERFACES if self._offers(each))
+        if self._challengers is None or self._challengers[0] != offered:
+            made: dict[bytes, Callable[[], Any]] = {
+                row.name: partial(row.factory, self.host)
+                for row in MECHANISMS
+                if row.name in self._mechanisms and row.interface in offered
+            }
+            self._challengers = offered, made
+        return self._challengers[1]
 
     def buildProtocol(self, addr: IAddress | None) -> ImapServer:  # noqa: N802
         """A connection of its own for a client."""

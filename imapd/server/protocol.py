@@ -7,11 +7,11 @@ command runs waits unread, and beyond a bound the transport is paused.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP
@@ -31,7 +31,7 @@ from imapd.server.addresses import is_near
 from imapd.server.capabilities import offered, usable_mechanisms
 from imapd.server.connection import ClientConnection
 from imapd.server.literals import StreamedLiterals
-from imapd.server.registry import COMMANDS, Command, Completed
+from imapd.server.registry import COMMANDS, Command
 from imapd.server.session import Session
 from imapd.server.settings import CleartextLogin
 from imapd.server.states import State
@@ -96,11 +96,13 @@ class ImapServer(ClientConnection):
         )
         await maybeDeferred(on_logout)
 
-    async def handle(self, event: Event) -> None:
+    def handle(self, event: Event) -> Coroutine[Deferred[Any], Any, None]:
         """Answer one event of the framer."""
         if type(event) is Frame:  # nearly always
-            await self._frame(event.parts)
-            return
+            return self._frame(event.parts)
+        return self._other(event)
+
+    async def _other(self, event: Event) -> None:
         match event:
             case LiteralPrompt():
                 await self._literal(event)
@@ -178,7 +180,7 @@ class ImapServer(ClientConnection):
 
     async def _execute(self, tag: bytes, row: Command, arguments: Any) -> None:
         session = self.session
-        session.tag = tag
+        session.tag, before = tag, session.state
         if session.lost is not None:
             # The UIDs the client knows may mean other messages now.
             self._hang_up_lost(session.lost)
@@ -194,12 +196,16 @@ class ImapServer(ClientConnection):
             _log.failure("{name} failed", name=row.name)
             self._failed(tag, ServerBug("Internal error; the log has it"))
         else:
-            await self._tell_news(row)
+            if session.selected is not None:
+                await self._tell_news(row)
             self._bad_commands = 0
-            completed = Completed(done) if isinstance(done, bytes) else done
-            self.send(response.tagged(tag, b"OK", completed.text, completed.code))
+            text, code = (
+                (done, None) if isinstance(done, bytes) else (done.text, done.code)
+            )
+            self.send(response.tagged(tag, b"OK", text, code))
             self._after_answer()
-        self.state = session.state.value
+        if session.state is not before:
+            self.state = session.state.value
         if self._finish_because is not None:
             self.hang_up(self._finish_because)
         elif session.lost is not None:

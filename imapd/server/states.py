@@ -11,6 +11,10 @@ class State(Enum):
     SELECTED = "select"
     LOGOUT = "logout"
 
+    # There is one object of each: its own hash is as good, and asked for with every
+    # command.
+    __hash__ = object.__hash__
+
 
 ANY = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
 LOGGED_IN = frozenset({State.AUTHENTICATED, State.SELECTED})

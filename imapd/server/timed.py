@@ -27,7 +27,7 @@ class TimedConnection(imap4.IMAP4Server):
         super().__init__(chal, contextFactory, scheduler)
         self.settings = settings
         self.tick = NOWHERE
-        self.timeOut: float | None = None
+        self.timeOut: Any = None
         self._deadline: float | None = None
         self._reminder: float | None = None
         self._remind_seconds = 0

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from imapd.auth.chain import ChainChecker
 from imapd.auth.throttle import Throttle
-from imapd.mailbox.accounts import Accounts
+from imapd.mailbox.accounts import KEEP_ACCOUNTS, Accounts
 from imapd.mailbox.notified import WatchMode, make_watch
 from imapd.mailbox.threads import ThreadWorkers
 from imapd.mailbox.watch import PollingWatch
@@ -69,6 +69,7 @@ class ImapService(MultiService):
         self.factory: ImapFactory | None = None
         self._workers: ThreadWorkers | None = None
         self._watch: PollingWatch | None = None
+        self._accounts: Accounts | None = None
         self._umask_given = umask_given
         self._previous_hangup: Any = None
 
@@ -90,9 +91,11 @@ class ImapService(MultiService):
         reactor = self._reactor()
         self._workers = ThreadWorkers(reactor)
         self._watch = make_watch(reactor, WatchMode(config.watch))
-        accounts = Accounts(self._workers, self._watch)
+        self._accounts = Accounts(
+            self._workers, self._watch, clock=reactor, keep=KEEP_ACCOUNTS
+        )
         try:
-            self.factory = make_factory(config, self.tls, accounts)
+            self.factory = make_factory(config, self.tls, self._accounts)
         except ConfigError as error:
             raise CannotStart("; ".join(error.problems)) from None
         for description in config.imap:
@@ -147,6 +150,8 @@ class ImapService(MultiService):
         await ports_closed
         if self.factory is not None:
             await self.factory.close_all()
+        if self._accounts is not None:
+            await self._accounts.close()
         if self._watch is not None:
             self._watch.close()
         if self._workers is not None:

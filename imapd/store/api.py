@@ -221,6 +221,12 @@ class AccountStore(Protocol):
     def namespace_style(self) -> NamespaceStyle:
         """How this account's names look on the wire; written down at first open."""
 
+    def is_as_opened(self) -> bool:
+        """Whether the mail is still where it was opened, and whose it was.
+
+        A few microseconds: it is asked on the reactor.
+        """
+
     def folders(self) -> list[Folder]:
         """Every mailbox that is there, INBOX first, then sorted by path.
 

@@ -1,8 +1,8 @@
 """Character classes of the grammar, one compiled class each.  RFC 3501 §9.
 
-No pattern here holds more than one class and one quantifier: nothing can
-backtrack, whatever a client sends.  NUL, CR, LF and octets above 0x7e are in
-none of them.
+No pattern here holds more than one class and one quantifier, or two that share no
+octet with what parts them: nothing can backtrack, whatever a client sends.  NUL, CR,
+LF and octets above 0x7e are in none of them.
 """
 
 import re
@@ -36,3 +36,6 @@ BASE64_CHARS = re.compile(rb"[A-Za-z0-9+/=]+")
 
 # Names of commands, options, data items and search keys.
 WORD_CHARS = re.compile(rb"[A-Za-z0-9.-]+")
+
+#   tag SP command-name, the beginning of every command, in one go
+COMMAND_START = re.compile(b"(%b) (%b)" % (TAG_CHARS.pattern, WORD_CHARS.pattern))

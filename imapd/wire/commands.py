@@ -28,7 +28,7 @@ from imapd.model.requests import (
     Store,
     UidExpunge,
 )
-from imapd.wire.chars import BASE64_CHARS
+from imapd.wire.chars import BASE64_CHARS, COMMAND_START
 from imapd.wire.cursor import Cursor
 from imapd.wire.dates import date_time
 from imapd.wire.fetch import fetch_items
@@ -55,6 +55,7 @@ from imapd.wire.strings import (
 )
 
 _MECHANISM_OCTETS = 64  # RFC 4422 §3.1 has 20
+_NOTHING = Nothing()
 
 
 #   command = tag SP (command-any / command-auth / command-nonauth /
@@ -66,9 +67,15 @@ def command_start(cursor: Cursor) -> tuple[bytes, bytes]:
     Raises:
         SyntaxRejected: there is no tag, or no name after it.
     """
-    label = tag(cursor)
-    cursor.space()
-    name = word(cursor, "a command")
+    found = cursor.start(COMMAND_START)
+    if found is None:  # once more, to say what is wrong
+        label = tag(cursor)
+        cursor.space()
+        name = word(cursor, "a command")
+    elif len(found[0]) > cursor.limits.tag_octets:
+        raise SyntaxRejected("tag too long")
+    else:
+        label, name = found[0], found[1].upper()
     if name == b"UID":
         cursor.space()
         name += b" " + word(cursor, "a command after UID")
@@ -79,7 +86,7 @@ def command_start(cursor: Cursor) -> tuple[bytes, bytes]:
 def no_arguments(cursor: Cursor) -> Nothing:
     """Read nothing: the name was all."""
     cursor.end()
-    return Nothing()
+    return _NOTHING
 
 
 #   login = "LOGIN" SP userid SP password                   ; RFC 3501 §9

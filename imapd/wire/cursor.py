@@ -34,7 +34,7 @@ class Cursor:
     @property
     def at_end(self) -> bool:
         """Whether all of the command was read."""
-        return self.at_text_end and self._text_index == len(self._parts) - 1
+        return self._at == len(self._text) and self._text_index == len(self._parts) - 1
 
     @property
     def at_text_end(self) -> bool:
@@ -52,6 +52,14 @@ class Cursor:
             return None
         self._at = found.end()
         return found.group()
+
+    def start(self, pattern: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
+        """Read what the pattern matches here, in its groups; None: nothing was read."""
+        found = pattern.match(self._text, self._at)
+        if found is None:
+            return None
+        self._at = found.end()
+        return found.groups()
 
     def expect(self, pattern: re.Pattern[bytes], what: str) -> bytes:
         """Read what the pattern matches here.
@@ -74,8 +82,9 @@ class Cursor:
 
     def space(self) -> None:
         """Read one SP: not two, not a TAB.  RFC 3501 §9 (2)."""
-        if not self.skip(b" "):
+        if not self._text.startswith(b" ", self._at):
             raise SyntaxRejected("expected a single space")
+        self._at += 1
 
     def open_paren(self) -> None:
         """Read ``(``."""

@@ -6,6 +6,7 @@ forget it.  No octet is looked at twice, and nothing recurses.
 """
 
 import re
+from collections.abc import Sequence
 from enum import Enum, auto
 
 from imapd.errors import ImapError, LimitReached, SyntaxRejected, TooBig
@@ -40,6 +41,9 @@ class _Mode(Enum):
     LOST = auto()
 
 
+_TEXT = _Mode.TEXT  # a name of its own: it is asked for with every command
+
+
 class CommandFramer:
     """Splits a client's octets into commands, within limits.
 
@@ -48,17 +52,36 @@ class CommandFramer:
     beyond that it can see in ``buffered``.
     """
 
+    __slots__ = (
+        "_budget",
+        "_buffer",
+        "_limits",
+        "_line_octets",
+        "_literal_count",
+        "_literals_octets",
+        "_mode",
+        "_parts",
+        "_pending",
+        "_preauth",
+        "_prompt",
+        "_raw_line",
+        "_scanned",
+        "_size",
+        "_text_octets",
+    )
+
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         """Start before the first command of a client that has not logged in."""
         self._limits = limits
         self._preauth = True
+        self._line_octets = limits.preauth_line_octets
         self._buffer = bytearray()
         self._clear()
 
     def _clear(self) -> None:
         """Forget the command being read."""
-        self._mode = _Mode.TEXT
-        self._parts: list[bytes] = []
+        self._mode = _TEXT
+        self._parts: Sequence[bytes] = ()
         self._scanned = 0  # octets of the buffer known to hold no LF
         self._text_octets = 0  # of this command, in the lines that are complete
         self._literals_octets = 0  # of this command, collected
@@ -82,6 +105,7 @@ class CommandFramer:
     def authenticated(self) -> None:
         """Use the limits of a client that has logged in, from now on."""
         self._preauth = False
+        self._line_octets = self._limits.command_octets
 
     def discard(self) -> int:
         """Drop all that was received and not delivered; return how many octets.
@@ -100,6 +124,8 @@ class CommandFramer:
         Raises:
             RuntimeError: the caller has not answered a ``LiteralPrompt``.
         """
+        if self._mode is _TEXT and self._pending is None:
+            return self._text() if self._buffer else None
         if self._mode is _Mode.PROMPT:
             raise RuntimeError("LiteralPrompt not answered")
         if self._mode in (_Mode.DROP, _Mode.SKIP):
@@ -111,7 +137,7 @@ class CommandFramer:
             return self._chunk()
         if self._mode is _Mode.COLLECT:
             self._collect()
-        return self._text() if self._mode is _Mode.TEXT else None
+        return self._text() if self._mode is _TEXT else None
 
     def next_line(self) -> bytes | None:
         """One line without its CRLF, whatever it holds; None: more is needed.
@@ -127,7 +153,7 @@ class CommandFramer:
             self._drop()
         if self._mode in (_Mode.DROP, _Mode.SKIP, _Mode.LOST):
             return None
-        if self._mode is not _Mode.TEXT or self._parts:
+        if self._mode is not _TEXT or self._parts:
             raise RuntimeError("next_line inside a command")
         try:
             return self._take_line(self._limits.sasl_line_octets)
@@ -145,12 +171,12 @@ class CommandFramer:
             raise RuntimeError("literal over the limits accepted")
         self._literal_count += 1
         self._literals_octets += prompt.size
-        self._parts = list(prompt.parts)
+        self._parts = prompt.parts
         self._mode = _Mode.COLLECT
 
     def stream(self) -> None:
         """Hand the literal just announced on in chunks, whatever its size."""
-        self._parts = [*self._answered().parts, b""]
+        self._parts = (*self._answered().parts, b"")
         self._mode = _Mode.STREAM
 
     def refuse(self) -> None:
@@ -183,10 +209,15 @@ class CommandFramer:
 
     def _take(self, count: int) -> bytes:
         """Remove octets from the front of the buffer."""
-        with memoryview(self._buffer) as view:
-            octets = bytes(view[:count])
-        del self._buffer[:count]
+        buffer = self._buffer
         self._scanned = 0
+        if count >= len(buffer):
+            octets = bytes(buffer)
+            buffer.clear()
+            return octets
+        with memoryview(buffer) as view:
+            octets = bytes(view[:count])
+        del buffer[:count]
         return octets
 
     def _take_line(self, limit_octets: int) -> bytes | None:
@@ -211,20 +242,20 @@ class CommandFramer:
 
     def _text(self) -> Event | None:
         """Read on to the end of a line."""
-        limits = self._limits
-        limit = limits.preauth_line_octets if self._preauth else limits.command_octets
         try:
-            line = self._take_line(limit - self._text_octets)
+            line = self._take_line(self._line_octets - self._text_octets)
         except TooBig:
             return self._too_long()
         if line is None:
             return None
-        self._text_octets += len(line)
         if line.endswith(b"}"):
             start = line.rfind(b"{")
             # In "{" x} the brace belongs to a quoted string, x} is an atom.
             if start >= 0 and b'"' not in line[start:]:
+                self._text_octets += len(line)
                 return self._announced(line[:start], line[start + 1 : -1])
+        if not self._parts:  # nothing of it was kept
+            return Frame((line,))
         frame = Frame((*self._parts, line))
         self._clear()
         return frame
@@ -296,8 +327,8 @@ class CommandFramer:
     def _collect(self) -> None:
         """Take the literal into memory once all of it is here."""
         if len(self._buffer) >= self._size:
-            self._parts.append(self._take(self._size))
-            self._mode = _Mode.TEXT
+            self._parts = (*self._parts, self._take(self._size))
+            self._mode = _TEXT
 
     def _chunk(self) -> LiteralChunk | None:
         """Hand on what is here of the literal."""
@@ -306,7 +337,7 @@ class CommandFramer:
             return None
         self._size -= count
         if not self._size:
-            self._mode = _Mode.TEXT
+            self._mode = _TEXT
         return LiteralChunk(self._take(count), last=not self._size)
 
     def _start_drop(self, budget_octets: int, *, raw_line: bool = False) -> None:

@@ -8,6 +8,7 @@ brackets, for the ``code`` of the status responses.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from imapd.errors import ImapError
 from imapd.ids import Seq, Uid
@@ -52,7 +53,8 @@ def tagged(
     a command whose tag could not be read.  RFC 3501 §7.1.3.
     """
     name = tag if tag is not None and TAG_CHARS.fullmatch(tag) else b"*"
-    return b"%b %b\r\n" % (name, status_line(condition, text, code))
+    line = status_line if code else _usual_line
+    return b"%b %b\r\n" % (name, line(condition, text, code))
 
 
 def error(tag: bytes | None, failure: ImapError) -> bytes:
@@ -91,6 +93,10 @@ def status_line(
     empty.  A code that could end its brackets early is left out.
     """
     return b"%b %b" % (condition, _resp_text(text, code))
+
+
+#: Without a code there are few, most of them constants of the handlers.
+_usual_line = lru_cache(maxsize=128)(status_line)
 
 
 def greeting(text: bytes | str, capabilities: Iterable[bytes]) -> bytes:

@@ -299,6 +299,10 @@ class MemoryAccount:
     namespace_style: NamespaceStyle = NamespaceStyle.SLASH
     subscribed: set[MailboxPath] = field(default_factory=set)
     closed: int = 0
+    as_opened: bool = True
+
+    def is_as_opened(self) -> bool:
+        return self.as_opened
 
     def folders(self) -> list[Folder]:
         return [Folder(path) for path in sorted(self.boxes)]

@@ -88,6 +88,7 @@ class MaildirAccount:
             create_missing=self.options.create_missing,
             owner=self.options.owner,
         )
+        self._identity = opening.identity(self.root)
         self.tree = FolderTree(self.root, follow_links=follow)
         self.state = AccountState(self.root)
         self._cache = ColumnDatabase(self._cache_path())
@@ -103,6 +104,12 @@ class MaildirAccount:
     def namespace_style(self) -> NamespaceStyle:
         """How this account's names look on the wire."""
         return self.options.namespace or self._namespace
+
+    def is_as_opened(self) -> bool:
+        """Whether the Maildir is the one that was opened, with the same owner."""
+        return self._identity is not None and opening.identity(self.root) == (
+            self._identity
+        )
 
     def close(self) -> None:
         """Give back what is held."""

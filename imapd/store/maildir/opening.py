@@ -57,6 +57,19 @@ def open_root(root: bytes, *, create_missing: bool, owner: int | None = None) ->
     return writable
 
 
+def identity(root: bytes) -> tuple[int, ...] | None:
+    """What tells this Maildir from another in its place; None: it is not there."""
+    try:
+        statuses = fsops.status(root), fsops.status(root + b"/cur")
+    except OSError:
+        return None
+    return tuple(
+        number
+        for each in statuses
+        for number in (each.st_dev, each.st_ino, each.st_mode, each.st_uid)
+    )
+
+
 def refuse(root: bytes, reason: str) -> NoReturn:
     """Say why in the log, and only in the log.
 
