@@ -31,6 +31,8 @@ FILE_OCTETS = 64 << 20
 SMALL_OCTETS = 65536
 #: An editor that deletes and writes anew is waited for so long, with what was there.
 VANISHED_SECONDS = 10.0
+#: What is offered to clients is seldomer looked at than who logs in.
+GLANCE_SECONDS = 0.25
 #: A file changed so shortly before it was read may change again within one tick of
 #: its clock, with the same size: it is read at the next login too.
 _UNSETTLED_NANOSECONDS = 50_000_000
@@ -149,6 +151,7 @@ class PasswdFileChecker:
         self._signature: Signature | None = None
         self._told: frozenset[str] = frozenset()
         self._vanished_seconds: float | None = None
+        self._glanced_seconds = float("-inf")
         self._error = ""
 
     @property
@@ -207,9 +210,11 @@ class PasswdFileChecker:
         """The reason to refuse, ``""`` if the password is right."""
         usable = record is not None and not record.disabled and record.password
         stored = usable or users.usual
-        if usable and record and self._verified.has(record.name, stored, password):
-            matches = True  # only a costly hash is remembered there
-        elif needs_thread(stored):
+        if not needs_thread(stored):
+            matches = verify(stored, password)
+        elif usable and record and self._verified.has(record.name, stored, password):
+            matches = True
+        else:
             try:
                 matches = await maybeDeferred(self._run, verify, stored, password)
             except Exception:
@@ -217,8 +222,6 @@ class PasswdFileChecker:
                 raise LoginUnavailable from None
             if usable and record and matches is True:
                 self._verified.add(record.name, stored, password)
-        else:
-            matches = verify(stored, password)
         if record is not None and record.any_password:
             return ""
         return "" if usable and matches is True else "wrong-password"
@@ -241,11 +244,17 @@ class PasswdFileChecker:
             await waiter
 
     def _known_users(self) -> Users:
-        """The users without waiting: while a large file is read, those of before.
+        """The users without waiting, perhaps those of a moment ago.
+
+        While a large file is read, those of before.
 
         Raises:
             LoginUnavailable: it cannot be read; or it was not, so far.
         """
+        users, now = self._users, self._monotonic()
+        if users is not None and now - self._glanced_seconds < GLANCE_SECONDS:
+            return users
+        self._glanced_seconds = now
         users = self._at_hand(False)
         if users is None:
             self._read_away()

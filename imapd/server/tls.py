@@ -21,12 +21,15 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from imapd.server import outlet
+
 _log = Logger(namespace="imapd.tls")
 
 #: As registered with IANA under RFC 7301.
 ALPN_NAME = b"imap"
 
 LEAST_RSA_BITS = 2048
+_FLUSH_OCTETS = 32768  # two records
 
 # AEAD with an ephemeral key exchange only (RFC 9325 §4.2).  TLS 1.3 has nothing else.
 _CIPHERS = b":".join(
@@ -52,6 +55,18 @@ class OtherProtocolOffered(SSL.Error):
     It is an ``SSL.Error`` because Twisted ends the connection with an alert only
     for those; OpenSSL has chosen ``no_application_protocol``.  RFC 7301 §3.2.
     """
+
+
+class TlsProtocol(TLSMemoryBIOProtocol):
+    """Twisted's, without gathering: our connections write what belongs together."""
+
+    def _flushSendBIO(self) -> None:  # noqa: N802 - Twisted's name
+        # Private; where a later Twisted does not call it, only the haste is lost.
+        try:
+            octets = self._tlsConnection.bio_read(_FLUSH_OCTETS)
+        except SSL.WantReadError:
+            return  # there is nothing to send
+        outlet.write(self.transport, octets)
 
 
 @implementer(IOpenSSLServerConnectionCreator, IOpenSSLContextFactory)
@@ -131,7 +146,9 @@ class TlsContext:
 
     def wrap(self, factory: IProtocolFactory) -> TLSMemoryBIOFactory:
         """A factory for implicit TLS over ``factory``.  RFC 8314 §3.2."""
-        return TLSMemoryBIOFactory(self, False, factory)
+        wrapping = TLSMemoryBIOFactory(self, False, factory)
+        wrapping.protocol = TlsProtocol
+        return wrapping
 
     def _warn_of_dates(self, leaf: x509.Certificate) -> None:
         """An expired certificate is served: a client may still want to see it."""

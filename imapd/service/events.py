@@ -1,7 +1,8 @@
 """What the log says.  The wording is an interface: ``packaging/fail2ban`` reads it.
 
 One line an event, one function for each.  What an attacker chose goes through
-``!r``, so that it can neither end a line nor format one, and is cut.
+``!r``, so that it can neither end a line nor format one, and is cut.  Where a line
+comes with each login its text is made here: Twisted's way costs a tenth of a login.
 """
 
 from twisted.logger import Logger
@@ -42,12 +43,14 @@ def stopping() -> None:
 
 def login_ok(*, peer: str, user: str, mechanism: str, tls: bool) -> None:
     """Someone logged in."""
+    secure = "yes" if tls else "no"
     _log.info(
-        "login ok user={user!r} mechanism={mechanism} peer={peer} tls={tls}",
+        "login ok {facts}",
+        facts=f"user={_cut(user)!r} mechanism={mechanism} peer={peer} tls={secure}",
         user=_cut(user),
         mechanism=mechanism,
         peer=peer,
-        tls="yes" if tls else "no",
+        tls=secure,
     )
 
 
@@ -78,7 +81,8 @@ def connection_refused(*, peer: str, reason: str) -> None:
 def session_ended(*, peer: str, user: str, reason: str) -> None:
     """A session that had logged in is over."""
     _log.info(
-        "session ended user={user!r} peer={peer} reason={reason!r}",
+        "session ended {facts}",
+        facts=f"user={_cut(user)!r} peer={peer} reason={_reason(reason)!r}",
         user=_cut(user),
         peer=peer,
         reason=_reason(reason),

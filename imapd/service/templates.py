@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from imapd.errors import Unavailable
@@ -68,6 +69,8 @@ class MailTemplate:
         """What lies between slashes, after the root or the ``~``."""
         return [each for each in self.text.split("/")[1:] if each not in ("", ".")]
 
+    # With each login, of users who come again and again.
+    @lru_cache(4096)  # noqa: B019  templates are values, few, and as old as the process
     def path(self, user: bytes, home: str | None = None) -> Path:
         """Return the absolute path for one user.
 

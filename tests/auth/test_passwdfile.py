@@ -25,7 +25,7 @@ from zope.interface.verify import verifyObject
 from imapd.auth import passwdfile
 from imapd.auth.avatar import AvatarId
 from imapd.auth.hashes import verify
-from imapd.auth.passwdfile import PasswdFileChecker, parse_users
+from imapd.auth.passwdfile import GLANCE_SECONDS, PasswdFileChecker, parse_users
 from imapd.auth.passwdline import parse_line
 from imapd.auth.refusals import REASONS, LoginRefused, LoginUnavailable
 from imapd.auth.sasl import CramMd5, Plain
@@ -227,6 +227,7 @@ class LoginTests(CheckerCase):
         both = (IUsernamePassword, IUsernameHashedPassword)
         self.assertEqual(self.checker.credentialInterfaces, both)
         self.path.write_text("carol:{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=\n")
+        self.now = GLANCE_SECONDS
         self.assertEqual(self.checker.credentialInterfaces, (IUsernamePassword,))
 
     def test_slow_schemes_go_to_the_thread(self) -> None:
