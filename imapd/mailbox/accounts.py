@@ -22,6 +22,7 @@ KEEP_ACCOUNTS = 128
 #: Opening looks after what crashes and other servers left: not seldomer than this.
 OPEN_SECONDS = 600
 
+
 class Accounts:
     """Opens an account for its first session, closes it some time after its last."""
 

@@ -66,7 +66,7 @@ class ImapAccount:
 
     def __init__(self, mail_account: Account) -> None:
         self.mail_account = mail_account
-        self._open: set[Selected] = set()
+        self._open: dict[Selected, None] = {}  # a set, four times as large when empty
         self._forgotten: list[Selected] = []
         self._subscribed: set[MailboxPath] | None = None
 
@@ -86,7 +86,7 @@ class ImapAccount:
             )
         except (NoSuchMailbox, Cannot):
             return None
-        self._open.add(selected)
+        self._open[selected] = None
         mailbox = ImapMailbox(self.mail_account, path, selected)
         news.attach(mailbox)
         # Only noted there: garbage is collected anywhere, in any thread.
@@ -96,7 +96,7 @@ class ImapAccount:
     async def _close_forgotten(self) -> None:
         while self._forgotten:
             selected = self._forgotten.pop()
-            self._open.discard(selected)
+            self._open.pop(selected, None)
             await selected.close()
 
     def close(self) -> "Deferred[None]":
@@ -107,7 +107,7 @@ class ImapAccount:
         self._forgotten.clear()
         while self._open:
             try:
-                await self._open.pop().close()
+                await self._open.popitem()[0].close()
             except Exception:
                 _log.failure("a mailbox did not close")
 

@@ -52,6 +52,7 @@ class ImapFactory(ServerFactory):
         self._challengers: (
             tuple[tuple[Any, ...], dict[bytes, Callable[[], Any]]] | None
         ) = None
+        self._registered = self._register  # bound once for all connections
         self._connections: set[ImapServer] = set()
         self._emptied: list[Deferred[None]] = []
 
@@ -81,7 +82,7 @@ class ImapFactory(ServerFactory):
         )
         connection.factory = self
         connection.portal = self.portal
-        connection.registered = self._register
+        connection.registered = self._registered
         return connection
 
     def _register(self, connection: ImapServer, is_open: bool) -> None:

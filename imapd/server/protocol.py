@@ -31,7 +31,7 @@ from imapd.server.addresses import is_near
 from imapd.server.capabilities import offered, usable_mechanisms
 from imapd.server.connection import ClientConnection
 from imapd.server.literals import StreamedLiterals
-from imapd.server.registry import COMMANDS, Command
+from imapd.server.registry import COMMANDS, NOT_YET, Command, Handler
 from imapd.server.session import Session
 from imapd.server.settings import CleartextLogin
 from imapd.server.states import State
@@ -62,6 +62,8 @@ class ImapServer(ClientConnection):
     The constructor, ``portal``, ``challengers``, ``ctx``, ``authenticateLogin``,
     ``IDENT`` and the names of the states are those of ``IMAP4Server``.
     """
+
+    __slots__ = ()
 
     IDENT = b"imapd ready"
 
@@ -130,7 +132,20 @@ class ImapServer(ClientConnection):
         except ImapError as error:
             self._failed(tag or leading_tag(parts[0]), error)
         else:
-            await self._execute(tag, row, arguments)
+            await self._execute(tag, row, row.handler, arguments)
+
+    def next_line(self) -> Coroutine[Deferred[Any], Any, None] | None:
+        """Answer the command that waits for a line, if the line is there."""
+        line: bytes | ImapError | None
+        try:
+            line = self.framer.next_line()
+        except ImapError as error:
+            line = error
+        row = self.waiting
+        if line is None or row is None or row.on_line is None:
+            return None
+        self.waiting = None
+        return self._execute(self.session.tag, row, row.on_line, line)
 
     def _row(self, name: bytes) -> Command:
         row = COMMANDS.get(name)
@@ -159,7 +174,7 @@ class ImapServer(ClientConnection):
         row, arguments = streamed
         self.session.stream = literals = StreamedLiterals(self, prompt)
         try:
-            await self._execute(tag or b"", row, arguments)
+            await self._execute(tag or b"", row, row.handler, arguments)
             if not self._closing:
                 await literals.finish()
             if literals.lost is not None:
@@ -178,7 +193,9 @@ class ImapServer(ClientConnection):
         prefix = grammar.append_prefix(prompt.parts)
         return None if prefix is None else (row, prefix)
 
-    async def _execute(self, tag: bytes, row: Command, arguments: Any) -> None:
+    async def _execute(
+        self, tag: bytes, row: Command, handler: Handler, arguments: Any
+    ) -> None:
         session = self.session
         session.tag, before = tag, session.state
         if session.lost is not None:
@@ -186,7 +203,7 @@ class ImapServer(ClientConnection):
             self._hang_up_lost(session.lost)
             return
         try:
-            done = await row.handler(session, arguments)
+            done = await handler(session, arguments)
         except ImapError as error:
             await self._tell_news(row)
             self._failed(tag, error)
@@ -196,6 +213,9 @@ class ImapServer(ClientConnection):
             _log.failure("{name} failed", name=row.name)
             self._failed(tag, ServerBug("Internal error; the log has it"))
         else:
+            if done is NOT_YET:
+                self.waiting = row
+                return
             if session.selected is not None:
                 await self._tell_news(row)
             self._bad_commands = 0

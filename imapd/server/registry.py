@@ -22,6 +22,9 @@ class Completed:
     code: bytes | None = None
 
 
+#: A handler's way to say that the command goes on with the client's next line.
+NOT_YET = Completed(b"")
+
 Handler = Callable[[Session, Any], Awaitable[bytes | Completed]]
 Grammar = Callable[[Cursor], Any]
 
@@ -32,7 +35,9 @@ class Command:
 
     ``may_expunge``: EXPUNGE may be told before its tagged answer (RFC 3501
     §7.4.1 forbids it for FETCH, STORE and SEARCH).  ``streams``: its literals go
-    to the handler as they arrive instead of into memory.
+    to the handler as they arrive instead of into memory.  ``on_line``: answers the
+    command that said ``NOT_YET``, from the client's next line or what was wrong
+    with it; meanwhile nothing of the command is kept but this row.
     """
 
     name: bytes
@@ -41,6 +46,7 @@ class Command:
     handler: Handler
     may_expunge: bool = True
     streams: bool = False
+    on_line: Handler | None = None
 
 
 COMMANDS: dict[bytes, Command] = {}
@@ -55,6 +61,7 @@ def command(
     grammar: Grammar,
     may_expunge: bool = True,
     streams: bool = False,
+    on_line: Handler | None = None,
 ) -> Callable[[H], H]:
     """Enter a handler into the table."""
 
@@ -62,7 +69,7 @@ def command(
         if name in COMMANDS:
             raise ValueError(f"two rows for {name!r}")
         COMMANDS[name] = Command(
-            name, states, grammar, handler, may_expunge=may_expunge, streams=streams
+            name, states, grammar, handler, may_expunge, streams, on_line
         )
         return handler
 

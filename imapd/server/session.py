@@ -239,6 +239,14 @@ class Session:
             self.told_keywords = keywords
             self.connection.send(updates.flag_lines(selected))
 
+    def stop_idling(self) -> None:
+        """Tell no more of what changes until the next command; not an error twice."""
+        if self.idling:
+            self.idling = False
+            self.connection.remind(None)
+            if self.selected is not None:
+                self.selected.watch(False)
+
     # Called by the mailbox.
 
     def mailbox_changed(self) -> None:

@@ -15,6 +15,14 @@ class TimedConnection(imap4.IMAP4Server):
     A limit may show up to a second late.
     """
 
+    __slots__ = (
+        "_deadline",
+        "_remind_seconds",
+        "_reminder",
+        "settings",
+        "tick",
+    )
+
     transport: Any  # the stock class types it as less than it must be
 
     def __init__(
@@ -39,7 +47,8 @@ class TimedConnection(imap4.IMAP4Server):
 
     def setTimeout(self, period: float | None) -> float | None:  # noqa: N802
         """Call ``timeoutConnection`` after so many seconds; None: never."""
-        before, self.timeOut = self.timeOut, period
+        before: float | None = self.timeOut
+        self.timeOut = period
         wheel = self.settings.wheel
         if period is not None:
             self._deadline = wheel.seconds() + period

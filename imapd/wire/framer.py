@@ -5,14 +5,13 @@ All counting of octets happens here, in front of the grammar, so that no rule ca
 forget it.  No octet is looked at twice, and nothing recurses.
 """
 
-import re
 from collections.abc import Sequence
 from enum import Enum, auto
 
 from imapd.errors import ImapError, LimitReached, SyntaxRejected, TooBig
-from imapd.ids import LARGEST_NUMBER
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.wire.frames import Event, Frame, LiteralChunk, LiteralPrompt, Rejected
+from imapd.wire.literals import announced_octets, without_line_end
 from imapd.wire.strings import leading_tag
 
 __all__ = [
@@ -23,8 +22,6 @@ __all__ = [
     "LiteralPrompt",
     "Rejected",
 ]
-
-_LITERAL = re.compile(rb"([0-9]{1,10})(\+?)")
 
 # Longer than any literal announcement with its CRLF: what must be kept of a line
 # that is thrown away, to see whether a literal follows it.
@@ -234,7 +231,7 @@ class CommandFramer:
             if len(self._buffer) >= limit_octets + 2:
                 raise TooBig("line too long")
             return None
-        line = _without_line_end(self._take(end + 1))
+        line = without_line_end(self._take(end + 1))
         if len(line) > limit_octets:  # LF alone, one octet late
             self._buffer[:0] = line + b"\n"
             raise TooBig("line too long")
@@ -263,7 +260,7 @@ class CommandFramer:
     def _announced(self, text: bytes, announcement: bytes) -> Event:
         """A literal was announced, well or badly."""
         parts = (*self._parts, text)
-        size, sync = _literal_size(announcement)
+        size, sync = announced_octets(announcement)
         if size is None:
             rejected = Rejected(
                 leading_tag(parts[0], self._limits),
@@ -379,10 +376,10 @@ class CommandFramer:
             del self._buffer[:taken]
             self._scanned = len(self._buffer)
             return False
-        tail = _without_line_end(self._take(taken))[-_TAIL_OCTETS:]
+        tail = without_line_end(self._take(taken))[-_TAIL_OCTETS:]
         size, sync = None, True
         if tail.endswith(b"}") and not self._raw_line:
-            size, sync = _literal_size(tail[tail.rfind(b"{") + 1 : -1])
+            size, sync = announced_octets(tail[tail.rfind(b"{") + 1 : -1])
         # A client that waits for "+ " has its answer already, and sends no more.
         if sync:
             self._clear()
@@ -400,15 +397,3 @@ class CommandFramer:
         """Give up on a command that the client has been answered already."""
         self._lose()
         self._pending = Rejected(None, TooBig("too much to throw away"), fatal=True)
-
-
-def _without_line_end(line: bytes) -> bytes:
-    return line[:-2] if line.endswith(b"\r\n") else line[:-1]
-
-
-def _literal_size(announcement: bytes) -> tuple[int | None, bool]:
-    """Octets and synchronising, from between the braces; None: malformed."""
-    sync = not announcement.endswith(b"+")
-    found = _LITERAL.fullmatch(announcement)
-    size = int(found.group(1)) if found else None
-    return (None if size is None or size > LARGEST_NUMBER else size), sync

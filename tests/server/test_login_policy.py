@@ -1,5 +1,7 @@
 """Where a password may be sent, what is offered, and what is not even looked at."""
 
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -105,13 +107,18 @@ class PolicyTests(LoginCase):
         self.assertEqual(self.spy.asked, [b"alice"])
 
 
+def a_second_later() -> Callable[[], float]:
+    """A clock that goes on by a second each time it is looked at."""
+    return map(float, count()).__next__
+
+
 class MechanismTests(LoginCase):
     def test_offered_while_some_user_can_use_it(self) -> None:
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         users = Path(folder.name) / "users"
         users.write_bytes(b"alice:{SSHA}dGhpcyBpcyBub3QgYSBoYXNoISEhIQ==\n")
-        use_checkers(self.server, PasswdFileChecker(users, execute))
+        use_checkers(self.server, PasswdFileChecker(users, execute, a_second_later()))
         peer = self.peer()
         self.assertNotIn(b"CRAM-MD5", peer.raw)
         peer.no("AUTHENTICATE CRAM-MD5")
@@ -131,7 +138,7 @@ class MechanismTests(LoginCase):
         users.write_bytes(
             b"alice:{SSHA}dGhpcyBpcyBub3QgYSBoYXNoISEhIQ==\nbob:{PLAIN}builder\n"
         )
-        some = PasswdFileChecker(users, execute)
+        some = PasswdFileChecker(users, execute, a_second_later())
         chain = ChainChecker([some])
         self.assertTrue(chain.offers(IUsernameHashedPassword))
         self.assertFalse(chain.offers_to_all(IUsernameHashedPassword))
