@@ -97,8 +97,10 @@ class Wheel:
             self._due.extend(self._places.pop(each, ()))
         self._turned = max(self._turned, tick)
         began = time.monotonic()
-        while self._due and time.monotonic() - began <= TURN_SECONDS:
+        while self._due:
             self._look(self._due.popleft())
+            if time.monotonic() - began > TURN_SECONDS:
+                break
         if self._call is None and (self._due or self._places):
             self._wait()
 

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from imapd.errors import AlreadyExists, Unavailable
 from imapd.ids import INBOX
 from imapd.mailbox.account import Account
-from imapd.mailbox.accounts import Accounts
+from imapd.mailbox.accounts import KEEP_SECONDS, OPEN_SECONDS, Accounts
+from imapd.mailbox.threads import InlineWorkers
 from imapd.mailbox.watch import PollingWatch
 from tests.support.memory import MemoryAccount
 from tests.support.workers import LaterWorkers
@@ -91,6 +92,103 @@ class AccountsCase(SynchronousTestCase):
         self.successResultOf(closed)
         self.assertEqual(len(self.flushLoggedErrors(Unavailable)), 1)
         self.assert_empty()
+
+
+class KeepTests(SynchronousTestCase):
+    """Accounts that stay open for whoever comes back."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.accounts = Accounts(
+            InlineWorkers(), PollingWatch(self.clock), clock=self.clock, keep=2
+        )
+        self.stores: dict[str, list[MemoryAccount]] = {}
+
+    def use(self, key: str) -> None:
+        def open_store() -> MemoryAccount:
+            self.stores.setdefault(key, []).append(MemoryAccount())
+            return self.stores[key][-1]
+
+        self.successResultOf(
+            Deferred.fromCoroutine(self.accounts.acquire(key, open_store))
+        )
+
+    def visit(self, key: str) -> None:
+        self.use(key)
+        self.successResultOf(self.accounts.release(key))
+
+    def closed(self, key: str) -> list[int]:
+        return [each.closed for each in self.stores[key]]
+
+    def test_who_comes_back_finds_it_open(self) -> None:
+        for _ in range(3):
+            self.visit("a")
+            self.clock.advance(KEEP_SECONDS - 1)
+        self.assertEqual(self.closed("a"), [0])
+        self.clock.advance(1)
+        self.assertEqual(self.closed("a"), [1])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.visit("a")
+        self.assertEqual(self.closed("a"), [1, 0])
+
+    def test_one_in_use_is_not_closed(self) -> None:
+        self.visit("a")
+        self.use("a")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.clock.advance(KEEP_SECONDS * 3)
+        self.assertEqual(self.closed("a"), [0])
+
+    def test_only_so_many_and_the_last_left(self) -> None:
+        for key in ("a", "b", "a", "c"):
+            self.visit(key)
+        self.assertEqual([*map(self.closed, "abc")], [[0], [1], [0]])
+        self.assertEqual(set(self.accounts._open), {"a", "c"})
+
+    def test_one_timer_closes_each_in_its_time(self) -> None:
+        self.visit("a")
+        self.clock.advance(20)
+        self.visit("b")
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.clock.advance(KEEP_SECONDS - 20)
+        self.assertEqual((self.closed("a"), self.closed("b")), ([1], [0]))
+        self.clock.advance(20)
+        self.assertEqual(self.closed("b"), [1])
+
+    def test_mail_that_was_replaced_is_opened_anew(self) -> None:
+        self.visit("a")
+        self.stores["a"][0].as_opened = False
+        self.visit("a")
+        self.assertEqual(self.closed("a"), [1, 0])
+
+    def test_not_for_ever_without_a_look_at_the_whole(self) -> None:
+        for _ in range(OPEN_SECONDS // 30):
+            self.visit("a")
+            self.clock.advance(30)
+        self.assertEqual(self.closed("a"), [0])
+        self.visit("a")
+        self.assertEqual(self.closed("a"), [1, 0])
+
+    def test_stopping_closes_them_all(self) -> None:
+        self.visit("a")
+        self.visit("b")
+        self.successResultOf(Deferred.fromCoroutine(self.accounts.close()))
+        self.assertEqual((self.closed("a"), self.closed("b")), ([1], [1]))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.visit("a")
+        self.assertEqual(self.closed("a"), [1, 1])
+        state = self.accounts._open, self.accounts._locks, self.accounts._stores
+        self.assertEqual(state, ({}, {}, {}))
+
+    def test_one_that_does_not_close_keeps_nobody_out(self) -> None:
+        def fail() -> None:
+            raise Unavailable("no")
+
+        self.visit("a")
+        self.stores["a"][0].as_opened = False
+        setattr(self.stores["a"][0], "close", fail)  # noqa: B010
+        self.visit("a")
+        self.assertEqual(len(self.flushLoggedErrors(Unavailable)), 1)
+        self.assertEqual(len(self.stores["a"]), 2)
 
 
 class TreeTests(SynchronousTestCase):

@@ -1,0 +1,156 @@
+"""What goes out together, at once, and not at all."""
+
+import socket
+from typing import Any
+
+from twisted.internet.tcp import Connection
+from twisted.trial.unittest import SynchronousTestCase
+
+from imapd.server import connection, outlet
+from imapd.server.gathering import GATHER_OCTETS
+from tests.support.server import Client, Server
+
+
+class Writes:
+    """Notes each write on its way to the transport."""
+
+    def __init__(self, client: Client) -> None:
+        self.each: list[bytes] = []
+        self._write = client.transport.write
+        client.transport.write = self  # type: ignore[method-assign]
+
+    def __call__(self, data: bytes) -> None:
+        self.each.append(data)
+        self._write(data)
+
+
+class GatheringTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.patch(connection, "TURN_SECONDS", 3600)  # however busy the machine is
+        self.server = Server(self)  # type: ignore[arg-type]
+        self.client = self.server.login(select="INBOX")
+        self.writes = Writes(self.client)
+
+    def test_answers_to_what_came_together_go_together(self) -> None:
+        self.client.write(b"".join(b"n%d NOOP\r\n" % each for each in range(50)))
+        self.assertEqual(len(self.writes.each), 1)
+        self.assertEqual(self.client.raw.count(b" OK NOOP completed\r\n"), 50)
+
+    def test_no_more_than_a_piece_is_held_back(self) -> None:
+        sent = b"".join(b"%032d NOOP\r\n" % each for each in range(2000))
+        for start in range(0, len(sent), 32768):
+            self.client.protocol.dataReceived(sent[start : start + 32768])
+        got = self.client.receive()
+        self.assertEqual(len(got), 2000)
+        self.assertGreater(len(self.writes.each), 2)
+        self.assertLess(max(map(len, self.writes.each)), GATHER_OCTETS + 1000)
+
+    def test_what_a_client_must_see_before_it_goes_on(self) -> None:
+        self.client.write(b"a NOOP\r\nb APPEND INBOX {3}\r\n")
+        self.assertIn(b"\r\n+ ", self.client.raw)
+        self.client.write(b"x\r\n\r\nc IDLE\r\n")
+        self.assertIn(b"\r\n+ idling", self.client.raw)
+        self.client.write(b"DONE\r\nd LOGOUT\r\n")
+        self.assertIn(b"c OK IDLE completed\r\n* BYE", self.client.raw)
+        self.assertTrue(self.client.raw.endswith(b"d OK LOGOUT completed\r\n"))
+        self.assertFalse(self.client.transport.connected)
+
+    def test_news_of_others_is_not_held_back(self) -> None:
+        self.client.ok("NOOP")
+        self.client.command("IDLE")
+        other = self.server.login()
+        other.append(b"a: b\r\n\r\n")
+        self.client.receive()
+        self.server.clock.advance(1)
+        self.assertIn(b"* 1 EXISTS", b"".join(self.writes.each))
+
+
+class IdlingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.server = Server(self)  # type: ignore[arg-type]
+        self.client = self.server.login(select="INBOX")
+        self.client.command("IDLE")
+
+    def test_nothing_runs_meanwhile(self) -> None:
+        self.assertFalse(self.client.protocol._running)
+        self.assertIsNone(self.client.protocol._gathered)
+        self.client.write(b"DO")
+        self.client.write(b"NE\r\nx NOOP\r\n")
+        self.assertIn(b"OK IDLE completed\r\nx OK", self.client.raw)
+
+    def test_a_line_too_long_ends_it(self) -> None:
+        self.client.write(b"y" * 9000 + b"\r\n")
+        self.assertIn(b"t3 NO [TOOBIG]", self.client.raw)
+        self.client.ok("NOOP")
+        self.server.clock.advance(300)
+        self.assertEqual(self.client.receive(), [], "no more reminders")
+
+    def test_a_client_that_was_told_bye_hears_nothing_more(self) -> None:
+        self.client.transport.loseConnection = lambda: None  # type: ignore
+        self.client.protocol.finish(b"Enough")
+        self.client.receive()
+        self.assertTrue(self.client.raw.startswith(b"* BYE"), self.client.raw)
+        self.server.login().append(b"a: b\r\n\r\n")
+        self.server.clock.advance(3)
+        self.assertEqual(self.client.receive(), [])
+        del self.client.transport.loseConnection
+
+    def test_one_who_leaves_takes_the_timer_along(self) -> None:
+        self.client.hang_up()
+        self.assertEqual(self.server.clock.getDelayedCalls(), [])
+
+
+class Reactor:
+    """Notes who waits to write."""
+
+    def __init__(self) -> None:
+        self.writers: list[Any] = []
+
+    def addWriter(self, each: Any) -> None:
+        self.writers.append(each)
+
+    def removeWriter(self, each: Any) -> None:
+        self.writers.remove(each)
+
+    def removeReader(self, each: Any) -> None:
+        pass
+
+
+class OutletTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        near, self.far = socket.socketpair()
+        near.setblocking(False)
+        self.far.setblocking(False)
+        self.addCleanup(near.close)
+        self.addCleanup(self.far.close)
+        self.reactor: Any = Reactor()
+        self.transport = Connection(near, None, self.reactor)  # type: ignore[arg-type]
+        self.transport.connected = True
+
+    def test_at_once(self) -> None:
+        outlet.write(self.transport, b"one")
+        self.assertEqual(self.far.recv(100), b"one")
+        self.assertEqual(self.reactor.writers, [])
+
+    def test_behind_what_waits(self) -> None:
+        self.transport.write(b"one ")
+        outlet.write(self.transport, b"two")
+        self.assertRaises(BlockingIOError, self.far.recv, 100)
+        self.transport.doWrite()
+        self.assertEqual(self.far.recv(100), b"one two")
+
+    def test_what_the_kernel_does_not_take_waits(self) -> None:
+        octets = bytes(range(256)) * 8192
+        outlet.write(self.transport, octets)
+        outlet.write(self.transport, b"end")
+        self.assertTrue(self.reactor.writers)
+        got = b""
+        while len(got) < len(octets) + 3:
+            got += self.far.recv(1 << 20)
+            self.transport.doWrite()
+        self.assertEqual(got, octets + b"end")
+
+    def test_a_lost_connection_is_no_error_here(self) -> None:
+        self.far.close()
+        outlet.write(self.transport, b"one")
+        self.assertTrue(self.reactor.writers, "it is for the reactor to find out")
