@@ -27,7 +27,7 @@ class Writes:
 class GatheringTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(connection, "TURN_SECONDS", 3600)  # however busy the machine is
-        self.server = Server(self)  # type: ignore[arg-type]
+        self.server = Server(self)
         self.client = self.server.login(select="INBOX")
         self.writes = Writes(self.client)
 
@@ -67,7 +67,7 @@ class GatheringTests(SynchronousTestCase):
 
 class IdlingTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.server = Server(self)  # type: ignore[arg-type]
+        self.server = Server(self)
         self.client = self.server.login(select="INBOX")
         self.client.command("IDLE")
 

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import threading
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -79,6 +79,38 @@ class OpeningTests(AccountCase):
         with self.assertRaises(Unavailable):
             self.open(StoreOptions(create_missing=False))
         self.assertFalse(self.root.exists())
+
+    def test_whether_it_is_still_what_was_opened(self) -> None:
+        self.plain_maildir()
+        elsewhere = self.top / "elsewhere"
+
+        def replaced() -> None:
+            self.root.rename(elsewhere)
+            shutil.copytree(elsewhere, self.root)
+
+        def cleared() -> None:
+            (self.root / "cur").rename(self.top / "cur")
+            (self.root / "cur").mkdir()
+
+        changes: dict[str, Callable[[], object]] = {
+            "removed": lambda: self.root.rename(elsewhere),
+            "replaced": replaced,
+            "cleared": cleared,
+            "closed to us": lambda: self.root.chmod(0o500),
+        }
+        for name, change in changes.items():
+            account = self.open()
+            self.assertTrue(account.is_as_opened(), name)
+            (self.root / "new" / "1.mail").write_bytes(b"")
+            (self.root / ".Folder").mkdir()
+            self.assertTrue(account.is_as_opened(), f"mail is no change ({name})")
+            change()
+            self.assertFalse(account.is_as_opened(), name)
+            for each in (self.root, elsewhere, self.top / "cur"):
+                if each.exists():
+                    each.chmod(0o700)
+                    shutil.rmtree(each)
+            self.plain_maildir()
 
     def test_stopped_while_it_is_made(self) -> None:
         stopped = 0
