@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from imapd.mailbox.account import Account
+from imapd.mailbox.keeper import Keeper
 from imapd.mailbox.threads import Workers
 from imapd.mailbox.watch import Watch
 from imapd.store.api import AccountStore
@@ -45,6 +46,7 @@ class Accounts:
         self._workers = workers
         self._watch = watch
         self._clock = clock
+        self._keeper = Keeper()
         self._keep = keep if clock is not None else 0
         self._open: dict[Hashable, Account] = {}
         #: Of each its store, and when it was opened.
@@ -72,7 +74,9 @@ class Accounts:
                         await self._close_quietly(key)
                     store = await self._workers.run(open_store)
                     self._stores[key] = store, self._now()
-                    self._open[key] = Account(store, self._workers, self._watch)
+                    self._open[key] = Account(
+                        store, self._workers, self._watch, self._keeper
+                    )
                 return self._used(key)
             finally:
                 self._forget_lock(key)
