@@ -47,6 +47,8 @@ class Changes:
     flags: dict[Uid, Flags] = field(default_factory=dict)
     #: True: the store lost its numbers and made new ones; sessions must leave.
     renumbered: bool = False
+    #: The modification sequence of all of it; 0: none are kept just now.
+    modseq: int = 0
 
     def __bool__(self) -> bool:
         """Whether anything changed."""
@@ -73,6 +75,7 @@ class MailboxStatus:
     unseen: int
     deleted: int = 0
     size_octets: int | None = None
+    highest_modseq: int = 0  # 0: none are kept; RFC 7162 §3.1.7
 
 
 @dataclass(frozen=True, slots=True)

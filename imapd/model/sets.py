@@ -28,6 +28,24 @@ class SequenceSet:
         """The largest number written out, 0 if only ``*`` was."""
         return max((n for pair in self.ranges for n in pair if n != STAR), default=0)
 
+    @property
+    def count(self) -> int:
+        """How many numbers are written, without any ``*``."""
+        return sum(abs(b - a) + 1 for a, b in self.ranges)
+
+    @property
+    def ascends(self) -> bool:
+        """Whether each number written is greater than the one before it."""
+        flat = [number for pair in self.ranges for number in pair]
+        return all(a <= b for a, b in self.ranges) and all(
+            flat[at] < flat[at + 1] for at in range(1, len(flat) - 1, 2)
+        )
+
+    def numbers(self) -> Iterator[int]:
+        """Each number in the order written; ``*`` must not be among them."""
+        for first, last in self.ranges:
+            yield from range(first, last + 1)
+
     def resolve(self, largest: int) -> list[tuple[int, int]]:
         """Sorted, disjoint, merged (first, last) pairs, with ``*`` = ``largest``.
 
@@ -72,3 +90,43 @@ def runs(ascending: Iterable[int]) -> Iterator[tuple[int, int]]:
         first = last = number
     if first is not None and last is not None:
         yield first, last
+
+
+Ranges = list[tuple[int, int]]
+
+
+def merge(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """Sort ranges, and join those that meet."""
+    return SequenceSet(tuple(ranges)).resolve(0)
+
+
+def intersect(left: Ranges, right: Ranges) -> Ranges:
+    """What both name; each sorted and disjoint, as the result is."""
+    found: Ranges = []
+    at = other = 0
+    while at < len(left) and other < len(right):
+        first = max(left[at][0], right[other][0])
+        last = min(left[at][1], right[other][1])
+        if first <= last:
+            found.append((first, last))
+        if left[at][1] < right[other][1]:
+            at += 1
+        else:
+            other += 1
+    return found
+
+
+def subtract(ranges: Ranges, ascending: Sequence[int]) -> Ranges:
+    """What is left of sorted, disjoint ranges without the numbers given."""
+    left: Ranges = []
+    for first, last in ranges:
+        begin = first
+        at = bisect_left(ascending, first)
+        while at < len(ascending) and ascending[at] <= last:
+            if begin < ascending[at]:
+                left.append((begin, ascending[at] - 1))
+            begin = ascending[at] + 1
+            at += 1
+        if begin <= last:
+            left.append((begin, last))
+    return left

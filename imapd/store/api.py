@@ -10,7 +10,7 @@ question (disk full, no permission, I/O error) becomes ``OverQuota``,
 ``NoPermission`` or ``Unavailable`` at this boundary, with the cause chained.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from imapd.ids import MailboxPath, Uid
@@ -23,6 +23,7 @@ from imapd.model.mailbox import (
     MessageMeta,
     NamespaceStyle,
 )
+from imapd.model.modseqs import ModSeqs
 
 
 class WouldBlock(Exception):
@@ -168,6 +169,24 @@ class MailboxStore(Protocol):
         All or nothing for COPY.  MOVE removes a message from the source only
         after its copy is durable.  UIDs that are gone are left out of ``pairs``.
         The caller holds the serialisation of both mailboxes.
+        """
+
+    def track(self) -> Changes:
+        """Keep modification sequences from now on, of a mailbox that was synced.
+
+        ``modseqs`` is right afterwards, and every ``Changes`` has its number.
+        Done again, it takes over what other processes of ours have written.
+        """
+
+    @property
+    def modseqs(self) -> ModSeqs | None:
+        """A copy of the numbers; None: they are not kept, or cannot be."""
+
+    def unsaved(self) -> Callable[[], None] | None:
+        """Collect what of them is to be written down; None: nothing.
+
+        The function returned writes it; it blocks, never raises, and may run
+        beside other operations.  ``close`` does both.
         """
 
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:

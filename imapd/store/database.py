@@ -17,9 +17,9 @@ import threading
 import time
 import urllib.parse
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from twisted.logger import Logger
@@ -59,6 +59,8 @@ class Schema:
     version: int
     statements: Sequence[str]
     durable: bool  # whether a commit is synced to the disk
+    #: What turns a file of an older version into one of the next, by its version.
+    upgrades: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 class Database:
@@ -237,12 +239,16 @@ class Database:
         connection.execute("COMMIT")
         if not tables and writable:
             _create(connection, schema)
-        elif (application, version) != (schema.application_id, schema.version):
+            return
+        current = version == schema.version or version in schema.upgrades
+        if application != schema.application_id or not current:
             raise Unusable(f"application {application}, version {version}")
-        elif os.path.getsize(self.path) <= CHECKED_OCTETS:
+        if os.path.getsize(self.path) <= CHECKED_OCTETS:
             (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if answer != "ok":
                 raise Unusable(answer)
+        if writable:
+            _upgrade(connection, schema)
 
     def _open_in_memory(self, error: OSError) -> sqlite3.Connection:
         _log.warn(
@@ -260,6 +266,7 @@ class Database:
         connection = _connect(":memory:")
         source.backup(connection)
         source.close()
+        _upgrade(connection, self._schema)
         self.in_memory = True
         return connection
 
@@ -348,6 +355,22 @@ def _create(connection: sqlite3.Connection, schema: Schema) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id={schema.application_id}")
         connection.execute(f"PRAGMA user_version={schema.version}")
+    connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection, schema: Schema) -> None:
+    """Bring the tables of an older version to the present, all steps or none."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == schema.version:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    # Another process may have been faster.
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    while version != schema.version:
+        for statement in schema.upgrades[version]:
+            connection.execute(statement)
+        version += 1
+    connection.execute(f"PRAGMA user_version={schema.version}")
     connection.execute("COMMIT")
 
 

@@ -11,7 +11,7 @@ A row that fails it is as good as not there.
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,8 +20,9 @@ from twisted.logger import Logger
 from imapd.errors import OverQuota, Unavailable
 from imapd.ids import LARGEST_NUMBER, MailboxPath
 from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
-from imapd.store import database, quiet
+from imapd.store import database, modseqtable, quiet
 from imapd.store.database import Database, Schema
+from imapd.store.modseqtable import Head, Rows, Saved
 
 _log = Logger()
 
@@ -29,7 +30,7 @@ FILE_NAME: Final = b"imapd-state.sqlite3"
 
 _SCHEMA: Final = Schema(
     application_id=0x696D7374,  # "imst"
-    version=1,
+    version=2,
     durable=True,
     statements=(
         "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL, "
@@ -37,7 +38,9 @@ _SCHEMA: Final = Schema(
         "CREATE TABLE keyword (mailbox TEXT NOT NULL, uid INTEGER NOT NULL, "
         "keywords BLOB NOT NULL, crc INTEGER NOT NULL, "
         "PRIMARY KEY (mailbox, uid)) WITHOUT ROWID",
+        *modseqtable.STATEMENTS,
     ),
+    upgrades={1: modseqtable.STATEMENTS},
 )
 _NAMESPACE: Final = "namespace"
 _UID_VALIDITY: Final = "uid-validity"
@@ -183,6 +186,39 @@ class AccountState:
         """
         with self._writing("a deletion") as connection:
             connection.execute("DELETE FROM keyword WHERE mailbox = ?", (guid,))
+            modseqtable.forget(connection, guid)
+
+    # -- modification sequences: ``maildir.journal.ModSeqState`` --
+
+    def load_modseqs(self, mailbox: str, since: int = -1) -> Saved | None:
+        """Return what was kept of a mailbox, of chunks those after a version.
+
+        None: there is nothing that can be used.
+        """
+        try:
+            with self._database.transaction(write=False) as connection:
+                return modseqtable.read(connection, mailbox, since)
+        except (sqlite3.Error, OSError) as error:
+            self._tell_unreadable(error)
+            return None
+
+    def merge_modseqs(
+        self,
+        mailbox: str,
+        merge: Callable[
+            [Saved | None, Mapping[int, Rows]], tuple[Head, dict[int, Rows]]
+        ],
+        chunks: Sequence[int],
+    ) -> None:
+        """Replace the head and chunks by what ``merge`` makes of those there are.
+
+        Raises:
+            Unavailable, OverQuota
+        """
+        with self._writing("modification sequences") as connection:
+            saved = modseqtable.read(connection, mailbox, 1 << 62)
+            there = modseqtable.read_chunks(connection, mailbox, chunks)
+            modseqtable.write(connection, mailbox, *merge(saved, there))
 
     # -- common --
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from imapd.ids import Uid
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.mailbox import Changes
+from imapd.store.maildir.journal import ModSeqState
 from imapd.store.maildir.keywords import OverflowChanges
 from imapd.store.maildir.mailbox import MaildirMailbox
 from imapd.store.maildir.takeover import TakenOver
@@ -87,6 +88,7 @@ class FolderTestCase(unittest.TestCase):
         self.overflow = FakeOverflow()
         self.cache = FakeCache()
         self.taken: TakenOver | None = None
+        self.modseqs: ModSeqState | None = None
 
     def folder(self, name: str = "box") -> Path:
         directory = self.root / name
@@ -114,6 +116,7 @@ class FolderTestCase(unittest.TestCase):
             new_uid_validity=self.next_validity,
             limits=limits,
             read_only=read_only,
+            modseqs=self.modseqs,
         )
 
     def deliver(

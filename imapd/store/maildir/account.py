@@ -151,6 +151,7 @@ class MaildirAccount:
                 take_over=courier.take_over,
                 new_uid_validity=self.reserve_uid_validity,
                 limits=self.limits,
+                modseqs=self.state,
             )
             if mailbox.read_only and not self.read_only:
                 self.tree.tell(name, "is served read-only")

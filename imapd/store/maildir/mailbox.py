@@ -9,12 +9,14 @@ from imapd.ids import MailboxPath, Uid
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.flags import StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MessageMeta
+from imapd.model.modseqs import ModSeqs
 from imapd.store import fsops
-from imapd.store.api import Delivery, MailboxStore, MessageStream
+from imapd.store.api import Delivery, MailboxStore, MessageStream, WouldBlock
 from imapd.store.fsops import translate_errors
 from imapd.store.maildir import change, contents, snapshot, transfer
 from imapd.store.maildir.core import ColumnCache, MailboxCore, TakeOver
 from imapd.store.maildir.deliver import MaildirDelivery, clean_tmp
+from imapd.store.maildir.journal import Journal, ModSeqState
 from imapd.store.maildir.keywords import KeywordOverflow
 from imapd.store.maildir.sync import sync
 
@@ -34,6 +36,7 @@ class MaildirMailbox:
         new_uid_validity: a value above every one the account ever had.
         limits: those on keywords and on waiting for locks are used.
         read_only: None looks whether the folder can be written.
+        modseqs: where modification sequences are kept; None: there are none.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class MaildirMailbox:
         new_uid_validity: Callable[[], int],
         limits: Limits = DEFAULT_LIMITS,
         read_only: bool | None = None,
+        modseqs: ModSeqState | None = None,
     ) -> None:
         self.path = path
         self._core = MailboxCore(
@@ -58,6 +62,7 @@ class MaildirMailbox:
             limits=limits,
             read_only=read_only,
         )
+        self._journal = Journal(self._core, modseqs)
 
     @property
     def read_only(self) -> bool:
@@ -123,6 +128,7 @@ class MaildirMailbox:
         if first and not self._core.read_only:
             clean_tmp(self._core)
         changes.expunged.sort()
+        self._journal.note(changes)
         return changes
 
     def store_flags(
@@ -130,19 +136,27 @@ class MaildirMailbox:
     ) -> Changes:
         """Change flags, starting from what is on disk now."""
         with translate_errors("storing flags"):
-            return change.store_flags(self._core, uids, mode, flags)
+            changes = change.store_flags(self._core, uids, mode, flags)
+        self._journal.note(changes)
+        return changes
 
     def try_store_flags(
         self, uids: Sequence[Uid], mode: StoreMode, flags: Sequence[bytes]
     ) -> Changes:
         """Change the flags of a few messages without waiting for anything."""
+        if self._journal.is_slow:
+            raise WouldBlock
         with translate_errors("storing flags"), self._core.hurrying():
-            return change.store_flags(self._core, uids, mode, flags)
+            changes = change.store_flags(self._core, uids, mode, flags)
+        self._journal.note(changes)
+        return changes
 
     def expunge(self, uids: Iterable[Uid]) -> Changes:
         r"""Remove those of the messages that are ``\Deleted`` on disk now."""
         with translate_errors("expunging"):
-            return change.expunge(self._core, uids)
+            changes = change.expunge(self._core, uids)
+        self._journal.note(changes)
+        return changes
 
     def begin_delivery(self) -> Delivery:
         """Open a place for new messages.
@@ -158,7 +172,9 @@ class MaildirMailbox:
         if not isinstance(delivery, MaildirDelivery) or delivery.core is not self._core:
             raise Cannot("The delivery belongs to another mailbox")
         with translate_errors("storing messages"):
-            return transfer.commit(self._core, delivery, claim_recent)
+            appended = transfer.commit(self._core, delivery, claim_recent)
+        self._journal.note(appended.target)
+        return appended
 
     def copy_from(
         self,
@@ -171,9 +187,31 @@ class MaildirMailbox:
         if not isinstance(source, MaildirMailbox):
             raise Cannot("Messages cannot be copied between different stores")
         with translate_errors("copying messages"):
-            return transfer.copy(
+            copied = transfer.copy(
                 source._core, self._core, uids, move=move, claim_recent=claim_recent
             )
+        self._journal.note(copied.target)
+        source._journal.note(copied.source)
+        return copied
+
+    def track(self) -> Changes:
+        """Keep modification sequences from now on; look what others of us wrote."""
+        self._journal.read()
+        self._core.new.doubt()
+        self._core.cur.doubt()
+        changes = self.sync(claim_recent=False) if self.changed() else Changes()
+        self._journal.settle()
+        return changes
+
+    @property
+    def modseqs(self) -> ModSeqs | None:
+        """A copy of the numbers, if they are kept."""
+        kept = self._journal.modseqs
+        return None if kept is None else kept.copy()
+
+    def unsaved(self) -> Callable[[], None] | None:
+        """Collect what is to be written down; the function returned does it."""
+        return self._journal.unsaved()
 
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
         """Size and date; messages that are gone are left out."""
@@ -208,7 +246,12 @@ class MaildirMailbox:
         self._core.save_columns(columns)
 
     def close(self) -> None:
-        """Forget what is known, but for what the next opening can read at once."""
+        """Write down what is to be kept, and what the next opening can read at once."""
+        for _ in range(2):  # the state may have been lost under us
+            save = self._journal.unsaved()
+            if save is not None:
+                save()
+        self._journal.forget()
         with suppress(OSError):
             snapshot.save(self._core)
         self._core.reset()

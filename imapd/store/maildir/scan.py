@@ -102,6 +102,11 @@ class Directory:
         wait = max(CONFIRM_SECONDS, CONFIRM_TIMES * self._list_seconds)
         self._confirm_at = time.monotonic() + wait
 
+    def doubt(self) -> None:
+        """Take nothing for our own that no listing has confirmed."""
+        if self._confirm_at is not None:
+            self._clean = False
+
     def list(self) -> Listing:
         """List the directory.
 
