@@ -11,7 +11,7 @@ class ImapError(Exception):
     """
 
     condition: ClassVar[bytes] = b"NO"  # b"BAD" only if the client broke the grammar
-    code: ClassVar[bytes | None] = None  # without brackets; RFC 3501 §7.1, RFC 5530
+    code: bytes | None = None  # without brackets; RFC 3501 §7.1, RFC 5530
 
 
 class SyntaxRejected(ImapError):

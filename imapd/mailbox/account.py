@@ -17,7 +17,7 @@ from imapd.ids import INBOX, MailboxPath
 from imapd.mailbox.api import Listener
 from imapd.mailbox.append import Append
 from imapd.mailbox.keeper import Keeper
-from imapd.mailbox.live import LiveMailbox, size_octets
+from imapd.mailbox.live import Flushing, LiveMailbox
 from imapd.mailbox.names import NAMESPACES, Namespace
 from imapd.mailbox.selected import Selected
 from imapd.mailbox.threads import Workers
@@ -37,11 +37,13 @@ class Account:
         workers: Workers,
         watch: Watch,
         keeper: Keeper | None = None,
+        flushing: Flushing | None = None,
     ) -> None:
         self.users = 0
         self.namespace: Namespace = NAMESPACES[store.namespace_style]
         self._watch = watch
         self._keeper = Keeper() if keeper is None else keeper
+        self._flushing = flushing
         self._store = store
         self._workers = workers
         self._live: dict[MailboxPath, LiveMailbox] = {}
@@ -114,7 +116,9 @@ class Account:
             # Another session may have opened it while we waited.
             live = self._find(path)
             if live is None:
-                live = self._live[path] = LiveMailbox(store, self._workers)
+                live = self._live[path] = LiveMailbox(
+                    store, self._workers, self._flushing
+                )
             else:
                 live.users += 1  # at once: it must not be closed while we wait
                 await LiveMailbox(store, self._workers).close()
@@ -183,21 +187,30 @@ class Account:
         return selected
 
     async def status(
-        self, path: MailboxPath, *, with_size: bool, with_deleted: bool = False
+        self,
+        path: MailboxPath,
+        *,
+        with_size: bool,
+        with_deleted: bool = False,
+        with_modseq: bool = False,
     ) -> MailboxStatus:
         """STATUS; no message loses its recent state.  RFC 3501 §6.3.10."""
         async with self.using(path) as live:
             try:
                 await live.refresh()
+                if with_modseq:
+                    await live.track()
             except Unavailable:
                 if not live.gone:
                     raise
             if not live.gone:
-                return live.status(await size_octets(live) if with_size else None)
+                return live.status(await _size_octets(live) if with_size else None)
         # It was numbered anew since others opened it.
         async with self.using(path) as live:
             await live.refresh()
-            return live.status(await size_octets(live) if with_size else None)
+            if with_modseq:
+                await live.track()
+            return live.status(await _size_octets(live) if with_size else None)
 
     async def begin_append(self, path: MailboxPath) -> Append:
         """Open a place for new messages.
@@ -224,3 +237,13 @@ class Account:
             if self._keeper.take(live):
                 await self._close(live)
         await self._workers.run(self._store.close)
+
+
+async def _size_octets(live: LiveMailbox) -> int:
+    """The sum of RFC822.SIZE.  RFC 8438."""
+    total = 0
+    uids = list(live.uids)
+    for start in range(0, len(uids), 1000):
+        metas = await live.workers.run(live.store.meta, uids[start : start + 1000])
+        total += sum(meta.rfc822_size for meta in metas.values())
+    return total

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from imapd.mailbox.account import Account
 from imapd.mailbox.keeper import Keeper
+from imapd.mailbox.live import Flushing
 from imapd.mailbox.threads import Workers
 from imapd.mailbox.watch import Watch
 from imapd.store.api import AccountStore
@@ -34,6 +35,7 @@ class Accounts:
         *,
         clock: IReactorTime | None = None,
         keep: int = 0,
+        flushing: Flushing | None = None,
     ) -> None:
         """Begin with none.
 
@@ -42,8 +44,10 @@ class Accounts:
             watch: of the mailboxes that somebody idles on.
             clock: for the one timer of all that are kept.
             keep: how many that nobody uses stay open; needs a clock.
+            flushing: who has mailboxes write down what may wait.
         """
         self._workers = workers
+        self._flushing = flushing
         self._watch = watch
         self._clock = clock
         self._keeper = Keeper()
@@ -75,7 +79,7 @@ class Accounts:
                     store = await self._workers.run(open_store)
                     self._stores[key] = store, self._now()
                     self._open[key] = Account(
-                        store, self._workers, self._watch, self._keeper
+                        store, self._workers, self._watch, self._keeper, self._flushing
                     )
                 return self._used(key)
             finally:

@@ -12,8 +12,9 @@ from imapd.mailbox.names import Namespace
 from imapd.model.flags import Flags, StoreMode
 from imapd.model.mailbox import Appended, Folder, MailboxStatus
 from imapd.model.numbered import Numbered
-from imapd.model.requests import FetchItem
+from imapd.model.requests import FetchItem, SequenceMatch
 from imapd.model.search import SearchKey
+from imapd.model.sets import Ranges, SequenceSet
 from imapd.model.view import SessionView
 
 Messages = Numbered
@@ -34,6 +35,8 @@ class SelectedMailbox(Protocol):
 
     view: SessionView
     read_only: bool
+    #: Whether what is told unasked has UID and MODSEQ too.  RFC 7162 §3.2.4.
+    condstore: bool
 
     @property
     def uid_validity(self) -> int:
@@ -60,6 +63,31 @@ class SelectedMailbox(Protocol):
     async def refresh(self) -> None:
         """Take in what other programs did; the view learns of it."""
 
+    @property
+    def highest_modseq(self) -> int:
+        """The highest modification sequence; 0: none are kept here, or not yet."""
+
+    async def track(self) -> None:
+        """Keep modification sequences from now on, where that is possible."""
+
+    def modseq(self, uid: Uid) -> int:
+        """The modification sequence of a message that is there."""
+
+    def newer(self, uids: Sequence[Uid], modseq: int) -> list[Uid]:
+        """Those of the messages, ascending, that changed after ``modseq``."""
+
+    def vanished_since(
+        self,
+        modseq: int,
+        known: SequenceSet | None,
+        match: SequenceMatch | None = None,
+    ) -> Ranges:
+        """UIDs of those that are gone since; all UIDs if None are named.
+
+        Also such as were gone before, where that is not known any more.
+        RFC 7162 §3.2.5, §3.2.6.
+        """
+
     def fetch(
         self, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
     ) -> AsyncGenerator[bytes, None]:
@@ -73,9 +101,16 @@ class SelectedMailbox(Protocol):
         """The messages that match, ascending."""
 
     async def store(
-        self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
-    ) -> None:
-        """Change flags; the view learns of every change."""
+        self,
+        uids: Sequence[Uid],
+        mode: StoreMode,
+        flags: Iterable[bytes],
+        unchanged_since: int | None = None,
+    ) -> list[Uid]:
+        """Change flags; the view learns of every change.
+
+        Returns those left alone, which had changed after ``unchanged_since``.
+        """
 
     async def expunge(self, uids: Sequence[Uid] | None = None) -> None:
         r"""Remove the ``\Deleted`` ones of the messages given, or of all."""
@@ -143,9 +178,14 @@ class MailAccount(Protocol):
         """RENAME."""
 
     async def status(
-        self, path: MailboxPath, *, with_size: bool, with_deleted: bool = False
+        self,
+        path: MailboxPath,
+        *,
+        with_size: bool,
+        with_deleted: bool = False,
+        with_modseq: bool = False,
     ) -> MailboxStatus:
-        """STATUS; SIZE and DELETED are right only where they were asked for."""
+        """STATUS; SIZE, DELETED, HIGHESTMODSEQ: only where they were asked for."""
 
     async def select(
         self, path: MailboxPath, *, read_only: bool, listener: Listener

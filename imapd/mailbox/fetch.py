@@ -26,7 +26,7 @@ _log = Logger()
 FLAGS_BATCH_MESSAGES = 1024
 
 RenderBatch = Callable[[Plan, Sequence[Uid]], Awaitable[Rendered]]
-MarkSeen = Callable[[Sequence[Uid]], Awaitable[None]]
+MarkSeen = Callable[[Sequence[Uid]], Awaitable[object]]
 ReadPiece = Callable[[MessageStream], Awaitable[bytes]]
 
 
@@ -40,6 +40,9 @@ class Mailbox:
     render: RenderBatch
     mark_seen: MarkSeen
     read_piece: ReadPiece
+    modseq: Callable[[Uid], int] = lambda uid: 0  # of a mailbox that keeps none
+    #: What is told unasked has UID and MODSEQ too.  RFC 7162 §3.2.4.
+    condstore: bool = False
 
 
 async def responses(
@@ -84,7 +87,7 @@ def _from_memory(mailbox: Mailbox, plan: Plan, uids: Sequence[Uid]) -> Rendered:
     """A batch for which nothing is read."""
     there = uids
     errors: dict[Uid, ImapError] = {}
-    if FetchAtom.FLAGS in plan.items:
+    if not DYNAMIC.isdisjoint(plan.items):
         flags = mailbox.flags(uids)
         if None in flags:
             pairs = list(zip(uids, flags, strict=True))
@@ -115,8 +118,8 @@ def _lines(
     ]
     if FetchAtom.FLAGS in plan.items:
         mailbox.view.told_flags(uids)
-    elif marked:
-        return _with_marked(mailbox, seqs, uids, columns, marked)
+    if marked and (unasked := _unasked(mailbox, plan)):
+        return _with_marked(mailbox, (seqs, uids, columns), marked, unasked)
     return rows.fetch_rows(seqs, columns)
 
 
@@ -138,8 +141,9 @@ async def _pieces(
             )
             if at != large.at
         ]
-        if marked and FetchAtom.FLAGS not in plan.items:
-            columns.append(_dynamic(mailbox, FetchAtom.FLAGS, uids))
+        if marked:
+            unasked = _unasked(mailbox, plan)
+            columns += [_dynamic(mailbox, item, uids) for item in unasked]
         mailbox.view.told_flags(marked)
         left = large.stream.size_octets
         head, tail = rows.split_row(asked.seqs[0], columns, large.name, left)
@@ -162,8 +166,19 @@ async def _next_piece(mailbox: Mailbox, stream: MessageStream) -> bytes:
         raise BrokenLiteral(str(error)) from error
 
 
+def _unasked(mailbox: Mailbox, plan: Plan) -> list[FetchItem]:
+    r"""What the messages that got ``\Seen`` say beside what was asked for."""
+    items: tuple[FetchItem, ...] = (FetchAtom.FLAGS,)
+    if mailbox.condstore:
+        items = (FetchAtom.UID, FetchAtom.FLAGS, FetchAtom.MODSEQ)
+    return [item for item in items if item not in plan.items]
+
+
 def _dynamic(mailbox: Mailbox, item: FetchItem, uids: Sequence[Uid]) -> rows.Column:
-    assert item in DYNAMIC
+    if item is FetchAtom.UID:
+        return rows.uid_column(uids)
+    if item is FetchAtom.MODSEQ:
+        return rows.modseq_column([mailbox.modseq(uid) for uid in uids])
     recent = mailbox.view.recent
     if recent.isdisjoint(uids):
         recent = set()
@@ -181,17 +196,17 @@ def _dynamic(mailbox: Mailbox, item: FetchItem, uids: Sequence[Uid]) -> rows.Col
 
 def _with_marked(
     mailbox: Mailbox,
-    seqs: Sequence[Seq],
-    uids: Sequence[Uid],
-    columns: Sequence[rows.Column],
+    table: tuple[Sequence[Seq], Sequence[Uid], Sequence[rows.Column]],
     marked: set[Uid],
+    unasked: Sequence[FetchItem],
 ) -> bytes:
-    r"""Rows in which only the messages that got ``\Seen`` say their flags."""
+    r"""Rows in which only the messages that got ``\Seen`` say what was not asked."""
+    seqs, uids, columns = table
     lines = []
     for at, uid in enumerate(uids):
         mine = [each.only(at) for each in columns]
         if uid in marked:
-            mine.append(_dynamic(mailbox, FetchAtom.FLAGS, [uid]))
+            mine += [_dynamic(mailbox, item, [uid]) for item in unasked]
         lines.append(rows.fetch_rows(seqs[at : at + 1], mine))
     mailbox.view.told_flags(marked)
     return b"".join(lines)

@@ -6,8 +6,9 @@ reactor before the lock is given back.  Who needs two mailboxes takes the locks
 in the order of ``lock_order``.  Nothing is written to a connection here.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from imapd.ids import MailboxPath, Uid
 from imapd.mailbox.threads import Workers
 from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MailboxStatus, MessageState
+from imapd.model.modseqs import ModSeqs
 from imapd.model.table import MessageTable, total_octets
 from imapd.model.view import SessionView
 from imapd.store.api import Delivery, MailboxStore, WouldBlock
@@ -45,11 +47,26 @@ class Member(Protocol):
         """The mailbox is gone or renumbered: the session cannot go on with it."""
 
 
+class Flushing(Protocol):
+    """Who has mailboxes write down what may wait."""
+
+    def changed(self, live: "LiveMailbox") -> None:
+        """There is something to be written."""
+
+    def forget(self, live: "LiveMailbox") -> None:
+        """The mailbox is closed, and has written all itself."""
+
+
 class LiveMailbox:
     """The messages of one mailbox, and the sessions that look at them."""
 
-    def __init__(self, store: MailboxStore, workers: Workers) -> None:
+    def __init__(
+        self, store: MailboxStore, workers: Workers, flushing: Flushing | None = None
+    ) -> None:
         self.store = store
+        #: As told to the sessions: the store's own may be a step ahead.
+        self.modseqs: ModSeqs | None = None
+        self._flushing = flushing
         self.workers = workers
         self.lock_order = next(_order)
         self.table = MessageTable()
@@ -104,6 +121,7 @@ class LiveMailbox:
             unseen=len(self.table) - self.table.count(SEEN),
             deleted=self.table.count(DELETED),
             size_octets=size_octets,
+            highest_modseq=0 if self.modseqs is None else self.modseqs.highest,
         )
 
     @property
@@ -114,7 +132,8 @@ class LiveMailbox:
     @property
     def memory_octets(self) -> int:
         """About what it costs in memory."""
-        return total_octets(self.table) + self.store.memory_octets
+        kept = 0 if self.modseqs is None else self.modseqs.memory_octets
+        return total_octets(self.table) + self.store.memory_octets + 2 * kept
 
     # Sessions.
 
@@ -168,10 +187,36 @@ class LiveMailbox:
         return self._loaded and not self.workers.brief(self.store.changed)
 
     async def _sync(self, *, claim: bool) -> None:
+        await self._look(partial(self.store.sync, claim))
+
+    async def track(self) -> None:
+        """Keep modification sequences from now on, if the store can.
+
+        Done again, it takes over what other processes of ours have written down.
+        """
+        async with self._lock:
+            if not self._loaded:
+                await self._sync(claim=self._claimer() is not None)
+            await self._track()
+
+    async def _track(self) -> None:
+        await self._look(self.store.track)
+        self.modseqs = self.store.modseqs
+
+    async def flush(self) -> None:
+        """Write down what may wait."""
+        async with self._lock:
+            if self.gone:
+                return
+            save = await self.workers.run(self.store.unsaved)
+        if save is not None:
+            await self.workers.run(save)
+
+    async def _look(self, look: Callable[[], Changes]) -> None:
         if self.gone:
             raise NoSuchMailbox("The mailbox is gone")
         try:
-            changes = await self.workers.run(self.store.sync, claim)
+            changes = await self.workers.run(look)
         except NoSuchMailbox:
             self.vanish("The mailbox was deleted or renamed")
             raise
@@ -181,10 +226,18 @@ class LiveMailbox:
             raise Unavailable("The messages were numbered anew; open it again")
 
     async def store_flags(
-        self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
-    ) -> None:
-        """STORE, for all sessions.  RFC 3501 §6.4.6."""
-        if len(uids) <= SHORT_COUNT and self.workers.quick and not self._lock.locked:
+        self,
+        uids: Sequence[Uid],
+        mode: StoreMode,
+        flags: Iterable[bytes],
+        unchanged_since: int | None = None,
+    ) -> list[Uid]:
+        """STORE, for all sessions; return those left alone.  RFC 3501 §6.4.6.
+
+        Those are what changed after ``unchanged_since``.  RFC 7162 §3.1.3.
+        """
+        short = len(uids) <= SHORT_COUNT and unchanged_since is None
+        if short and self.workers.quick and not self._lock.locked:
             # Nobody else comes to run before it is done: it needs no lock.
             self._writable()
             with suppress(WouldBlock):
@@ -193,14 +246,23 @@ class LiveMailbox:
                         self.store.try_store_flags, uids, mode, list(flags)
                     )
                 )
-                return
+                return []
         async with self._lock:
             self._writable()
-            self._apply(
-                await self.workers.run(
-                    self.store.store_flags, list(uids), mode, list(flags)
+            modified: list[Uid] = []
+            if unchanged_since is not None and self.modseqs is not None:
+                await self._track()  # what is on the disk now, not a moment ago
+                here = [uid for uid in uids if self.has(uid)]
+                modified = self.modseqs.newer(here, unchanged_since)
+                left = set(modified)
+                uids = [uid for uid in uids if uid not in left]
+            if uids:
+                self._apply(
+                    await self.workers.run(
+                        self.store.store_flags, list(uids), mode, list(flags)
+                    )
                 )
-            )
+            return modified
 
     async def expunge(self, uids: Sequence[Uid]) -> None:
         r"""Remove those of the messages that are ``\Deleted``."""
@@ -258,6 +320,10 @@ class LiveMailbox:
             self.vanish("The messages of the mailbox were numbered anew")
         if self.gone or not changes:
             return
+        if self.modseqs is not None and changes.modseq:
+            self.modseqs.record(changes)
+            if self._flushing is not None:
+                self._flushing.changed(self)
         if changes.expunged:
             self._remove(changes.expunged)
         if changes.added:
@@ -307,6 +373,8 @@ class LiveMailbox:
         """
         async with self._lock:
             self.gone = True
+            if self._flushing is not None:
+                self._flushing.forget(self)
             try:
                 await self.workers.run(self.store.close)
             except Exception:
@@ -325,13 +393,3 @@ async def _holding(mailboxes: Iterable[LiveMailbox]) -> AsyncIterator[None]:
     finally:
         for lock in reversed(held):
             lock.release()
-
-
-async def size_octets(live: LiveMailbox) -> int:
-    """The sum of RFC822.SIZE.  RFC 8438."""
-    total = 0
-    uids = list(live.uids)
-    for start in range(0, len(uids), 1000):
-        metas = await live.workers.run(live.store.meta, uids[start : start + 1000])
-        total += sum(meta.rfc822_size for meta in metas.values())
-    return total

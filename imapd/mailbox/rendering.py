@@ -49,7 +49,7 @@ _WHOLE = {
 }
 _META = {FetchAtom.INTERNALDATE: 0, FetchAtom.RFC822_SIZE: 1}
 #: What may change while we read, and is filled in when it is sent.
-DYNAMIC = {FetchAtom.FLAGS}
+DYNAMIC = {FetchAtom.FLAGS, FetchAtom.MODSEQ}
 _IN_MEMORY = {FetchAtom.UID, *DYNAMIC}
 _FIELDS = "fields/1:"
 _FORMS = (columns.BODY, columns.BODYSTRUCTURE)

@@ -11,7 +11,7 @@ from imapd.errors import (
     Unavailable,
 )
 from imapd.ids import MailboxPath, Seq, Uid
-from imapd.mailbox import fetch, search
+from imapd.mailbox import fetch, resync, search
 from imapd.mailbox.api import Listener, Messages
 from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.message import LazyMessage
@@ -21,8 +21,9 @@ from imapd.mailbox.rendering import Plan, Rendered, render
 from imapd.mailbox.watch import Watch
 from imapd.model.flags import SEEN, Flags, StoreMode
 from imapd.model.mailbox import MessageMeta
-from imapd.model.requests import FetchItem
+from imapd.model.requests import FetchItem, SequenceMatch
 from imapd.model.search import SearchKey
+from imapd.model.sets import Ranges, SequenceSet, intersect
 from imapd.model.view import SessionView
 from imapd.store.api import WouldBlock
 
@@ -45,6 +46,7 @@ class Selected:
         self.view = SessionView()
         self.joined_validity = 0
         self.read_only = read_only
+        self.condstore = False
         self._live = live
         self._listener = listener
         self._watch = watch
@@ -148,6 +150,50 @@ class Selected:
         if live.gone or live.store.uid_validity != self.joined_validity:
             raise Unavailable("The mailbox is gone, or its messages numbered anew")
 
+    # Modification sequences.
+
+    @property
+    def highest_modseq(self) -> int:
+        """The highest modification sequence; 0: none are kept here, or not yet."""
+        modseqs = self._live.modseqs
+        return 0 if modseqs is None else modseqs.highest
+
+    async def track(self) -> None:
+        """Keep modification sequences from now on, where that is possible."""
+        await self._live.track()
+
+    def modseq(self, uid: Uid) -> int:
+        """The modification sequence of a message that is there."""
+        modseqs = self._live.modseqs
+        return 0 if modseqs is None else modseqs.of(uid)
+
+    def newer(self, uids: Sequence[Uid], modseq: int) -> list[Uid]:
+        """Those of the messages, ascending, that changed after ``modseq``."""
+        modseqs = self._live.modseqs
+        return [] if modseqs is None else modseqs.newer(uids, modseq)
+
+    def vanished_since(
+        self,
+        modseq: int,
+        known: SequenceSet | None,
+        match: SequenceMatch | None = None,
+    ) -> Ranges:
+        """UIDs of those that are gone since, as far as it is known."""
+        modseqs, largest = self._live.modseqs, self.uid_next - 1
+        if modseqs is None or not largest:
+            return []
+        named = SequenceSet(((1, largest),)) if known is None else known
+        there: Sequence[Uid] = self._live.uids
+        if there is not self.view.uids:
+            there = sorted({*there, *self.view.uids})
+        return resync.vanished(
+            modseqs,
+            modseq,
+            intersect(named.resolve(largest), [(1, largest)]),
+            there,
+            resync.matched_uid(match, self.view.uids),
+        )
+
     def fetch(
         self, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
     ) -> AsyncGenerator[bytes, None]:
@@ -160,6 +206,8 @@ class Selected:
             render=self._render,
             mark_seen=lambda uids: live.store_flags(uids, StoreMode.ADD, (SEEN,)),
             read_piece=lambda stream: live.workers.run(stream.read),
+            modseq=self.modseq,
+            condstore=self.condstore and bool(self.highest_modseq),
         )
         return fetch.responses(mailbox, messages, items, with_uid=with_uid)
 
@@ -185,6 +233,7 @@ class Selected:
     async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
         """The messages that match, ascending; those gone match nothing."""
         live, uids = self._live, self.view.uids
+        key = resync.without_modseqs(key, lambda modseq: self.newer(uids, modseq))
         test = search.compile_key(
             key, largest_seq=len(uids), largest_uid=uids[-1] if uids else 0
         )
@@ -204,11 +253,15 @@ class Selected:
         return found
 
     async def store(
-        self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
-    ) -> None:
+        self,
+        uids: Sequence[Uid],
+        mode: StoreMode,
+        flags: Iterable[bytes],
+        unchanged_since: int | None = None,
+    ) -> list[Uid]:
         """Change flags; every view learns of every change."""
         self._writable()
-        await self._live.store_flags(uids, mode, flags)
+        return await self._live.store_flags(uids, mode, flags, unchanged_since)
 
     async def expunge(self, uids: Sequence[Uid] | None = None) -> None:
         r"""Remove the ``\Deleted`` ones of the messages given, or of all.

@@ -35,9 +35,36 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class MailboxName:
-    """``SELECT``, ``EXAMINE``, ``CREATE``, ``DELETE``, ``SUBSCRIBE``, ..."""
+    """``DELETE``, ``SUBSCRIBE``, ``UNSUBSCRIBE``, ..."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceMatch:
+    """Message numbers a client knows, and their UIDs, as many.  RFC 7162 §3.2.5.2."""
+
+    numbers: SequenceSet
+    uids: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """``QRESYNC (uidvalidity modseq [known-uids] [(numbers uids)])``."""
+
+    uid_validity: int
+    modseq: int
+    known: SequenceSet | None = None  # None: all of the mailbox
+    match: SequenceMatch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """``SELECT name [(CONDSTORE QRESYNC (...))]``, and EXAMINE.  RFC 7162 §3."""
+
+    name: str
+    condstore: bool = False  # with any of the two
+    resync: Resync | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +145,29 @@ FetchItem = FetchAtom | FetchSection
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """``FETCH set items``: macros expanded, in order, without repetition."""
+    """``FETCH set items``: macros expanded, in order, without repetition.
+
+    ``changed_since`` is CHANGEDSINCE, with which MODSEQ is among the items, and
+    ``vanished`` asks for those that are gone too.  RFC 7162 §3.1.4.1, §3.2.6.
+    """
 
     numbers: SequenceSet
     items: tuple[FetchItem, ...]
     uid: bool = False
+    changed_since: int | None = None
+    vanished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """``STORE set [+-]FLAGS[.SILENT] flags``."""
+    """``STORE set [(UNCHANGEDSINCE n)] [+-]FLAGS[.SILENT] flags``."""
 
     numbers: SequenceSet
     mode: StoreMode
     silent: bool
     flags: tuple[bytes, ...]
     uid: bool = False
+    unchanged_since: int | None = None  # RFC 7162 §3.1.3
 
 
 @dataclass(frozen=True, slots=True)

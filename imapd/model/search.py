@@ -1,5 +1,6 @@
 """The tree of a SEARCH.  RFC 3501 §6.4.4, RFC 5032, RFC 4731."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -136,6 +137,20 @@ SearchKey = (
     | Or
     | And
 )
+
+
+def walk(key: SearchKey) -> Iterator[SearchKey]:
+    """Yield the key and all within it; as deep as it may be."""
+    stack = [key]
+    while stack:
+        one = stack.pop()
+        yield one
+        if isinstance(one, Not):
+            stack.append(one.key)
+        elif isinstance(one, Or):
+            stack += (one.left, one.right)
+        elif isinstance(one, And):
+            stack += one.keys
 
 
 class Return(Enum):

@@ -18,10 +18,12 @@ from imapd.model.sets import SequenceSet
 class Updates:
     """What to tell the session now, in this order.
 
-    ``expunged`` descends, so that each number is right when it is sent.
+    ``expunged`` descends, so that each number is right when it is sent;
+    ``vanished`` are the same by UID, ascending.
     """
 
     expunged: list[Seq] = field(default_factory=list)
+    vanished: list[Uid] = field(default_factory=list)
     exists: int | None = None
     recent: int | None = None
     flags: list[tuple[Seq, Uid]] = field(default_factory=list)
@@ -169,6 +171,7 @@ class SessionView:
         gone, self._gone = self._gone, set()
         told = [(self.seq(uid), uid) for uid in sorted(gone, reverse=True)]
         updates.expunged = [seq for seq, _ in told if seq is not None]
+        updates.vanished = [uid for seq, uid in reversed(told) if seq is not None]
         if updates.expunged:
             self.uids = without(self.uids, gone)
         if not gone.isdisjoint(self.recent):

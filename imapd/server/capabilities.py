@@ -28,6 +28,7 @@ class Offering(Protocol):
 #: Offered in every state: clients that ask only once, before login, go by that.
 ALWAYS = (
     b"CHILDREN",
+    b"CONDSTORE",
     b"CREATE-SPECIAL-USE",
     b"ENABLE",
     b"ESEARCH",
@@ -39,6 +40,7 @@ ALWAYS = (
     b"MOVE",
     b"MULTIAPPEND",
     b"NAMESPACE",
+    b"QRESYNC",
     b"SASL-IR",
     b"SPECIAL-USE",
     b"STATUS=SIZE",

@@ -235,7 +235,12 @@ class ForeignAccount:
         return mailbox
 
     async def status(
-        self, path: MailboxPath, *, with_size: bool, with_deleted: bool = False
+        self,
+        path: MailboxPath,
+        *,
+        with_size: bool,
+        with_deleted: bool = False,
+        with_modseq: bool = False,
     ) -> MailboxStatus:
         """STATUS; with SIZE or DELETED every message is looked at."""
         box = await self._open(path, writable=False)

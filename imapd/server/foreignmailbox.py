@@ -37,6 +37,7 @@ from imapd.server.foreigncalls import (
     split_flags,
 )
 from imapd.server.foreignmessage import ForeignSource, copy_message
+from imapd.server.nomodseqs import NoModSeqs
 
 _log = Logger()
 
@@ -80,7 +81,7 @@ class _News:
         self._tell(None)
 
 
-class ForeignMailbox:
+class ForeignMailbox(NoModSeqs):
     """One session's opening of a foreign mailbox."""
 
     def __init__(
@@ -288,7 +289,7 @@ class ForeignMailbox:
         if self.read_only:
             raise ReadOnly("The mailbox is open read-only")
 
-    async def store(
+    async def store_flags(
         self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
     ) -> None:
         """Change flags; what the mailbox made of them is read back."""

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from imapd.errors import ImapError
+from imapd.errors import ImapError, SyntaxRejected
 from imapd.ids import MailboxPath
 from imapd.mailbox.api import MailAccount, SelectedMailbox
 from imapd.server import updates
 from imapd.server.settings import Settings
 from imapd.server.states import State
-from imapd.wire.response import status_line, untagged
+from imapd.wire.response import highestmodseq, status_line, untagged
 
 _log = Logger()
 
@@ -113,8 +113,12 @@ class Session:
 
     __slots__ = (
         "_account",
+        "_holding",
+        "_told_modseq",
+        "condstore",
         "connection",
         "enabled",
+        "holds_expunges",
         "identity",
         "idling",
         "lost",
@@ -135,6 +139,10 @@ class Session:
         self.user = b""
         self.tag = b""  # of the command that runs
         self.enabled: set[bytes] = set()
+        self.condstore = False  # the client has named CONDSTORE in some way
+        self.holds_expunges = False  # this command may not tell of any
+        self._told_modseq = 0  # up to it the client was told everything
+        self._holding = False  # the client was told of a lower one
         self.identity: tuple[tuple[bytes, bytes | None], ...] = ()
         self.idling = False
         self.lost: str | None = None
@@ -179,12 +187,22 @@ class Session:
         self.selected = selected
         self.selected_path = path
         self.state = State.SELECTED
+        if self.condstore:
+            selected.condstore = True
+            try:
+                await selected.track()
+            except BaseException:
+                await self.unselect()
+                raise
+            # EXISTS and HIGHESTMODSEQ are to say what is there now.
+            selected.view.drain(may_expunge=True)
         return selected
 
     async def unselect(self) -> None:
         """Leave the selected mailbox, if there is one, expunging nothing."""
         selected, self.selected = self.selected, None
         self.selected_path = None
+        self._told_modseq, self._holding = 0, False
         self.lost = None
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
@@ -215,19 +233,95 @@ class Session:
     async def tell_much_news(self, *, may_expunge: bool) -> None:
         """The same; others have their turn between the pieces."""
         first = True
+        may_expunge = may_expunge and not self.holds_expunges
+        self.holds_expunges = False
         for octets in self._news(may_expunge):
             if not first:
                 await self.connection.ready()
             first = False
             self.connection.send(octets)
+        if self.condstore:
+            self.tell_news(may_expunge=may_expunge)  # what came meanwhile, at one go
+            self._tell_modseq()
 
     def _news(self, may_expunge: bool) -> Iterator[bytes]:
         selected = self.selected
         if selected is not None:
             self.tell_keywords()
-            for octets in updates.news(selected, may_expunge=may_expunge):
+            by_uid = b"QRESYNC" in self.enabled
+            for octets in updates.news(
+                selected, may_expunge=may_expunge, by_uid=by_uid
+            ):
                 self.tell_keywords()  # others may have made one between the pieces
                 yield octets
+
+    # Modification sequences.  RFC 7162.
+
+    async def enable_condstore(self, *, may_expunge: bool = False) -> None:
+        """The client has sent a CONDSTORE enabling command.  RFC 7162 §3.1.
+
+        The first with a mailbox selected is answered with its HIGHESTMODSEQ.
+        """
+        if self.condstore:
+            return
+        self.condstore = True
+        if self.selected is None or self.lost is not None:
+            return
+        self.selected.condstore = True
+        await self.selected.track()
+        self.tell_news(may_expunge=may_expunge)
+        self.tell_highest_modseq()
+
+    def tell_highest_modseq(self) -> None:
+        """HIGHESTMODSEQ or NOMODSEQ, of a mailbox of which all was told."""
+        if self.selected is not None:
+            self._told_modseq = highest = self.selected.highest_modseq
+            self.untagged_ok(
+                b"Highest modification sequence"
+                if highest
+                else b"No modification sequences are kept here",
+                highestmodseq(highest),
+            )
+
+    def require_modseqs(self) -> None:
+        """Refuse what cannot be where NOMODSEQ was told.  RFC 7162 §3.1.2.2.
+
+        Raises:
+            SyntaxRejected: it is so.
+        """
+        if self.selected is None or not self.selected.highest_modseq:
+            raise SyntaxRejected("No modification sequences are kept here")
+
+    async def tell_expunged(self) -> bytes | None:
+        """Tell what was expunged, with VANISHED, and return HIGHESTMODSEQ for the OK.
+
+        None where QRESYNC is not enabled.  RFC 7162 §3.2.7, RFC 6851 §4.4.
+        """
+        if b"QRESYNC" not in self.enabled:
+            return None
+        await self.refresh()
+        if self.lost is not None or self.selected is None:
+            return None
+        await self.tell_much_news(may_expunge=True)
+        return highestmodseq(self._told_modseq) if self._told_modseq else None
+
+    def _tell_modseq(self) -> None:
+        """Say up to where the client knows everything, where it is not obvious.
+
+        A client takes the highest MODSEQ it sees for that.  While expunges with
+        lower ones are held back, it must be told otherwise.  RFC 7162 §3.2, §6.
+        """
+        selected = self.selected
+        if selected is None or not selected.highest_modseq:
+            return
+        if not selected.view.has_news:
+            self._told_modseq = selected.highest_modseq
+            if self._holding:
+                self._holding = False
+                self.untagged_ok(b"All was told", highestmodseq(self._told_modseq))
+        elif b"QRESYNC" in self.enabled and self._told_modseq:
+            self._holding = True
+            self.untagged_ok(b"More is to come", highestmodseq(self._told_modseq))
 
     def tell_keywords(self) -> None:
         """A new keyword is told before the first message that has it."""

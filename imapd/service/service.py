@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from imapd.auth.chain import ChainChecker
 from imapd.auth.throttle import Throttle
 from imapd.mailbox.accounts import KEEP_ACCOUNTS, Accounts
+from imapd.mailbox.flushing import Flusher
 from imapd.mailbox.notified import WatchMode, make_watch
 from imapd.mailbox.threads import ThreadWorkers
 from imapd.mailbox.watch import PollingWatch
@@ -92,7 +93,11 @@ class ImapService(MultiService):
         self._workers = ThreadWorkers(reactor)
         self._watch = make_watch(reactor, WatchMode(config.watch))
         self._accounts = Accounts(
-            self._workers, self._watch, clock=reactor, keep=KEEP_ACCOUNTS
+            self._workers,
+            self._watch,
+            clock=reactor,
+            keep=KEEP_ACCOUNTS,
+            flushing=Flusher(reactor),
         )
         try:
             self.factory = make_factory(config, self.tls, self._accounts)

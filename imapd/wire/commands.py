@@ -17,6 +17,7 @@ from imapd.model.requests import (
     Create,
     Enable,
     Fetch,
+    FetchAtom,
     Identify,
     ListMailboxes,
     Login,
@@ -29,6 +30,7 @@ from imapd.model.requests import (
     UidExpunge,
 )
 from imapd.wire.chars import BASE64_CHARS, COMMAND_START
+from imapd.wire.condstore import fetch_modifiers, store_modifiers
 from imapd.wire.cursor import Cursor
 from imapd.wire.dates import date_time
 from imapd.wire.fetch import fetch_items
@@ -116,9 +118,9 @@ def authenticate(cursor: Cursor) -> Authenticate:
     return Authenticate(mechanism, initial)
 
 
-#   select = "SELECT" SP mailbox                            ; RFC 3501 §9
+#   delete = "DELETE" SP mailbox                            ; RFC 3501 §9
 def mailbox_name(cursor: Cursor) -> MailboxName:
-    """Read one mailbox: SELECT, EXAMINE, DELETE, SUBSCRIBE, UNSUBSCRIBE."""
+    """Read one mailbox: DELETE, SUBSCRIBE, UNSUBSCRIBE."""
     cursor.space()
     name = mailbox(cursor)
     cursor.end()
@@ -189,7 +191,7 @@ def status(cursor: Cursor) -> Status:
 
 
 #   fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att /
-#           "(" fetch-att *(SP fetch-att) ")")              ; RFC 3501 §9
+#           "(" fetch-att *(SP fetch-att) ")") [fetch-modifiers]  ; RFC 4466 §3
 def fetch(cursor: Cursor) -> Fetch:
     """Read a set and what to fetch of its messages."""
     return _fetch(cursor, uid=False)
@@ -205,8 +207,11 @@ def _fetch(cursor: Cursor, *, uid: bool) -> Fetch:
     numbers = sequence_set(cursor)
     cursor.space()
     items = fetch_items(cursor)
+    changed_since, vanished = fetch_modifiers(cursor, uid=uid)
     cursor.end()
-    return Fetch(numbers, items, uid)
+    if changed_since is not None and FetchAtom.MODSEQ not in items:
+        items += (FetchAtom.MODSEQ,)  # RFC 7162 §3.1.4.1
+    return Fetch(numbers, items, uid, changed_since, vanished)
 
 
 _STORE_ITEMS = {
@@ -220,7 +225,7 @@ _STORE_ITEMS = {
 }
 
 
-#   store           = "STORE" SP sequence-set SP store-att-flags
+#   store           = "STORE" SP sequence-set [store-modifiers] SP store-att-flags
 #   store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP
 #                     (flag-list / (flag *(SP flag)))       ; RFC 3501 §9
 def store(cursor: Cursor) -> Store:
@@ -237,6 +242,7 @@ def _store(cursor: Cursor, *, uid: bool) -> Store:
     cursor.space()
     numbers = sequence_set(cursor)
     cursor.space()
+    unchanged_since = store_modifiers(cursor)
     sign = b"+" if cursor.skip(b"+") else b""  # "-" is in WORD_CHARS
     name = sign + word(cursor, "FLAGS, +FLAGS or -FLAGS")
     if name not in _STORE_ITEMS:
@@ -245,7 +251,7 @@ def _store(cursor: Cursor, *, uid: bool) -> Store:
     cursor.space()
     flags = flag_list(cursor) if cursor.peek() == b"(" else _bare_flags(cursor)
     cursor.end()
-    return Store(numbers, mode, silent, flags, uid)
+    return Store(numbers, mode, silent, flags, uid, unchanged_since)
 
 
 def _bare_flags(cursor: Cursor) -> tuple[bytes, ...]:

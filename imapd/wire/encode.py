@@ -127,9 +127,14 @@ def uid_set(numbers: Iterable[int]) -> bytes:
     Only steps of plus one become a range, so the set reads back in the same
     order, which COPYUID needs.
     """
+    return range_set(runs(numbers))
+
+
+def range_set(ranges: Iterable[tuple[int, int]]) -> bytes:
+    """``1:3,7`` for (1, 3), (7, 7): each (first, last), in the order given."""
     return b",".join(
         b"%d" % first if first == last else b"%d:%d" % (first, last)
-        for first, last in runs(numbers)
+        for first, last in ranges
     )
 
 

@@ -20,12 +20,7 @@ MACROS: dict[bytes, tuple[FetchAtom, ...]] = {
     b"FULL": _FULL,
 }
 
-# MODSEQ belongs to CONDSTORE, which is not offered: RFC 7162 §3.1.
-_ATOMS = {
-    item.value.encode("ascii"): item
-    for item in FetchAtom
-    if item is not FetchAtom.MODSEQ
-}
+_ATOMS = {item.value.encode("ascii"): item for item in FetchAtom}
 _SECTIONS = {b"BODY": False, b"BODY.PEEK": True}  # name: whether it peeks
 _SECTION_TEXTS = {text.value.encode("ascii"): text for text in SectionText}
 _WITH_FIELDS = (SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT)
@@ -55,7 +50,8 @@ def fetch_items(cursor: Cursor) -> tuple[FetchItem, ...]:
 #               "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
 #               "BODY" ["STRUCTURE"] / "UID" /
 #               "BODY" section ["<" number "." nz-number ">"] /
-#               "BODY.PEEK" section ["<" number "." nz-number ">"]
+#               "BODY.PEEK" section ["<" number "." nz-number ">"] /
+#               "MODSEQ"                                    ; RFC 7162 §7
 def fetch_att(cursor: Cursor) -> FetchItem:
     """Read one item."""
     return _item(cursor, _item_name(cursor))

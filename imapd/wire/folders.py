@@ -14,7 +14,7 @@ SELECTION_OPTIONS = frozenset(
 )
 #: RFC 5258 §3.2, RFC 5819 §2, RFC 6154 §2.
 RETURN_OPTIONS = frozenset((b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"))
-#: RFC 3501 §6.3.10, RFC 7889 §3.2, RFC 8438 §2, RFC 9051 §6.3.11.
+#: RFC 3501 §6.3.10, RFC 7162 §3.1.7, RFC 7889 §3.2, RFC 8438 §2, RFC 9051 §6.3.11.
 STATUS_ITEMS = frozenset(
     (
         b"MESSAGES",
@@ -25,6 +25,7 @@ STATUS_ITEMS = frozenset(
         b"SIZE",
         b"DELETED",
         b"APPENDLIMIT",
+        b"HIGHESTMODSEQ",
     )
 )
 

@@ -12,9 +12,14 @@ from imapd.wire.encode import atom_or_string, flag_list
 
 
 def fetch_flags(
-    seq: Seq, flags: Flags, uid: Uid | None = None, *, recent: bool = False
+    seq: Seq,
+    flags: Flags,
+    uid: Uid | None = None,
+    *,
+    recent: bool = False,
+    modseq: int | None = None,
 ) -> bytes:
-    r"""``7 FETCH (UID 42 FLAGS (\Seen))``, untagged.
+    r"""``7 FETCH (UID 42 FLAGS (\Seen) MODSEQ (917162500))``, untagged.
 
     Pass ``uid`` in every answer to a UID command: it must be there even if it
     was not asked for.  RFC 3501 §6.4.8.
@@ -22,7 +27,14 @@ def fetch_flags(
     rendered = render_flags(flags, recent)
     if uid is None:
         return b"%d FETCH (FLAGS %b)" % (seq, rendered)
-    return b"%d FETCH (UID %d FLAGS %b)" % (seq, uid, rendered)
+    if modseq is None:
+        return b"%d FETCH (UID %d FLAGS %b)" % (seq, uid, rendered)
+    return b"%d FETCH (UID %d FLAGS %b MODSEQ (%d))" % (seq, uid, rendered, modseq)
+
+
+def fetch_modseq(seq: Seq, uid: Uid, modseq: int) -> bytes:
+    """``7 FETCH (UID 42 MODSEQ (917162500))``, untagged.  RFC 7162 §3.1.3."""
+    return b"%d FETCH (UID %d MODSEQ (%d))" % (seq, uid, modseq)
 
 
 #   "FLAGS" SP "(" [flag-fetch *(SP flag-fetch)] ")"         ; RFC 3501 §9

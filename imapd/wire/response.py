@@ -21,6 +21,7 @@ from imapd.wire.encode import (
     nstring,
     quoted,
     quoted_or_literal,
+    range_set,
     uid_set,
 )
 
@@ -33,6 +34,7 @@ _CODE = re.compile(rb"[A-Za-z][A-Za-z0-9-]*(?: [\x20-\x5c\x5e-\x7e]+)?")
 
 READ_ONLY = b"READ-ONLY"
 READ_WRITE = b"READ-WRITE"
+CLOSED = b"CLOSED"  # RFC 7162 §3.2.11
 
 
 # --- lines ---------------------------------------------------------------------
@@ -159,6 +161,23 @@ def copyuid(uid_validity: int, pairs: Iterable[tuple[Uid, Uid]]) -> bytes | None
     return b"COPYUID %d %b %b" % (uid_validity, sources, targets)
 
 
+def highestmodseq(value: int) -> bytes:
+    """``HIGHESTMODSEQ 715194045007``, or ``NOMODSEQ`` for 0: none are kept.
+
+    RFC 7162 §3.1.2.
+    """
+    return b"HIGHESTMODSEQ %d" % value if value else b"NOMODSEQ"
+
+
+def modified(numbers: Iterable[int]) -> bytes | None:
+    """``MODIFIED 7,9``: what a conditional STORE left alone; None for nothing.
+
+    RFC 7162 §3.1.3.
+    """
+    found = uid_set(numbers)
+    return b"MODIFIED " + found if found else None
+
+
 def capability(names: Iterable[bytes]) -> bytes:
     """``CAPABILITY IMAP4rev1 IDLE``: a code, and the response.  RFC 3501 §7.2.1."""
     return b" ".join((b"CAPABILITY", *names))
@@ -185,6 +204,16 @@ def recent(count: int) -> bytes:
 def expunge(seq: Seq) -> bytes:
     """``44 EXPUNGE``, untagged.  RFC 3501 §7.4.1."""
     return b"%d EXPUNGE" % seq
+
+
+#   expunged-resp = "VANISHED" [SP "(EARLIER)"] SP known-uids  ; RFC 7162 §7
+def vanished(ranges: Iterable[tuple[int, int]], *, earlier: bool = False) -> bytes:
+    """``VANISHED 505,507:510``, untagged, of UIDs.  RFC 7162 §3.2.10.
+
+    ``earlier``: they were gone before, and no message number changes.
+    """
+    word = b"VANISHED (EARLIER)" if earlier else b"VANISHED"
+    return b"%b %b" % (word, range_set(ranges))
 
 
 #   (DQUOTE QUOTED-CHAR DQUOTE / nil)                        ; RFC 3501 §9
@@ -231,12 +260,17 @@ def status(name: str, pairs: Iterable[tuple[bytes, int]]) -> bytes:
     return b"STATUS %b (%b)" % (mailbox(name), counts)
 
 
-def search(numbers: Iterable[int]) -> bytes:
+#   "SEARCH" [1*(SP nz-number) SP search-sort-mod-seq]
+#   search-sort-mod-seq = "(" "MODSEQ" SP mod-sequence-value ")"  ; RFC 7162 §7
+def search(numbers: Iterable[int], modseq: int | None = None) -> bytes:
     """``SEARCH 2 3 6``, or ``SEARCH`` for none, untagged.  RFC 3501 §7.2.5.
 
-    Ten milliseconds for 100,000 numbers: ``esearch`` says it in ranges.
+    ``modseq`` is the highest of the messages, where the client asked by MODSEQ and
+    something was found.  Ten milliseconds for 100,000 numbers: ``esearch`` says it
+    in ranges.
     """
-    return " ".join(("SEARCH", *map(str, numbers))).encode("ascii")
+    line = " ".join(("SEARCH", *map(str, numbers))).encode("ascii")
+    return line if modseq is None else b"%b (MODSEQ %d)" % (line, modseq)
 
 
 #   esearch-response = "ESEARCH" [search-correlator] [SP "UID"]
@@ -246,11 +280,13 @@ def esearch(
     uid: bool,
     pairs: Iterable[tuple[bytes, int]],
     numbers: Iterable[int] | None = None,
+    modseq: int | None = None,
 ) -> bytes:
     """``ESEARCH (TAG "a1") UID COUNT 3 ALL 4:5,9``, untagged.  RFC 4731 §3.1.
 
     ``pairs`` are MIN, MAX and COUNT, the first two only if something was found.
     ``numbers`` is what ALL names, ascending; without any, ALL is left out.
+    ``modseq`` is the highest of the messages told: ``MODSEQ 1236``.  §3.2.
     """
     words = [b"ESEARCH (TAG %b)" % quoted_or_literal(tag)]
     if uid:
@@ -258,6 +294,8 @@ def esearch(
     words += [b"%b %d" % pair for pair in pairs]
     if numbers is not None and (found := uid_set(numbers)):
         words.append(b"ALL " + found)
+    if modseq is not None:
+        words.append(b"MODSEQ %d" % modseq)
     return b" ".join(words)
 
 

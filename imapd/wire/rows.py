@@ -73,6 +73,12 @@ def flags_column(rendered: Sequence[bytes]) -> Column:
     return Column(b"FLAGS %b", (rendered,))
 
 
+#   fetch-mod-resp = "MODSEQ" SP "(" permsg-modsequence ")"  ; RFC 7162 §7
+def modseq_column(modseqs: Sequence[int]) -> Column:
+    """``MODSEQ (917162500)``."""
+    return Column(b"MODSEQ (%d)", (modseqs,))
+
+
 def size_column(sizes: Iterable[int]) -> Column:
     """``RFC822.SIZE 4286``: of the CRLF form; more than 32 bits hold is as much."""
     return Column(b"RFC822.SIZE %d", ([min(size, LARGEST_NUMBER) for size in sizes],))

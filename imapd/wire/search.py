@@ -32,7 +32,7 @@ from imapd.model.search import (
     Text,
     Within,
 )
-from imapd.wire.chars import DIGITS
+from imapd.wire.condstore import mod_sequence
 from imapd.wire.cursor import Cursor
 from imapd.wire.dates import date
 from imapd.wire.sets import sequence_set
@@ -45,8 +45,6 @@ from imapd.wire.strings import (
     string,
     word,
 )
-
-_LARGEST_MODSEQ = 2**63 - 1  # RFC 7162 §7
 
 _RETURNS = {option.value.encode("ascii"): option for option in Return}
 
@@ -163,10 +161,7 @@ def _modseq(cursor: Cursor, charset: Charset) -> SearchKey:
         if word(cursor, "priv, shared or all") not in (b"PRIV", b"SHARED", b"ALL"):
             raise SyntaxRejected("expected priv, shared or all")
         cursor.space()
-    digits = cursor.expect(DIGITS, "a modification sequence")
-    if len(digits) > len(str(_LARGEST_MODSEQ)) or int(digits) > _LARGEST_MODSEQ:
-        raise SyntaxRejected("modification sequence out of range")
-    return ModSeqAtLeast(int(digits))
+    return ModSeqAtLeast(mod_sequence(cursor))
 
 
 def _flag_rules() -> dict[bytes, _Rule]:

@@ -63,6 +63,30 @@ class EveryCommandTests(ForeignCase):
         }.items():
             self.assertIn(code, client.no(command), command)
 
+    def test_no_modification_sequences(self) -> None:
+        """RFC 7162 §3.1.2.2: NOMODSEQ, and BAD for whoever asks all the same."""
+        client = self.filled()
+        client.ok("UNSELECT")
+        self.assertIn(b"ENABLED QRESYNC", client.ok("ENABLE QRESYNC"))
+        self.assertIn(b"* OK [NOMODSEQ] ", client.ok("SELECT inbox (CONDSTORE)"))
+        self.assertIn(b"[NOMODSEQ]", client.ok("SELECT inbox (QRESYNC (7 1 1:3))"))
+        self.assertNotIn(b"VANISHED", client.raw)
+        for command in (
+            "FETCH 1 MODSEQ",
+            "FETCH 1 FLAGS (CHANGEDSINCE 1)",
+            "UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
+            "SEARCH MODSEQ 1",
+            r"STORE 1 (UNCHANGEDSINCE 1) +FLAGS (\Seen)",
+        ):
+            client.bad(command)
+        self.assertIn(b"(HIGHESTMODSEQ 0)", client.ok("STATUS INBOX (HIGHESTMODSEQ)"))
+        answer = client.ok(r"STORE 2 +FLAGS (\Deleted)")
+        self.assertIn(b"FLAGS (", answer)
+        self.assertNotIn(b"MODSEQ", answer)
+        answer = client.ok("EXPUNGE")
+        self.assertIn(b"* 2 EXPUNGE", answer)  # not VANISHED: §3.2.10
+        self.assertNotIn(b"MODSEQ", answer)
+
     def test_select_and_status(self) -> None:
         client = self.filled()
         client.ok("UNSELECT")

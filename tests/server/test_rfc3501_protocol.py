@@ -363,7 +363,7 @@ SELECTED = {
     """,
     "RFC 5161 3.1: ENABLE of what is not there": """
         N: only before SELECT, says 3.1, and lets us not look.
-        C: a ENABLE X-GOOD-IDEA CONDSTORE
+        C: a ENABLE X-GOOD-IDEA
         S: * ENABLED
         S: a OK …
         C: b ENABLE

@@ -121,7 +121,7 @@ KEYS: dict[str, list[int] | None] = {
     "(SEEN)(DRAFT)": None,
     "": None,
     "NONSENSE": None,
-    "MODSEQ 1": None,
+    "MODSEQ": None,
     # Charsets; 6.4.4 wants US-ASCII, and clients UTF-8.
     "CHARSET US-ASCII SUBJECT tree": [2],
     'charset "utf-8" SUBJECT tree': [2],

@@ -127,7 +127,7 @@ class TableTests(unittest.TestCase):
                 before = client.protocol.session.state
                 client.command(b"%b %b" % (name, arguments.encode("latin-1")))
                 case = f"{name!r} {arguments!r}: {client.raw!r}"
-                if b" OK " in client.raw:
+                if b" OK " in client.raw.replace(b"* OK [CLOSED] ", b""):
                     self.assertIn(arguments, HARMLESS.get(name, ()), case)
                 else:
                     self.assertTrue(

@@ -3,8 +3,8 @@
 Written from the RFCs alone and sharing nothing with the server, so that one
 misreading is not made twice.  RFC 3501 §9, with RFC 2342 and 4466 (NAMESPACE,
 ESEARCH), 2971 (ID), 4315 (UIDPLUS), 5161 (ENABLED), 5258 and 6154 (LIST), 5530
-(codes), 7889 (APPENDLIMIT) and 8438 (STATUS=SIZE).  Where an RFC says more about
-a value than its grammar does, that is checked too.
+(codes), 7162 (CONDSTORE, QRESYNC), 7889 (APPENDLIMIT) and 8438 (STATUS=SIZE).  Where
+an RFC says more about a value than its grammar does, that is checked too.
 """
 
 import re
@@ -20,6 +20,7 @@ from tests.support.grammar_text import (
     capabilities,
     capability_data,
     flag_list,
+    mod_sequence,
     number_set,
     resp_text,
 )
@@ -56,7 +57,11 @@ STATUS_LARGEST = {
     b"UIDVALIDITY": (1, 2**32 - 1),
     b"APPENDLIMIT": (0, 2**32 - 1),
     b"SIZE": (0, 2**63 - 1),
+    b"HIGHESTMODSEQ": (0, 2**63 - 1),
 }
+
+
+ESEARCH_RESULTS = (b"MIN", b"MAX", b"ALL", b"COUNT", b"MODSEQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +169,32 @@ def _status_att(cursor: Cursor) -> tuple[bytes, int]:
     return name, cursor.number(*STATUS_LARGEST[name])
 
 
-def _search(cursor: Cursor) -> list[int]:
-    numbers = []
-    while cursor.at(b" "):
+def _search(cursor: Cursor) -> "SearchData":
+    """``[1*(SP nz-number) [SP "(" "MODSEQ" SP mod-sequence-value ")"]]``."""
+    numbers = SearchData()
+    while cursor.at(b" ") and numbers.modseq is None:
         cursor.skip(b" ")
-        numbers.append(cursor.nz_number())
+        if numbers and cursor.at(b"("):
+            cursor.skip(b"(MODSEQ ")
+            numbers.modseq = mod_sequence(cursor)
+            cursor.skip(b")")
+        else:
+            numbers.append(cursor.nz_number())
     return numbers
+
+
+class SearchData(list[int]):
+    """The numbers of SEARCH, and the highest modification sequence.  RFC 7162."""
+
+    modseq: int | None = None
+
+
+def _vanished(cursor: Cursor) -> tuple[bool, list[tuple[int, int]]]:
+    """``["(EARLIER)" SP] known-uids``: (earlier, ranges)."""
+    earlier = cursor.at(b"(")
+    if earlier:
+        cursor.skip(b"(EARLIER) ")
+    return earlier, number_set(cursor)
 
 
 def _esearch(cursor: Cursor) -> tuple[bytes | None, bool, dict[bytes, Any]]:
@@ -187,11 +212,13 @@ def _esearch(cursor: Cursor) -> tuple[bytes | None, bool, dict[bytes, Any]]:
         if name == b"UID" and not uid and not results:
             uid = True
             continue
-        if name not in (b"MIN", b"MAX", b"ALL", b"COUNT") or name in results:
+        if name not in ESEARCH_RESULTS or name in results:
             raise cursor.wrong("a search result, once", start)
         cursor.skip(b" ")
         if name == b"ALL":
             results[name] = number_set(cursor)
+        elif name == b"MODSEQ":
+            results[name] = mod_sequence(cursor)
         else:
             results[name] = cursor.number(0 if name == b"COUNT" else 1)
     return tag, uid, results
@@ -258,6 +285,7 @@ KINDS: dict[bytes, Callable[[Cursor], Any]] = {
     b"STATUS": _after_space(_status),
     b"SEARCH": _search,
     b"ESEARCH": _esearch,
+    b"VANISHED": _after_space(_vanished),
     b"ID": _after_space(_id),
     b"ENABLED": capabilities,
     b"NAMESPACE": _after_space(_namespace),

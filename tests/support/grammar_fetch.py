@@ -256,6 +256,14 @@ def _single(cursor: Cursor, extended: bool) -> ParsedBody:
     return ParsedBody(type_, **fields, **_extension(cursor, extended, "md5"))
 
 
+def _modseq(cursor: Cursor) -> int:
+    """``"(" permsg-modsequence ")"``.  RFC 7162 §7."""
+    cursor.skip(b"(")
+    modseq = cursor.number(1, 2**63 - 1)
+    cursor.skip(b")")
+    return modseq
+
+
 ENVELOPE_FIELDS: tuple[Callable[[Cursor], Any], ...] = (
     Cursor.nstring,  # subject; the date is before it
     *[_addresses] * 6,
@@ -279,4 +287,5 @@ ITEMS: dict[bytes, Callable[[Cursor], Any]] = {
     b"BODY": lambda cursor: body(cursor, extended=False),
     b"BODYSTRUCTURE": lambda cursor: body(cursor, extended=True),
     b"UID": Cursor.nz_number,
+    b"MODSEQ": _modseq,
 }

@@ -1,6 +1,6 @@
 """``resp-text`` with its codes, flags, capabilities and sets of numbers.
 
-RFC 3501 §9, RFC 4315 §4, RFC 5530, RFC 6154 §6.
+RFC 3501 §9, RFC 4315 §4, RFC 5530, RFC 6154 §6, RFC 7162 §7.
 """
 
 import re
@@ -16,7 +16,7 @@ BARE_CODES = set(
     b"AUTHENTICATIONFAILED AUTHORIZATIONFAILED EXPIRED PRIVACYREQUIRED CONTACTADMIN "
     b"NOPERM INUSE EXPUNGEISSUED CORRUPTION SERVERBUG CLIENTBUG CANNOT LIMIT "
     b"OVERQUOTA ALREADYEXISTS NONEXISTENT TOOBIG HASCHILDREN CLOSED NOTSAVED "
-    b"USEATTR".split()
+    b"USEATTR NOMODSEQ".split()
 )
 
 
@@ -96,6 +96,21 @@ def number_set(cursor: Cursor) -> list[tuple[int, int]]:
         cursor.skip(b",")
 
 
+def _modified(cursor: Cursor) -> list[tuple[int, int]]:
+    cursor.skip(b" ")
+    return number_set(cursor)
+
+
+def mod_sequence(cursor: Cursor, least: int = 1) -> int:
+    """``mod-sequence-value``, or with ``least`` 0 ``mod-sequence-valzer``."""
+    return cursor.number(least, 2**63 - 1)
+
+
+def _highestmodseq(cursor: Cursor) -> int:
+    cursor.skip(b" ")
+    return mod_sequence(cursor)
+
+
 def _permanentflags(cursor: Cursor) -> tuple[bytes, ...]:
     cursor.skip(b" ")
     return flag_list(cursor, {rb"\*"})
@@ -129,6 +144,8 @@ CODES: dict[bytes, Callable[[Cursor], Any]] = {
     b"UNSEEN": _code_number,
     b"APPENDUID": _appenduid,
     b"COPYUID": _copyuid,
+    b"HIGHESTMODSEQ": _highestmodseq,
+    b"MODIFIED": _modified,
 }
 
 

@@ -22,6 +22,7 @@ from imapd.model.mailbox import (
     MessageState,
     NamespaceStyle,
 )
+from imapd.model.modseqs import ModSeqs
 from imapd.store.api import WouldBlock
 
 
@@ -270,10 +271,14 @@ _OPERATIONS = frozenset(
 
 
 class OpenMailbox:
-    """A ``MailboxStore``: what one opener was told of a ``MemoryMailbox``."""
+    """A ``MailboxStore``: what one opener was told of a ``MemoryMailbox``.
+
+    Modification sequences count from 1000 on, and nothing is written down.
+    """
 
     def __init__(self, box: MemoryMailbox) -> None:
         self.box = box
+        self.kept: ModSeqs | None = None
         self.told: dict[Uid, Flags] = {}
         self.validity = 0
 
@@ -284,9 +289,31 @@ class OpenMailbox:
         """As it was at the last look."""
         return self.validity or self.box.uid_validity
 
+    @property
+    def modseqs(self) -> ModSeqs | None:
+        return None if self.kept is None else self.kept.copy()
+
+    def track(self) -> Changes:
+        changes: Changes = self.sync(False)
+        if self.kept is None:
+            self.kept = ModSeqs(1000)
+        return changes
+
+    def unsaved(self) -> None:
+        return None
+
+    def _numbered(self, operation: Any, *args: Any) -> Any:
+        done = operation(self, *args)
+        found = [done, getattr(done, "target", None)]
+        for changes in found:
+            if isinstance(changes, Changes) and changes and self.kept is not None:
+                changes.modseq = self.kept.highest + 1
+                self.kept.record(changes)
+        return done
+
     def __getattr__(self, name: str) -> Any:
         there = getattr(self.box, name)
-        return partial(there, self) if name in _OPERATIONS else there
+        return partial(self._numbered, there) if name in _OPERATIONS else there
 
 
 @dataclass

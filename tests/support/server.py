@@ -19,6 +19,7 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from imapd.auth.chain import ChainChecker
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.mailbox.accounts import Accounts
+from imapd.mailbox.flushing import Flusher
 from imapd.mailbox.threads import InlineWorkers, Workers
 from imapd.mailbox.watch import PollingWatch
 from imapd.model.mailbox import NamespaceStyle
@@ -68,7 +69,10 @@ class Server:
         self.clock = Clock()
         self.limits = limits
         self.watch = PollingWatch(self.clock)
-        self.accounts = Accounts(workers or InlineWorkers(), self.watch)
+        flusher = Flusher(self.clock)
+        self.accounts = Accounts(
+            workers or InlineWorkers(), self.watch, flushing=flusher
+        )
         self.options = options or StoreOptions(namespace=namespace)
         checker = InMemoryUsernamePasswordDatabaseDontUse(**{})
         for user, password in USERS.items():

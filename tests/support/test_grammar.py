@@ -80,6 +80,33 @@ RIGHT: dict[str, tuple[bytes, Response]] = {
     ),
     "search": (b"* SEARCH 2 10", Untagged(b"SEARCH", [2, 10])),
     "search none": (b"* SEARCH", Untagged(b"SEARCH", [])),
+    "search by modseq": (b"* SEARCH 2 (MODSEQ 7)", Untagged(b"SEARCH", [2])),
+    "esearch by modseq": (
+        b'* ESEARCH (TAG "a") ALL 2 MODSEQ 9223372036854775807',
+        Untagged(b"ESEARCH", (b"a", False, {b"ALL": [(2, 2)], b"MODSEQ": 2**63 - 1})),
+    ),
+    "vanished": (b"* VANISHED 1:3,7", Untagged(b"VANISHED", (False, [(1, 3), (7, 7)]))),
+    "vanished earlier": (
+        b"* VANISHED (EARLIER) 2",
+        Untagged(b"VANISHED", (True, [(2, 2)])),
+    ),
+    "highestmodseq": (
+        b"* OK [HIGHESTMODSEQ 7] x",
+        Untagged(b"OK", (Code(b"HIGHESTMODSEQ", 7), b"x")),
+    ),
+    "nomodseq": (b"* OK [NOMODSEQ] x", Untagged(b"OK", (Code(b"NOMODSEQ"), b"x"))),
+    "modified": (
+        b"a OK [MODIFIED 7,9] x",
+        Tagged(b"a", b"OK", Code(b"MODIFIED", [(7, 7), (9, 9)]), b"x"),
+    ),
+    "status highestmodseq": (
+        b"* STATUS x (HIGHESTMODSEQ 0)",
+        Untagged(b"STATUS", ("x", {b"HIGHESTMODSEQ": 0})),
+    ),
+    "fetch modseq": (
+        b"* 3 FETCH (MODSEQ (7))",
+        Untagged(b"FETCH", Fetched(3, ((b"MODSEQ", 7),))),
+    ),
     "esearch": (
         b'* ESEARCH (TAG "a") UID MIN 2 COUNT 3 ALL 2,5:6',
         Untagged(
@@ -231,6 +258,19 @@ WRONG: dict[str, bytes] = {
     "SEARCH 0": b"* SEARCH 0\r\n",
     "SEARCH leading 0": b"* SEARCH 01\r\n",
     "SEARCH space": b"* SEARCH \r\n",
+    "SEARCH MODSEQ of nothing": b"* SEARCH (MODSEQ 7)\r\n",
+    "SEARCH MODSEQ 0": b"* SEARCH 1 (MODSEQ 0)\r\n",
+    "SEARCH MODSEQ not last": b"* SEARCH 1 (MODSEQ 7) 2\r\n",
+    "ESEARCH MODSEQ in parentheses": b'* ESEARCH (TAG "a") MODSEQ (7)\r\n',
+    "VANISHED empty": b"* VANISHED \r\n",
+    "VANISHED star": b"* VANISHED 1:*\r\n",
+    "VANISHED other tag": b"* VANISHED (LATER) 1\r\n",
+    "HIGHESTMODSEQ 0": b"* OK [HIGHESTMODSEQ 0] x\r\n",
+    "HIGHESTMODSEQ too large": b"* OK [HIGHESTMODSEQ 9223372036854775808] x\r\n",
+    "NOMODSEQ with argument": b"* OK [NOMODSEQ 1] x\r\n",
+    "MODIFIED of nothing": b"a OK [MODIFIED] x\r\n",
+    "FETCH MODSEQ bare": b"* 1 FETCH (MODSEQ 7)\r\n",
+    "FETCH MODSEQ 0": b"* 1 FETCH (MODSEQ (0))\r\n",
     "ESEARCH tag as an atom": b"* ESEARCH (TAG a) COUNT 1\r\n",
     "ESEARCH ALL empty": b'* ESEARCH (TAG "a") ALL \r\n',
     "ESEARCH MIN 0": b'* ESEARCH (TAG "a") MIN 0\r\n',

@@ -20,17 +20,21 @@ from imapd.model.requests import (
     MailboxName,
     Nothing,
     Rename,
+    Resync,
+    Select,
+    SequenceMatch,
     Status,
     Store,
     UidExpunge,
 )
 from imapd.model.sets import STAR, SequenceSet
 from imapd.model.structure import Partial, Section, SectionText
-from imapd.wire import commands
+from imapd.wire import commands, condstore
 from tests.support.grammar_case import GrammarTestCase, Parts, Rule, many
 
 BAD = SyntaxRejected
 ONE = SequenceSet(((1, 1),))
+MATCH = SequenceMatch(SequenceSet(((1, 1), (2, 2))), SequenceSet(((4, 5),)))
 
 
 def list_(*patterns: str, **options: object) -> ListMailboxes:
@@ -83,6 +87,53 @@ CASES: dict[Rule, dict[str, tuple[bytes | Parts, object]]] = {
         "literal": ((b" ", b"a b", b""), MailboxName("a b")),
         "parameters": (b" a (CONDSTORE)", BAD),
         "not canonical": (b" a&b", Cannot),
+    },
+    condstore.select: {
+        "plain": (b" inbox", Select("INBOX")),
+        "condstore": (b" a (condstore)", Select("a", condstore=True)),
+        "resync": (
+            b" a (QRESYNC (5 7))",
+            Select("a", condstore=True, resync=Resync(5, 7)),
+        ),
+        "with both": (
+            b" a (CONDSTORE QRESYNC (5 7))",
+            Select("a", condstore=True, resync=Resync(5, 7)),
+        ),
+        "known": (
+            b" a (QRESYNC (5 7 1:3,9))",
+            Select(
+                "a", condstore=True, resync=Resync(5, 7, SequenceSet(((1, 3), (9, 9))))
+            ),
+        ),
+        "match": (
+            b" a (QRESYNC (5 7 (1,2 4:5)))",
+            Select("a", condstore=True, resync=Resync(5, 7, None, MATCH)),
+        ),
+        "known and match": (
+            b" a (QRESYNC (5 9223372036854775807 1 (1,2 4:5)))",
+            Select("a", condstore=True, resync=Resync(5, 2**63 - 1, ONE, MATCH)),
+        ),
+        "no parameters": (b" a ()", BAD),
+        "space at the end": (b" a ", BAD),
+        "unknown": (b" a (CONDSTOR)", BAD),
+        "twice": (b" a (CONDSTORE CONDSTORE)", BAD),
+        "argument of condstore": (b" a (CONDSTORE 5)", BAD),
+        "resync without arguments": (b" a (QRESYNC)", BAD),
+        "resync without modseq": (b" a (QRESYNC (5))", BAD),
+        "UIDVALIDITY 0": (b" a (QRESYNC (0 7))", BAD),
+        "modseq 0": (b" a (QRESYNC (5 0))", BAD),
+        "modseq too large": (b" a (QRESYNC (5 9223372036854775808))", BAD),
+        "modseq endless": (b" a (QRESYNC (5 " + b"9" * 5000 + b"))", BAD),
+        "known with star": (b" a (QRESYNC (5 7 1:*))", BAD),
+        "known saved": (b" a (QRESYNC (5 7 $))", BAD),
+        "match with star": (b" a (QRESYNC (5 7 (1,* 4:5)))", BAD),
+        "match descending": (b" a (QRESYNC (5 7 (2,1 4:5)))", BAD),
+        "match of a range backwards": (b" a (QRESYNC (5 7 (2:1 4:5)))", BAD),
+        "match twice the same": (b" a (QRESYNC (5 7 (1,1 4:5)))", BAD),
+        "match of other size": (b" a (QRESYNC (5 7 (1:3 4:5)))", BAD),
+        "match, then known": (b" a (QRESYNC (5 7 (1,2 4:5) 1))", BAD),
+        "open": (b" a (QRESYNC (5 7)", BAD),
+        "more": (b" a (CONDSTORE) x", BAD),
     },
     commands.create: {
         "plain": (b" a", Create("a")),
@@ -225,8 +276,25 @@ CASES: dict[Rule, dict[str, tuple[bytes | Parts, object]]] = {
         "unknown": (b" 1 X", BAD),
         "none": (b" 1 ()", BAD),
         "open": (b" 1 (FLAGS", BAD),
-        "of CONDSTORE": (b" 1 MODSEQ", BAD),
-        "modifiers": (b" 1 FLAGS (CHANGEDSINCE 1)", BAD),
+        "modseq": (b" 1 modseq", Fetch(ONE, (FetchAtom.MODSEQ,))),
+        "changed since": (
+            b" 1 FLAGS (CHANGEDSINCE 7)",
+            Fetch(ONE, (FetchAtom.FLAGS, FetchAtom.MODSEQ), changed_since=7),
+        ),
+        "changed since, and modseq": (
+            b" 1 (MODSEQ FLAGS) (changedsince 7)",
+            Fetch(ONE, (FetchAtom.MODSEQ, FetchAtom.FLAGS), changed_since=7),
+        ),
+        "changed since nothing": (
+            b" 1 MODSEQ (CHANGEDSINCE 0)",
+            Fetch(ONE, (FetchAtom.MODSEQ,), changed_since=0),
+        ),
+        "no modifier": (b" 1 FLAGS ()", BAD),
+        "unknown modifier": (b" 1 FLAGS (UNCHANGEDSINCE 1)", BAD),
+        "modifier twice": (b" 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 1)", BAD),
+        "modifier without number": (b" 1 FLAGS (CHANGEDSINCE)", BAD),
+        "modifier too large": (b" 1 FLAGS (CHANGEDSINCE 9223372036854775808)", BAD),
+        "vanished by number": (b" 1 FLAGS (CHANGEDSINCE 7 VANISHED)", BAD),
         "no set": (b" FLAGS", BAD),
         "deepest": (
             b" 1 BODY[" + b".".join([b"1"] * 100) + b"]",
@@ -239,6 +307,11 @@ CASES: dict[Rule, dict[str, tuple[bytes | Parts, object]]] = {
             b" 1:* UID",
             Fetch(SequenceSet(((1, STAR),)), (FetchAtom.UID,), uid=True),
         ),
+        "vanished": (
+            b" 1 MODSEQ (VANISHED CHANGEDSINCE 7)",
+            Fetch(ONE, (FetchAtom.MODSEQ,), True, 7, vanished=True),
+        ),
+        "vanished alone": (b" 1 MODSEQ (VANISHED)", BAD),
     },
     commands.store: {
         "replace": (
@@ -252,7 +325,19 @@ CASES: dict[Rule, dict[str, tuple[bytes | Parts, object]]] = {
         "both": (b" 1 FLAGS (a) b", BAD),
         "two signs": (b" 1 ++FLAGS a", BAD),
         "other": (b" 1 FLAGS.LOUD a", BAD),
-        "modifier": (b" 1 (UNCHANGEDSINCE 1) FLAGS a", BAD),
+        "unchanged since": (
+            b" 1 (unchangedsince 7) +FLAGS a",
+            Store(ONE, StoreMode.ADD, False, (b"a",), unchanged_since=7),
+        ),
+        "unchanged since nothing": (
+            b" 1 (UNCHANGEDSINCE 0) FLAGS ()",
+            Store(ONE, StoreMode.REPLACE, False, (), unchanged_since=0),
+        ),
+        "unknown modifier": (b" 1 (CHANGEDSINCE 1) FLAGS a", BAD),
+        "modifier twice": (b" 1 (UNCHANGEDSINCE 1 UNCHANGEDSINCE 1) FLAGS a", BAD),
+        "modifier without space": (b" 1 (UNCHANGEDSINCE 1)FLAGS a", BAD),
+        "modifier without number": (b" 1 (UNCHANGEDSINCE) FLAGS a", BAD),
+        "modifier too large": (b" 1 (UNCHANGEDSINCE 9223372036854775808) FLAGS a", BAD),
         "too many": (b" 1 FLAGS " + many(10001), LimitReached),
     },
     commands.uid_store: {

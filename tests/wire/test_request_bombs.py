@@ -6,7 +6,7 @@ import unittest
 
 from imapd.errors import ImapError, LimitReached, SyntaxRejected
 from imapd.limits import Limits
-from imapd.wire import commands, sets
+from imapd.wire import commands, condstore, sets
 from imapd.wire.cursor import Cursor
 from tests.support.grammar_case import Rule, many
 
@@ -64,6 +64,18 @@ BOMBS: dict[str, tuple[Rule, bytes, type[ImapError], float]] = {
         b" MODSEQ " + b"9" * DEEP,
         SyntaxRejected,
         0.1,
+    ),
+    "in CHANGEDSINCE": (
+        commands.fetch,
+        b" 1 UID (CHANGEDSINCE " + b"9" * DEEP,
+        SyntaxRejected,
+        0.1,
+    ),
+    "in QRESYNC": (
+        condstore.select,
+        b" a (QRESYNC (1 1 (1:4294967295" + b",1" * 30000 + b" 1)))",
+        SyntaxRejected,
+        0.5,
     ),
     "escapes": (commands.login, b' "' + rb"\\" * 100000, SyntaxRejected, 0.5),
     "dots": (commands.fetch, b" 1 BODY[" + b"." * DEEP, SyntaxRejected, 0.5),

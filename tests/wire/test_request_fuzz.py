@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imapd.errors import ImapError, SyntaxRejected
-from imapd.wire import commands
+from imapd.wire import commands, condstore
 from imapd.wire.cursor import Cursor
 
 Parts = tuple[bytes, ...]
@@ -21,6 +21,7 @@ GRAMMARS: tuple[Rule, ...] = (
     commands.login,
     commands.authenticate,
     commands.mailbox_name,
+    condstore.select,
     commands.create,
     commands.rename,
     commands.list_mailboxes,
@@ -139,6 +140,7 @@ WORDS = st.sampled_from(
     + - +FLAGS FLAGS.SILENT -FLAGS ( ) () (( )) (FLAGS) FAST BODY BODY[ BODY[1.MIME]
     BODY[HEADER.FIELDS ] <0.1> <0. [ TEXT HEADER NOT OR ALL SEEN KEYWORD UID ON SINCE
     1-Feb-2020 31-Feb-2020 LARGER OLDER MODSEQ CHARSET UTF-8 US-ASCII X RETURN MIN SAVE
+    CONDSTORE QRESYNC CHANGEDSINCE UNCHANGEDSINCE VANISHED (CONDSTORE) (QRESYNC (1 1))
     SUBSCRIBED RECURSIVEMATCH STATUS MESSAGES CHILDREN USE NIL nil PLAIN = AAAA { } {5}
     ~ % *% "17-Jul-1996""".split(),
         *(

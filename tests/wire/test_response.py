@@ -69,6 +69,38 @@ UNTAGGED = {
         response.esearch(b"a1", False, [(b"COUNT", 0)], []),
         b'ESEARCH (TAG "a1") COUNT 0',
     ),
+    "search by modseq": (response.search([2, 3], 917), b"SEARCH 2 3 (MODSEQ 917)"),
+    "esearch by modseq": (
+        response.esearch(b"a1", False, [(b"MIN", 4)], [4, 5], modseq=917),
+        b'ESEARCH (TAG "a1") MIN 4 ALL 4:5 MODSEQ 917',
+    ),
+    "vanished": (response.vanished([(1, 3), (7, 7)]), b"VANISHED 1:3,7"),
+    "vanished earlier": (
+        response.vanished([(2, 2)], earlier=True),
+        b"VANISHED (EARLIER) 2",
+    ),
+    "highestmodseq": (
+        response.status_line(b"OK", b"x", response.highestmodseq(2**63 - 1)),
+        b"OK [HIGHESTMODSEQ 9223372036854775807] x",
+    ),
+    "nomodseq": (
+        response.status_line(b"OK", b"x", response.highestmodseq(0)),
+        b"OK [NOMODSEQ] x",
+    ),
+    "modified": (
+        response.tagged(b"a", b"OK", b"x", response.modified([7, 9])),
+        b"a OK [MODIFIED 7,9] x\r\n",
+    ),
+    "modified none": (response.modified([]), None),
+    "fetch modseq": (
+        msgatt.fetch_modseq(Seq(7), Uid(42), 917),
+        b"7 FETCH (UID 42 MODSEQ (917))",
+    ),
+    "fetch flags and modseq": (
+        msgatt.fetch_flags(Seq(7), frozenset({rb"\Seen"}), Uid(42), modseq=917),
+        rb"7 FETCH (UID 42 FLAGS (\Seen) MODSEQ (917))",
+    ),
+    "modseq items": (items(rows.modseq_column([917])), b"MODSEQ (917)"),
     "namespace": (
         response.namespace("INBOX.", "."),
         b'NAMESPACE (("INBOX." ".")) NIL NIL',

@@ -28,17 +28,17 @@ async def uid_copy(session: Session, arguments: Copy) -> Completed:
 
 
 @command(b"MOVE", SELECTED, grammar=grammar.copy)
-async def move(session: Session, arguments: Copy) -> bytes:
+async def move(session: Session, arguments: Copy) -> Completed:
     """Move messages: each is here or there at every moment.  RFC 6851 §3.1."""
     _announce(session, await _transfer(session, arguments, move=True))
-    return b"MOVE completed"
+    return Completed(b"MOVE completed", await session.tell_expunged())
 
 
 @command(b"UID MOVE", SELECTED, grammar=grammar.uid_copy)
-async def uid_move(session: Session, arguments: Copy) -> bytes:
+async def uid_move(session: Session, arguments: Copy) -> Completed:
     """MOVE by UID.  RFC 6851 §3.2."""
     _announce(session, await _transfer(session, arguments, move=True))
-    return b"UID MOVE completed"
+    return Completed(b"UID MOVE completed", await session.tell_expunged())
 
 
 async def _transfer(session: Session, arguments: Copy, *, move: bool) -> Result:

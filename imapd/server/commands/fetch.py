@@ -1,8 +1,10 @@
 """FETCH.  RFC 3501 §6.4.5, §6.4.8."""
 
-from imapd.errors import MessageGone
+from imapd.errors import MessageGone, SyntaxRejected
 from imapd.mailbox.streams import BrokenLiteral
-from imapd.model.requests import Fetch
+from imapd.model.numbered import Numbered
+from imapd.model.requests import Fetch, FetchAtom
+from imapd.server import updates
 from imapd.server.commands.numbers import any_gone, messages
 from imapd.server.registry import command
 from imapd.server.session import Session
@@ -37,9 +39,23 @@ async def uid_fetch(session: Session, arguments: Fetch) -> bytes:
 
 
 async def _fetch(session: Session, arguments: Fetch) -> None:
+    mailbox = session.mailbox
+    if arguments.vanished and b"QRESYNC" not in session.enabled:
+        raise SyntaxRejected("QRESYNC must be enabled first")
+    if FetchAtom.MODSEQ in arguments.items:
+        await session.enable_condstore()
+        session.require_modseqs()
     named = messages(session, arguments.numbers, uid=arguments.uid)
+    since = arguments.changed_since
+    if since is not None:
+        if arguments.vanished:
+            gone = mailbox.vanished_since(since, arguments.numbers)
+            for line in updates.vanished(gone, earlier=True):
+                session.connection.send(line)
+        changed = set(mailbox.newer(named.uids, since))
+        named = Numbered.of(each for each in named if each[1] in changed)
     session.tell_keywords()  # before a message that shows them.  RFC 3501 §7.2.6
-    batches = session.mailbox.fetch(named, arguments.items, with_uid=arguments.uid)
+    batches = mailbox.fetch(named, arguments.items, with_uid=arguments.uid)
     try:
         async for batch in batches:
             session.connection.send(batch)

@@ -102,7 +102,7 @@ async def status(session: Session, arguments: Status) -> bytes:
     return b"STATUS completed"
 
 
-#: STATUS items of RFC 3501 §6.3.10, RFC 8438, RFC 9051, but for APPENDLIMIT.
+#: STATUS items of RFC 3501 §6.3.10, RFC 7162, 8438, 9051, but for APPENDLIMIT.
 _ITEMS = {
     b"MESSAGES": "messages",
     b"RECENT": "recent",
@@ -111,6 +111,7 @@ _ITEMS = {
     b"UNSEEN": "unseen",
     b"DELETED": "deleted",
     b"SIZE": "size_octets",
+    b"HIGHESTMODSEQ": "highest_modseq",
 }
 
 
@@ -124,8 +125,14 @@ async def send_status(
     """
     if not all(item in _ITEMS or item == b"APPENDLIMIT" for item in items):
         raise SyntaxRejected("No such STATUS item")
+    with_modseq = b"HIGHESTMODSEQ" in items
+    if with_modseq:
+        await session.enable_condstore(may_expunge=True)
     counts = await session.account.status(
-        path, with_size=b"SIZE" in items, with_deleted=b"DELETED" in items
+        path,
+        with_size=b"SIZE" in items,
+        with_deleted=b"DELETED" in items,
+        with_modseq=with_modseq,
     )
     pairs = [(item, _value(session, item, counts)) for item in items]
     session.untagged(response.status(session.account.namespace.name(path), pairs))

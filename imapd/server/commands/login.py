@@ -128,8 +128,11 @@ async def enable(session: Session, arguments: Enable) -> bytes:
     ]
     session.enabled.update(fresh)
     session.untagged(response.enabled(fresh))
+    if fresh:
+        await session.enable_condstore(may_expunge=True)
     return b"ENABLE completed"
 
 
 #: Extensions that change what the server sends only when they are enabled.
-ENABLEABLE: frozenset[bytes] = frozenset()
+#: Either of them enables CONDSTORE.  RFC 7162 §3.2.3.
+ENABLEABLE = frozenset((b"CONDSTORE", b"QRESYNC"))

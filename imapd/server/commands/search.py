@@ -1,8 +1,9 @@
 """SEARCH.  RFC 3501 §6.4.4, RFC 4731."""
 
 from imapd.errors import SyntaxRejected
+from imapd.ids import Seq, Uid
 from imapd.model.requests import Search
-from imapd.model.search import Return
+from imapd.model.search import ModSeqAtLeast, Numbers, Return, walk
 from imapd.server.registry import command
 from imapd.server.session import Session
 from imapd.server.states import SELECTED
@@ -28,13 +29,25 @@ async def _search(session: Session, arguments: Search) -> None:
     returns = arguments.returns
     if returns is not None and Return.SAVE in returns:
         raise SyntaxRejected("SAVE is not offered here")
+    keys = list(walk(arguments.key))
+    # RFC 7162 §3.2.10.2: not while the client counts by message numbers.
+    session.holds_expunges = any(
+        isinstance(key, Numbers) and not key.uid for key in keys
+    )
+    by_modseq = any(isinstance(key, ModSeqAtLeast) for key in keys)
+    if by_modseq:
+        await session.enable_condstore()
+        session.require_modseqs()
     try:
         found = await session.mailbox.search(arguments.key)
     except IndexError:
         raise SyntaxRejected("No message has this number") from None
     numbers: list[int] = [uid if arguments.uid else seq for seq, uid in found]
+    modseq = None
+    if by_modseq and found:
+        modseq = max(map(session.mailbox.modseq, _told(found, returns)))
     if returns is None:
-        session.untagged(response.search(numbers))
+        session.untagged(response.search(numbers, modseq))
         return
     pairs: list[tuple[bytes, int]] = []
     if numbers and Return.MIN in returns:
@@ -47,6 +60,18 @@ async def _search(session: Session, arguments: Search) -> None:
     wants_all = Return.ALL in returns or not returns
     session.untagged(
         response.esearch(
-            session.tag, arguments.uid, pairs, numbers if wants_all else None
+            session.tag, arguments.uid, pairs, numbers if wants_all else None, modseq
         )
     )
+
+
+def _told(found: list[tuple[Seq, Uid]], returns: frozenset[Return] | None) -> list[Uid]:
+    """The messages whose highest MODSEQ is told.  RFC 4731 §3.2.
+
+    All of them, but if MIN or MAX or both are all that was asked for, these.
+    """
+    uids = [uid for _, uid in found]
+    if not returns or not returns <= {Return.MIN, Return.MAX}:
+        return uids
+    ends = {Return.MIN: uids[0], Return.MAX: uids[-1]}
+    return [ends[each] for each in returns]
