@@ -98,6 +98,11 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield connection
                 connection.execute("COMMIT")
+            except UnicodeDecodeError as error:
+                # SQLite says what is wrong with a schema in the words of the schema.
+                damage = sqlite3.DatabaseError("malformed: the schema is no text")
+                self._roll_back(connection, damage)
+                raise damage from error
             except BaseException as error:
                 self._roll_back(connection, error)
                 raise
@@ -205,6 +210,9 @@ class Database:
             self._prepare(connection, writable)
             if not writable:
                 return self._copy_to_memory(connection)
+        except UnicodeDecodeError as error:  # in what SQLite says of the schema
+            connection.close()
+            raise Unusable("the schema is no text") from error
         except BaseException:
             connection.close()
             raise
