@@ -24,6 +24,7 @@ from imapd.model.mailbox import (
     NamespaceStyle,
 )
 from imapd.model.modseqs import ModSeqs
+from imapd.model.texts import MessageWords, TextFound
 
 
 class WouldBlock(Exception):
@@ -228,6 +229,21 @@ class MailboxStore(Protocol):
 
     def save_columns(self, columns: Mapping[str, Mapping[Uid, bytes]]) -> None:
         """Offer values of several kinds at once."""
+
+    def find_text(self, needle: str, *, in_header: bool) -> TextFound:
+        """Return what the text index knows of a folded search string, not empty.
+
+        Never raises: of what it does not know the caller reads the messages.
+        """
+
+    def unindexed(self, uids: Iterable[Uid]) -> list[Uid]:
+        """Return those of the messages that the text index is to be told of."""
+
+    def index_texts(self, messages: Mapping[Uid, MessageWords]) -> None:
+        """Tell the text index; the more at once, the cheaper.  Never raises."""
+
+    def tidy_texts(self) -> None:
+        """Let the text index drop what was expunged.  Never raises."""
 
     def close(self) -> None:
         """Give back what is held; the mailbox may be opened again."""

@@ -23,6 +23,7 @@ from imapd.model.mailbox import (
     NamespaceStyle,
 )
 from imapd.model.modseqs import ModSeqs
+from imapd.model.texts import MessageWords, TextFound
 from imapd.store.api import WouldBlock
 
 
@@ -64,6 +65,7 @@ class MemoryMailbox:
         self.guid = "0" * 32
         self.disk: dict[Uid, MemoryMessage] = {}
         self.columns: dict[str, dict[Uid, bytes]] = {}
+        self.indexed: dict[Uid, MessageWords] = {}
         self.reads: list[Uid] = []
         self.syncs = 0
         self.closed = 0
@@ -243,6 +245,31 @@ class MemoryMailbox:
         for kind, values in columns.items():
             self.columns.setdefault(kind, {}).update(values)
 
+    def find_text(
+        self, opened: "OpenMailbox", needle: str, *, in_header: bool
+    ) -> TextFound:
+        found = TextFound()
+        for uid, words in self.indexed.items():
+            pieces = words.body + b"\n" + (words.header if in_header else b"")
+            found.indexed.add(uid)
+            if len(needle.split()) != 1 or needle != needle.strip():
+                found.candidates.add(uid)
+            elif needle.encode() in pieces:
+                found.found.add(uid)
+        return found
+
+    def unindexed(self, opened: "OpenMailbox", uids: Iterable[Uid]) -> list[Uid]:
+        return [uid for uid in uids if uid not in self.indexed]
+
+    def index_texts(
+        self, opened: "OpenMailbox", messages: Mapping[Uid, MessageWords]
+    ) -> None:
+        self.indexed.update(messages)
+
+    def tidy_texts(self, opened: "OpenMailbox") -> None:
+        for uid in self.indexed.keys() - self.disk.keys():
+            del self.indexed[uid]
+
     def close(self, opened: "OpenMailbox") -> None:
         self.closed += 1
         opened.told, opened.validity = {}, 0
@@ -265,6 +292,10 @@ _OPERATIONS = frozenset(
         "load_column",
         "save_column",
         "save_columns",
+        "find_text",
+        "unindexed",
+        "index_texts",
+        "tidy_texts",
         "close",
     ]
 )

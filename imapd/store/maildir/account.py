@@ -21,8 +21,9 @@ from imapd.ids import INBOX, MailboxPath
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.mailbox import Folder, NamespaceStyle
 from imapd.store import fsops
-from imapd.store.cache import columns
+from imapd.store.cache import columns, textindex
 from imapd.store.cache.columns import ColumnDatabase
+from imapd.store.cache.textindex import TextDatabase
 from imapd.store.maildir import (
     courier,
     firstlogin,
@@ -51,6 +52,7 @@ class StoreOptions:
 
     namespace: NamespaceStyle | None = None  # None: what the account's clients know
     cache_directory: Path | None = None  # of this account; None: the Maildir itself
+    text_index: bool = True  # beside the cache
     create_missing: bool = True
     follow_links: bool = False  # folders, or the Maildir, may be symbolic links
     owner: int | None = None  # the system's UID that the mail must have; None: any
@@ -91,7 +93,10 @@ class MaildirAccount:
         self._identity = opening.identity(self.root)
         self.tree = FolderTree(self.root, follow_links=follow)
         self.state = AccountState(self.root)
-        self._cache = ColumnDatabase(self._cache_path())
+        self._cache = ColumnDatabase(self._cache_path(columns.FILE_NAME))
+        self._texts: TextDatabase | None = None
+        if self.options.text_index:
+            self._texts = TextDatabase(self._cache_path(textindex.FILE_NAME))
         self._subscriptions = Subscriptions(self.root, limits)
         try:
             with fsops.translate_errors("opening an account"):
@@ -115,6 +120,8 @@ class MaildirAccount:
         """Give back what is held."""
         self.state.close()
         self._cache.close()
+        if self._texts is not None:
+            self._texts.close()
 
     # -- mailboxes --
 
@@ -147,6 +154,7 @@ class MaildirAccount:
                 path,
                 Path(os.fsdecode(directory)),
                 cache=self._cache,
+                texts=self._texts,
                 overflow=self.state,
                 take_over=courier.take_over,
                 new_uid_validity=self.reserve_uid_validity,
@@ -343,6 +351,8 @@ class MaildirAccount:
     def _forget(self, path: MailboxPath, kept_under: str) -> None:
         """Drop what was kept of a mailbox that is gone; its loss is not an error."""
         self._cache.forget(kept_under)
+        if self._texts is not None:
+            self._texts.forget(kept_under)
         with suppress(ImapError):
             uses = self.state.special_uses()
             if path in uses.values():
@@ -386,10 +396,10 @@ class MaildirAccount:
                 _log.error("store: namespace not written down: {error!r}", error=error)
             return style
 
-    def _cache_path(self) -> bytes:
+    def _cache_path(self, file_name: bytes) -> bytes:
         directory = self.options.cache_directory
         if directory is None:
-            return self.root + b"/" + columns.FILE_NAME
+            return self.root + b"/" + file_name
         with suppress(OSError):
             directory.mkdir(mode=fsops.DIRECTORY_MODE, parents=True, exist_ok=True)
-        return os.fsencode(directory) + b"/" + columns.FILE_NAME
+        return os.fsencode(directory) + b"/" + file_name

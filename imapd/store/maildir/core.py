@@ -25,6 +25,7 @@ from imapd.store.maildir.index import FileIndex
 from imapd.store.maildir.keywords import KeywordOverflow
 from imapd.store.maildir.scan import Directory
 from imapd.store.maildir.takeover import TakenOver
+from imapd.store.maildir.texts import FolderTexts, TextIndex
 from imapd.store.maildir.uidformat import UidTable
 from imapd.store.maildir.uidlist import UidList
 
@@ -69,6 +70,7 @@ class MailboxCore(FlagNames):
         directory: Path,
         *,
         cache: ColumnCache | None,
+        texts: TextIndex | None = None,
         overflow: KeywordOverflow | None,
         take_over: TakeOver,
         new_uid_validity: Callable[[], int],
@@ -83,6 +85,7 @@ class MailboxCore(FlagNames):
         self.index = FileIndex()
         super().__init__(self.directory, overflow)
         self.cache = cache
+        self.texts = FolderTexts(self, texts)
         self.take_over = take_over
         self.new_uid_validity = new_uid_validity
         self.limits = limits

@@ -10,6 +10,7 @@ from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.flags import StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MessageMeta
 from imapd.model.modseqs import ModSeqs
+from imapd.model.texts import MessageWords, TextFound
 from imapd.store import fsops
 from imapd.store.api import Delivery, MailboxStore, MessageStream, WouldBlock
 from imapd.store.fsops import translate_errors
@@ -19,6 +20,7 @@ from imapd.store.maildir.deliver import MaildirDelivery, clean_tmp
 from imapd.store.maildir.journal import Journal, ModSeqState
 from imapd.store.maildir.keywords import KeywordOverflow
 from imapd.store.maildir.sync import sync
+from imapd.store.maildir.texts import TextIndex
 
 #: In memory: two names, and their places in five tables.
 MESSAGE_OCTETS = 600
@@ -31,6 +33,7 @@ class MaildirMailbox:
         path: as sessions call it.
         directory: the one with ``cur``, ``new`` and ``tmp``; its name is bytes.
         cache: where columns are kept, if anywhere.
+        texts: where texts are indexed, if anywhere.
         overflow: where keywords beyond 26 are kept; None refuses them.
         take_over: what another server left here, asked when there are no numbers.
         new_uid_validity: a value above every one the account ever had.
@@ -45,6 +48,7 @@ class MaildirMailbox:
         directory: Path,
         *,
         cache: ColumnCache | None,
+        texts: TextIndex | None = None,
         overflow: KeywordOverflow | None,
         take_over: TakeOver,
         new_uid_validity: Callable[[], int],
@@ -56,6 +60,7 @@ class MaildirMailbox:
         self._core = MailboxCore(
             directory,
             cache=cache,
+            texts=texts,
             overflow=overflow,
             take_over=take_over,
             new_uid_validity=new_uid_validity,
@@ -244,6 +249,22 @@ class MaildirMailbox:
     def save_columns(self, columns: Mapping[str, Mapping[Uid, bytes]]) -> None:
         """Offer values of several kinds at once."""
         self._core.save_columns(columns)
+
+    def find_text(self, needle: str, *, in_header: bool) -> TextFound:
+        """Return what the text index knows of a folded search string, not empty."""
+        return self._core.texts.search(needle, in_header=in_header)
+
+    def unindexed(self, uids: Iterable[Uid]) -> list[Uid]:
+        """Return those of the messages that the text index is to be told of."""
+        return self._core.texts.missing(uids)
+
+    def index_texts(self, messages: Mapping[Uid, MessageWords]) -> None:
+        """Tell the text index."""
+        self._core.texts.add(messages)
+
+    def tidy_texts(self) -> None:
+        """Let the text index drop what was expunged."""
+        self._core.texts.tidy()
 
     def close(self) -> None:
         """Write down what is to be kept, and what the next opening can read at once."""

@@ -1,0 +1,79 @@
+"""Looking for a search string in the words of a segment of the text index."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from imapd.store.cache.textsegment import ReadChunk, Vocabulary, union
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a text that has the search string must have among its words.
+
+    Without white space in it the string is in one of the words, and who has that
+    word has the string: ``exact``.  With white space, a text that has it has a word
+    that ends with its first part, one that begins with its last, and those between
+    them; whether next to each other only the text can say.
+    """
+
+    parts: tuple[bytes, ...]
+    exact: bool
+
+    @classmethod
+    def of(cls, needle: str) -> "Probe":
+        """Take a folded search string apart; it is not empty."""
+        parts = [each.encode("utf-8", "surrogatepass") for each in needle.split()]
+        if not parts:
+            return cls((), exact=False)
+        first_open = not needle[0].isspace()
+        last_open = not needle[-1].isspace()
+        begins = [b"\n"] * len(parts)
+        ends = [b"\n"] * len(parts)
+        if first_open:
+            begins[0] = b""
+        if last_open:
+            ends[-1] = b""
+        anchored = map(b"".join, zip(begins, parts, ends, strict=True))
+        exact = len(parts) == 1 and first_open and last_open
+        return cls(tuple(anchored), exact)
+
+    def look(self, vocabulary: Vocabulary, read: ReadChunk, have: int) -> int:
+        """Return who has all parts, or is in ``have``: bit n is the message n."""
+        if self.exact:
+            return union(vocabulary, vocabulary.matching(self.parts[0]), read, have)
+        all_parts = (1 << vocabulary.message_count) - 1
+        for part in sorted(self.parts, key=len, reverse=True):
+            all_parts &= union(vocabulary, vocabulary.matching(part), read)
+            if not all_parts:
+                break
+        return have | all_parts
+
+
+class VocabularyCache:
+    """Vocabularies that were used last, within a bound; for any thread."""
+
+    def __init__(self, largest_octets: int) -> None:
+        self._largest_octets = largest_octets
+        self._octets = 0
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, int], Vocabulary] = OrderedDict()
+
+    def get(self, key: tuple[int, int]) -> Vocabulary | None:
+        """Return one that is there."""
+        with self._lock:
+            vocabulary = self._kept.get(key)
+            if vocabulary is not None:
+                self._kept.move_to_end(key)
+            return vocabulary
+
+    def put(self, key: tuple[int, int], vocabulary: Vocabulary) -> None:
+        """Keep one, and let the oldest go."""
+        with self._lock:
+            old = self._kept.pop(key, None)
+            self._octets -= old.octets if old is not None else 0
+            self._kept[key] = vocabulary
+            self._octets += vocabulary.octets
+            while self._octets > self._largest_octets:
+                _, oldest = self._kept.popitem(last=False)
+                self._octets -= oldest.octets
