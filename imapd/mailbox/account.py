@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from twisted.logger import Logger
 
 from imapd.errors import (
@@ -27,6 +27,9 @@ from imapd.store.api import AccountStore
 
 _log = Logger()
 
+#: Of one user at once; the others wait in turn.
+HEAVY_COMMANDS = 2
+
 
 class Account:
     """The operations of RFC 3501 §6.3 on one user's mailboxes."""
@@ -47,6 +50,7 @@ class Account:
         self._store = store
         self._workers = workers
         self._live: dict[MailboxPath, LiveMailbox] = {}
+        self._turns = DeferredSemaphore(HEAVY_COMMANDS)
         self._lock = DeferredLock()  # of the tree: create, delete, rename, subscribe
 
     async def folders(self) -> list[Folder]:
@@ -177,6 +181,7 @@ class Account:
             listener=listener,
             watch=self._watch,
             use=self.using,
+            turns=self._turns,
             release=self._release,
         )
         try:

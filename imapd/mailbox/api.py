@@ -97,7 +97,7 @@ class SelectedMailbox(Protocol):
             MessageGone: after everything else was sent, if a message is gone.
         """
 
-    async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
+    async def search(self, key: SearchKey) -> Numbered:
         """The messages that match, ascending."""
 
     async def store(

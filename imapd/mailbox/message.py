@@ -70,6 +70,11 @@ class LazyMessage:
             self._top = self._read_header()
         return self._top
 
+    @property
+    def has_header(self) -> bool:
+        """Whether the header has been read already."""
+        return self._top is not None or self._stored is not None
+
     def _read_header(self) -> bytes:
         if self._stored is None and not self._whole:
             head = self._source.read(self.uid, HEAD_OCTETS)

@@ -1,9 +1,10 @@
-"""SEARCH over messages.  RFC 3501 §6.4.4.
+"""SEARCH, one message after the other.  RFC 3501 §6.4.4.
 
-A key becomes one function of a message; cheap keys are asked first, and a
-message is read only if no cheap key has decided.  Keys are as deep as the
-grammar lets them be (``Limits.search_key_count``), well below the interpreter's
-own limit.
+This says what a key means; ``searchmask`` decides as much as it can for all
+messages at once, and leaves to this what it cannot.  A key becomes one function of
+a message; cheap keys are asked first, and a message is read only if no cheap key
+has decided.  Keys are as deep as the grammar lets them be
+(``Limits.search_key_count``), well below the interpreter's own limit.
 """
 
 import time
@@ -16,8 +17,9 @@ from twisted.logger import Logger
 
 from imapd.errors import ImapError, LimitReached, MessageGone, SyntaxRejected
 from imapd.ids import Seq, Uid
+from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.source import MessageSource
-from imapd.mime import dates, headers, scan, structure, text
+from imapd.mime import dates, headers, text
 from imapd.model.flags import NO_FLAGS, RECENT, Flags, canonical
 from imapd.model.mailbox import MessageMeta
 from imapd.model.search import (
@@ -38,36 +40,23 @@ from imapd.model.search import (
     Text,
     Within,
 )
-from imapd.model.structure import BodyPart
 
 _log = Logger()
 
 #: A batch ends at so many messages or octets read, whichever comes first.
 BATCH_MESSAGES = 64
 BATCH_OCTETS = 4 << 20
-#: The same, where nothing is read.
-FLAGS_BATCH_MESSAGES = 1024
 #: Texts to be looked for in bodies: each is a pass of its own.
 MOST_TEXTS = 32
 
-_FIRST_SECOND = -62135596800  # 0001-01-01, UTC: a file's time may be anything
-_LAST_SECOND = 253402300799  # 9999-12-31 23:59:59
+FIRST_SECOND = -62135596800  # 0001-01-01, UTC: a file's time may be anything
+LAST_SECOND = 253402300799  # 9999-12-31 23:59:59
 
 
-class Message:
+class Message(LazyMessage):
     """One message as the keys see it; what needs the disk is read when asked."""
 
-    __slots__ = (
-        "_meta",
-        "_octets",
-        "_root",
-        "_source",
-        "flags",
-        "gone",
-        "recent",
-        "seq",
-        "uid",
-    )
+    __slots__ = ("_meta", "flags", "gone", "recent", "seq")
 
     def __init__(
         self,
@@ -78,15 +67,12 @@ class Message:
         recent: bool,
     ) -> None:
         """``flags`` None: the message is known to be gone."""
+        super().__init__(source, uid, whole=False)  # a header often decides
         self.seq = seq
-        self.uid = uid
         self.gone = flags is None
         self.flags = NO_FLAGS if flags is None else flags
         self.recent = recent
-        self._source = source
         self._meta: MessageMeta | None = None
-        self._octets: bytes | None = None
-        self._root: BodyPart | None = None
 
     @property
     def meta(self) -> MessageMeta:
@@ -97,31 +83,6 @@ class Message:
                 raise MessageGone("The message was expunged")
         return self._meta
 
-    @property
-    def octets(self) -> bytes:
-        """The CRLF form; raises MessageGone."""
-        if self._octets is None:
-            self._octets = scan.to_wire(self._source.read(self.uid))
-        return self._octets
-
-    @property
-    def header(self) -> bytes:
-        """The header with the empty line."""
-        return self.octets[: headers.header_end(self.octets)]
-
-    @property
-    def root(self) -> BodyPart:
-        """The structure."""
-        if self._root is None:
-            self._root = structure.parse(self.octets)
-        return self._root
-
-    def forget(self) -> int:
-        """Let the octets go; return how many were read."""
-        count = 0 if self._octets is None else len(self._octets)
-        self._octets = self._root = None
-        return count
-
 
 Test = Callable[[Message], bool]
 
@@ -129,7 +90,8 @@ Test = Callable[[Message], bool]
 _COST: dict[type, int] = {Size: 1, Dated: 1, Within: 1, Header: 2, Body: 3, Text: 3}
 
 
-def _walk(key: SearchKey) -> Iterable[SearchKey]:
+def walk(key: SearchKey) -> Iterable[SearchKey]:
+    """Yield the key and all keys within it."""
     stack = [key]
     while stack:
         one = stack.pop()
@@ -144,7 +106,7 @@ def _walk(key: SearchKey) -> Iterable[SearchKey]:
 
 def cost(key: SearchKey) -> int:
     """0: decided from memory; more: what has to be read."""
-    return max(_COST.get(type(one), 0) for one in _walk(key))
+    return max(_COST.get(type(one), 0) for one in walk(key))
 
 
 def compile_key(key: SearchKey, *, largest_seq: int, largest_uid: int) -> Test:
@@ -154,7 +116,7 @@ def compile_key(key: SearchKey, *, largest_seq: int, largest_uid: int) -> Test:
         IndexError: a message number beyond the mailbox.
         LimitReached: too many texts to look for.
     """
-    if sum(isinstance(one, Body | Text) for one in _walk(key)) > MOST_TEXTS:
+    if sum(isinstance(one, Body | Text) for one in walk(key)) > MOST_TEXTS:
         raise LimitReached(f"At most {MOST_TEXTS} texts in one SEARCH")
 
     def build(one: SearchKey) -> Test:
@@ -251,7 +213,7 @@ _DATE_TESTS: dict[DateTest, Callable[[date, date], bool]] = {
 def _internal_day(message: Message) -> date:
     # In UTC, as INTERNALDATE says it.
     seconds = message.meta.internal_date_seconds
-    seconds = min(max(seconds, _FIRST_SECOND), _LAST_SECOND)
+    seconds = min(max(seconds, FIRST_SECOND), LAST_SECOND)
     return datetime.fromtimestamp(seconds, UTC).date()
 
 
@@ -294,12 +256,18 @@ def _text(wanted: str) -> Test:
     def test(message: Message) -> bool:
         return (
             not needle
-            or _found(needle, text.all_header_texts(message.header))
+            or _found(needle, _header_texts(message))
             or _found(needle, text.part_header_texts(message.octets, message.root))
             or _found(needle, text.body_texts(message.octets, message.root))
         )
 
     return test
+
+
+def _header_texts(message: Message) -> Iterable[str]:
+    # Most often all of it will be read: once, then, and not the header before.
+    whole = message.octets
+    return text.all_header_texts(whole[: headers.header_end(whole)])
 
 
 def _found(needle: str, texts: Iterable[str]) -> bool:
@@ -314,10 +282,15 @@ class Matched:
     count: int
 
 
-def match_batch(test: Test, messages: Sequence[Message]) -> Matched:
+def match_batch(
+    test: Test,
+    messages: Sequence[Message],
+    learn: Callable[[Message], None] | None = None,
+) -> Matched:
     """Look at messages until the batch is full; at least at one.  Blocks.
 
-    One that is gone, or that cannot be read, matches nothing.
+    One that is gone, or that cannot be read, matches nothing.  ``learn`` is called
+    with each that could be.
     """
     found = []
     count = octets = 0
@@ -326,6 +299,8 @@ def match_batch(test: Test, messages: Sequence[Message]) -> Matched:
         try:
             if not message.gone and test(message):
                 found.append((message.seq, message.uid))
+            if learn is not None and not message.gone:
+                learn(message)
         except MessageGone:
             continue
         except ImapError as error:

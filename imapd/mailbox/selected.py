@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
+from twisted.internet.defer import DeferredSemaphore
+
 from imapd.errors import (
     MessageGone,
     NoDestination,
@@ -11,16 +13,19 @@ from imapd.errors import (
     Unavailable,
 )
 from imapd.ids import MailboxPath, Seq, Uid
-from imapd.mailbox import fetch, resync, search
+from imapd.mailbox import fetch, resync
 from imapd.mailbox.api import Listener, Messages
 from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.partials import PARTIALS
 from imapd.mailbox.quick import QuickSource
 from imapd.mailbox.rendering import Plan, Rendered, render
+from imapd.mailbox.searchmask import Snapshot
+from imapd.mailbox.searchrun import Search
 from imapd.mailbox.watch import Watch
 from imapd.model.flags import SEEN, Flags, StoreMode
 from imapd.model.mailbox import MessageMeta
+from imapd.model.numbered import Numbered
 from imapd.model.requests import FetchItem, SequenceMatch
 from imapd.model.search import SearchKey
 from imapd.model.sets import Ranges, SequenceSet, intersect
@@ -41,6 +46,7 @@ class Selected:
         listener: Listener,
         watch: Watch,
         use: Use,
+        turns: DeferredSemaphore,
         release: Callable[[LiveMailbox], Awaitable[None]],
     ) -> None:
         self.view = SessionView()
@@ -51,6 +57,7 @@ class Selected:
         self._listener = listener
         self._watch = watch
         self._use = use
+        self._turns = turns  # of the user's commands that take long
         self._release = release
         self._watching = False
         self._closed = False
@@ -133,16 +140,6 @@ class Selected:
         if not self._closed:
             PARTIALS.keep(self, message)
         return rendered
-
-    def _searched(self, at: int, count: int) -> list[search.Message]:
-        """Some messages as SEARCH sees them."""
-        live, recent = self._live, self.view.recent
-        return [
-            search.Message(
-                live.store, Seq(index), uid, live.flags_of(uid), uid in recent
-            )
-            for index, uid in enumerate(self.view.uids[at : at + count], at + 1)
-        ]
 
     def _same_numbers(self) -> None:
         """Let nothing out that was found under other numbers than the session's."""
@@ -230,27 +227,21 @@ class Selected:
             raise MessageGone("The message was expunged")
         return meta
 
-    async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
+    async def search(self, key: SearchKey) -> Numbered:
         """The messages that match, ascending; those gone match nothing."""
         live, uids = self._live, self.view.uids
         key = resync.without_modseqs(key, lambda modseq: self.newer(uids, modseq))
-        test = search.compile_key(
-            key, largest_seq=len(uids), largest_uid=uids[-1] if uids else 0
-        )
-        in_memory = search.cost(key) == 0
-        size = search.FLAGS_BATCH_MESSAGES if in_memory else search.BATCH_MESSAGES
-        found: list[tuple[Seq, Uid]] = []
-        at = 0
-        while at < len(uids) and not self._closed:
-            batch = self._searched(at, size)
-            if in_memory and len(uids) <= size:
-                return search.matching(test, batch)
-            # Others have their turn between the batches.
-            matched = await live.workers.run(search.match_batch, test, batch)
-            self._same_numbers()
-            found += matched.found
-            at += matched.count
-        return found
+        table, recent = live.table, frozenset(self.view.recent)
+        snapshot = Snapshot(uids, table.codes_of(uids), tuple(table.sets), recent)
+        search = Search(key, snapshot, live.store)
+        if search.is_small:
+            return search.finish()
+        async with self._turns:
+            # Others have their turn between the steps.
+            while not self._closed and await live.workers.heavy(search.step):
+                self._same_numbers()
+        self._same_numbers()
+        return search.result()
 
     async def store(
         self,

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from imapd.ids import Uid
 from imapd.model.mailbox import MessageMeta
+from imapd.model.texts import TextFound
 from imapd.store.api import MessageStream
 
 
@@ -28,3 +29,10 @@ class MessageSource(Protocol):
 
     def save_columns(self, columns: Mapping[str, Mapping[Uid, bytes]]) -> None:
         """Offer values of several kinds at once."""
+
+
+class SearchSource(MessageSource, Protocol):
+    """What SEARCH asks in addition; blocks."""
+
+    def find_text(self, needle: str, *, in_header: bool) -> TextFound:
+        """Return what the text index knows of a folded search string, not empty."""

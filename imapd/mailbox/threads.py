@@ -6,11 +6,14 @@ from functools import partial
 from threading import Thread
 from typing import ParamSpec, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredSemaphore, maybeDeferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
+#: Calls that compute for long run so many at once: more would only wait for each
+#: other, and hold up the reactor, which needs the same interpreter.
+HEAVY_CALLS = 2
 #: A short call that took longer found a slow disk; how long that is remembered.
 SLOW_SECONDS = 0.02
 SLOW_FOR_SECONDS = 10.0
@@ -26,6 +29,11 @@ class Workers(Protocol):
         self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> "Deferred[T]":
         """Run a call that may read or write files, away from the reactor."""
+
+    def heavy(
+        self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> "Deferred[T]":
+        """Run a part of a long computation; others in turn with it."""
 
     def brief(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a call of a few microseconds (two ``stat``) where we are.
@@ -53,6 +61,12 @@ class InlineWorkers:
         """Run the call now."""
         return maybeDeferred(call, *args, **kwargs)
 
+    def heavy(
+        self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> "Deferred[T]":
+        """Run the call now."""
+        return maybeDeferred(call, *args, **kwargs)
+
     def brief(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the call now."""
         return call(*args, **kwargs)
@@ -72,6 +86,7 @@ class ThreadWorkers:
 
     def __init__(self, reactor: IReactorThreads, threads: int = 8) -> None:
         self._reactor = reactor
+        self._heavy = DeferredSemaphore(HEAVY_CALLS)
         self._slow_until = 0.0  # by the steady clock
         self._pool = ThreadPool(0, threads, "imapd-files")
         # Python waits at its end for any other kind of thread, for ever if a disk
@@ -93,6 +108,12 @@ class ThreadWorkers:
     ) -> "Deferred[T]":
         """Run the call in a thread."""
         return deferToThreadPool(self._reactor, self._pool, call, *args, **kwargs)
+
+    def heavy(
+        self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> "Deferred[T]":
+        """Run the call in a thread, when it is its turn."""
+        return self._heavy.run(lambda: self.run(call, *args, **kwargs))
 
     def brief(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the call now, on the reactor."""

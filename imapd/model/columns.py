@@ -17,6 +17,15 @@ BODYSTRUCTURE: Final = "bodystructure/1"
 META: Final = "meta/1"
 #: The header with its empty line, in the form that is sent.
 HEADER: Final = "header/1"
+#: For SEARCH: what all fields of a name say, decoded and folded, each after a line
+#: feed, in UTF-8; so nothing at all where there is no such field.
+SEARCH_FROM: Final = "search.from/1"
+SEARCH_TO: Final = "search.to/1"
+SEARCH_CC: Final = "search.cc/1"
+SEARCH_SUBJECT: Final = "search.subject/1"
+#: For SENTSINCE: the day of the first Date field without time and zone, counted as
+#: ``date.toordinal``, 4 octets, most significant first; b"" if it says none.
+SEARCH_SENT: Final = "search.sent/1"
 
 #: Every kind there is, and whether its values are worth compressing on disk.
 KINDS: Final[dict[str, bool]] = {
@@ -25,6 +34,11 @@ KINDS: Final[dict[str, bool]] = {
     BODYSTRUCTURE: False,
     META: False,
     HEADER: True,
+    SEARCH_FROM: False,
+    SEARCH_TO: False,
+    SEARCH_CC: False,
+    SEARCH_SUBJECT: False,
+    SEARCH_SENT: False,
 }
 #: Kinds of which there may be any number: the name goes on with what was asked for.
 FAMILIES: Final[dict[str, bool]] = {

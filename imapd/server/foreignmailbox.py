@@ -24,6 +24,7 @@ from imapd.mailbox.api import Listener, Messages
 from imapd.mailbox.rendering import Plan, Rendered, render
 from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import MessageMeta
+from imapd.model.numbered import Numbered
 from imapd.model.requests import FetchItem
 from imapd.model.search import SearchKey
 from imapd.model.sets import runs
@@ -264,7 +265,7 @@ class ForeignMailbox(NoModSeqs):
     async def _render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
         return render(await self._source(uids), plan, uids)
 
-    async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
+    async def search(self, key: SearchKey) -> Numbered:
         """The messages that match, ascending; those gone match nothing."""
         uids, recent = self.view.uids, self.view.recent
         test = searching.compile_key(
@@ -281,7 +282,7 @@ class ForeignMailbox(NoModSeqs):
                 if (flags := self._flags.get(uid)) is not None
             ]
             found += searching.matching(test, messages)
-        return found
+        return Numbered.of(found)
 
     # Changing.
 

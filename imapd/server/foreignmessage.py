@@ -21,6 +21,7 @@ from imapd.mime import scan
 from imapd.mime.dates import parse_date
 from imapd.mime.structure import parse
 from imapd.model.mailbox import MessageMeta
+from imapd.model.texts import TextFound
 from imapd.server.foreigncalls import ask, flag_names, foreign_code, split_flags
 
 _log = Logger()
@@ -200,6 +201,10 @@ class ForeignSource:
     def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
         """Nothing is kept."""
         return [None] * len(uids)
+
+    def find_text(self, needle: str, *, in_header: bool) -> TextFound:
+        """Nothing is known."""
+        return TextFound()
 
     def save_column(self, kind: str, values: Mapping[Uid, bytes]) -> None:
         """Nothing is kept."""

@@ -9,10 +9,12 @@ from imapd.errors import (
     Unavailable,
 )
 from imapd.ids import INBOX, Seq, Uid
+from imapd.mailbox import searchrun
+from imapd.mailbox.search import BATCH_MESSAGES
 from imapd.model.flags import DELETED, FLAGGED, SEEN, StoreMode
 from imapd.model.numbered import Numbered
 from imapd.model.requests import FetchAtom
-from imapd.model.search import HasFlag, Text
+from imapd.model.search import And, HasFlag, Not, Text
 from tests.mailbox.live_case import BOX, Listener, LiveCase
 
 
@@ -138,26 +140,73 @@ class SharingTests(LiveCase):
 
 
 class SearchTests(LiveCase):
-    def test_large_mailboxes_are_searched_piece_by_piece(self) -> None:
+    def test_flags_need_no_worker(self) -> None:
         for _ in range(2500):
             self.box.deliver(b"Subject: x\r\n\r\n", SEEN)
         selected = self.select(BOX)
         del self.box.disk[Uid(7)]
         self.run_now(selected.refresh())
         searching = self.start(selected.search(HasFlag(SEEN)))
-        for _ in range(3):
-            self.assertEqual(len(self.workers.waiting), 1)
-            self.workers.step()
+        self.assertEqual(self.workers.waiting, [])
         found = self.successResultOf(searching)
         self.assertEqual(found[5:8], [(6, 6), (8, 8), (9, 9)])
         self.assertEqual(found[-1], (2500, 2500))
         self.assertEqual(len(found), 2499)
 
+    def test_a_search_that_computes_for_long_does_it_in_a_worker(self) -> None:
+        for _ in range(2500):
+            self.box.deliver(b"Subject: x\r\n\r\n", SEEN)
+        selected = self.select(BOX)
+        key = And((HasFlag(SEEN),) * 499)
+        searching = self.start(selected.search(key))
+        self.assertEqual(len(self.workers.waiting), 1)
+        self.workers.finish()
+        self.assertEqual(len(self.successResultOf(searching)), 2500)
+
+    def test_large_mailboxes_are_searched_piece_by_piece(self) -> None:
+        self.patch(searchrun, "STEP_SECONDS", 0)
+        for _ in range(200):
+            self.box.deliver(b"Subject: x\r\n\r\n")
+        selected = self.select(BOX)
+        searching = self.start(selected.search(Text("SUBJECT")))
+        steps = 0
+        while self.workers.waiting:
+            self.assertEqual(len(self.workers.waiting), 1)
+            self.workers.step()
+            steps += 1
+            self.assertLessEqual(len(self.box.reads), steps * BATCH_MESSAGES)
+        self.assertEqual(len(self.successResultOf(searching)), 200)
+
+    def test_of_one_user_two_searches_run_and_the_rest_wait_in_turn(self) -> None:
+        sessions = [self.select() for _ in range(4)]
+        searching = [self.start(each.search(Text("x"))) for each in sessions]
+        self.assertEqual(len(self.workers.waiting), 2)
+        flags = self.start(sessions[0].search(Not(HasFlag(SEEN))))
+        self.assertEqual(len(self.successResultOf(flags)), 4)
+        while not searching[0].called:
+            self.workers.step()
+        self.assertEqual(len(self.workers.waiting), 2)
+        self.workers.finish()
+        for each in searching:
+            self.assertEqual(len(self.successResultOf(each)), 4)
+
+    def test_who_waits_in_turn_and_leaves_is_not_served(self) -> None:
+        sessions = [self.select() for _ in range(3)]
+        searching = [self.start(each.search(Text("x"))) for each in sessions]
+        closing = self.start(sessions[2].close())
+        self.workers.finish()
+        self.successResultOf(closing)
+        for each in searching:
+            self.assertTrue(each.called)
+        self.assertEqual(len(self.inbox.reads), 8)
+
     def test_nobody_waits_for_the_rest(self) -> None:
         for _ in range(200):
             self.box.deliver()
+        self.patch(searchrun, "STEP_SECONDS", 0)
         selected = self.select(BOX)
         searching = self.start(selected.search(Text("nothing")))
+        self.workers.step()
         self.workers.step()
         closing = self.start(selected.close())
         self.workers.finish()

@@ -29,6 +29,8 @@ class LaterWorkers:
             self.finish()
         return done
 
+    heavy = run
+
     @property
     def quick(self) -> bool:
         """Nothing is done on the reactor: the test says when it is done."""

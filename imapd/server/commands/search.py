@@ -1,7 +1,10 @@
 """SEARCH.  RFC 3501 §6.4.4, RFC 4731."""
 
+from collections.abc import Sequence
+
 from imapd.errors import SyntaxRejected
-from imapd.ids import Seq, Uid
+from imapd.ids import Uid
+from imapd.model.numbered import Numbered
 from imapd.model.requests import Search
 from imapd.model.search import ModSeqAtLeast, Numbers, Return, walk
 from imapd.server.registry import command
@@ -42,7 +45,7 @@ async def _search(session: Session, arguments: Search) -> None:
         found = await session.mailbox.search(arguments.key)
     except IndexError:
         raise SyntaxRejected("No message has this number") from None
-    numbers: list[int] = [uid if arguments.uid else seq for seq, uid in found]
+    numbers: Sequence[int] = found.uids if arguments.uid else found.seqs
     modseq = None
     if by_modseq and found:
         modseq = max(map(session.mailbox.modseq, _told(found, returns)))
@@ -65,12 +68,12 @@ async def _search(session: Session, arguments: Search) -> None:
     )
 
 
-def _told(found: list[tuple[Seq, Uid]], returns: frozenset[Return] | None) -> list[Uid]:
+def _told(found: Numbered, returns: frozenset[Return] | None) -> Sequence[Uid]:
     """The messages whose highest MODSEQ is told.  RFC 4731 §3.2.
 
     All of them, but if MIN or MAX or both are all that was asked for, these.
     """
-    uids = [uid for _, uid in found]
+    uids = found.uids
     if not returns or not returns <= {Return.MIN, Return.MAX}:
         return uids
     ends = {Return.MIN: uids[0], Return.MAX: uids[-1]}
