@@ -54,6 +54,7 @@ def open_account(config: Config, avatar: AvatarId) -> MaildirAccount:
     options = StoreOptions(
         namespace=config.namespace,
         cache_directory=cache.path(bytes(avatar), avatar.home) if cache else None,
+        text_index=config.text_index,
         create_missing=config.create_missing_maildir,
         special_use=config.special_use,
         owner=avatar.uid,

@@ -43,6 +43,7 @@ class Config:
     mechanisms: frozenset[bytes] | None = None  # None: those that work for everybody
     namespace: NamespaceStyle | None = None  # None: auto
     cache: MailTemplate | None = None
+    text_index: bool = True
     create_missing_maildir: bool = True
     #: For each use its mailbox, "/" between parent and child.
     special_use: Mapping[bytes, str] = field(
@@ -148,6 +149,7 @@ class _Reader:
             mechanisms=self.mechanisms(),
             namespace=self.namespace(),
             cache=self.template("cache"),
+            text_index=self.boolean("text-index", True),
             create_missing_maildir=self.boolean("create-missing-maildir", True),
             special_use=MappingProxyType(self.special_use()),
             watch=self.choice("watch", "auto"),

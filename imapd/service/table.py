@@ -126,6 +126,16 @@ OPTIONS = (
         "written like --mail.",
     ),
     Option(
+        key="text-index",
+        kind=Kind.BOOLEAN,
+        argument="yes|no",
+        example="false",
+        default="yes",
+        help="Keep an index of the words of messages beside the cache, so that "
+        "searching bodies does not read them.  It takes about an eighth of the size "
+        "of the texts, and never more than all of it.",
+    ),
+    Option(
         key="create-missing-maildir",
         kind=Kind.BOOLEAN,
         argument="yes|no",

@@ -60,6 +60,7 @@ class GoodTests(_Folder):
         self.assertEqual(config.watch, "auto")
         self.assertIsNone(config.namespace)
         self.assertIsNone(config.cache)
+        self.assertTrue(config.text_index)
         self.assertTrue(config.create_missing_maildir)
         self.assertEqual(config.limits, DEFAULT_LIMITS)
         self.assertFalse(config.allow_root)
@@ -82,6 +83,7 @@ certificate = "cert.pem"
 cleartext-login = "never"
 namespace = "courier"
 cache = "/var/cache/imapd/{user}"
+text-index = false
 create-missing-maildir = false
 allow-root = true
 watch = "poll"
@@ -98,6 +100,7 @@ append_octets = 1048576
         self.assertEqual(len(config.auth), 2)
         self.assertEqual(len(config.imaps), 2)
         self.assertIs(config.namespace, NamespaceStyle.COURIER)
+        self.assertFalse(config.text_index)
         self.assertFalse(config.create_missing_maildir)
         self.assertTrue(config.allow_root)
         self.assertEqual(config.watch, "poll")
