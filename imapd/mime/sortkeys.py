@@ -1,0 +1,117 @@
+"""What SORT and THREAD need of a message, from its header.  RFC 5256, RFC 5957.
+
+Of a field that is repeated the one counts that ENVELOPE shows, so that a client
+that sorts by what it was told comes to our order.
+"""
+
+from hashlib import blake2b
+
+from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.mime.addresses import addresses
+from imapd.mime.dates import parse_date
+from imapd.mime.headers import fields, unfold
+from imapd.mime.messageids import message_ids
+from imapd.mime.text import decode_header
+from imapd.model import sort
+from imapd.model.collation import sort_key
+from imapd.model.sort import ThreadIds
+from imapd.model.structure import Address
+from imapd.model.subject import base_subject
+
+_LAST_COUNTS = frozenset(
+    (b"date", b"subject", b"in-reply-to", b"message-id", b"references")
+)
+_FIRST_COUNTS = frozenset((b"from", b"to", b"cc"))
+_NOBODY = Address(None, None, None, None)
+#: Only the first address counts.
+_FEW = Limits(address_count=100)
+
+
+def derive_sort_keys(
+    header: bytes, internal_date_seconds: int, limits: Limits = DEFAULT_LIMITS
+) -> dict[str, bytes]:
+    """Return the value of every column of ``sort.KINDS``.
+
+    Args:
+        header: lines end in CRLF; of it and of each field no more is read than
+            ``limits`` let ENVELOPE read.
+        internal_date_seconds: the sent date of a message without one, §2.2.
+    """
+    values = _values(header, limits)
+    subject, answers = base_subject(decode_header(values.get(b"subject", b"")))
+    sender, to, cc = (
+        _first_address(values.get(name)) for name in (b"from", b"to", b"cc")
+    )
+    return {
+        sort.DATE: _date(values.get(b"date"), internal_date_seconds),
+        sort.SUBJECT: sort_key(subject),
+        sort.FROM: _mailbox(sender),
+        sort.TO: _mailbox(to),
+        sort.CC: _mailbox(cc),
+        sort.DISPLAY_FROM: _display(sender),
+        sort.DISPLAY_TO: _display(to),
+        sort.THREAD_IDS: sort.pack_thread_ids(_thread_ids(values, answers)),
+    }
+
+
+def _values(header: bytes, limits: Limits) -> dict[bytes, bytes]:
+    values: dict[bytes, bytes] = {}
+    stop = min(len(header), limits.header_octets)
+    cut = limits.header_field_octets
+    for name, _, end, value_start in fields(header, 0, stop):
+        lower = name.lower()
+        if lower in _LAST_COUNTS:
+            values[lower] = header[value_start : min(end, value_start + cut)]
+        elif lower in _FIRST_COUNTS:
+            # The first address of a field that has none is that of the next.
+            value = unfold(header[value_start : min(end, value_start + cut)])
+            if not values.get(lower, b"").strip():
+                values[lower] = value
+    return values
+
+
+def _date(value: bytes | None, internal_date_seconds: int) -> bytes:
+    when = None if value is None else parse_date(value)
+    if when is None:
+        return sort.pack_seconds(internal_date_seconds)
+    return sort.pack_seconds(int(when.timestamp()))
+
+
+def _first_address(value: bytes | None) -> Address:
+    if value is None:
+        return _NOBODY
+    return next(iter(addresses((value,), _FEW)), _NOBODY)
+
+
+def _mailbox(address: Address) -> bytes:
+    """The key of its addr-mailbox; of a group it is the name."""
+    return sort_key(_text(address.mailbox))
+
+
+def _text(octets: bytes | None) -> str:
+    return decode_header(octets or b"")
+
+
+#   Name if it is not empty, else mailbox@host, else mailbox    ; RFC 5957 §3
+def _display(address: Address) -> bytes:
+    name = _text(address.name)
+    if name:
+        return sort_key(name)
+    mailbox = _text(address.mailbox)
+    if address.mailbox is not None and address.host is not None:
+        mailbox = f"{mailbox}@{_text(address.host)}"
+    return sort_key(mailbox)
+
+
+def _thread_ids(values: dict[bytes, bytes], answers: bool) -> ThreadIds:
+    own = next(message_ids(values.get(b"message-id", b"")), None)
+    references = list(map(_hash, message_ids(values.get(b"references", b""))))
+    if not references:
+        parents = message_ids(values.get(b"in-reply-to", b""))
+        references = [_hash(each) for each in parents][:1]
+    return ThreadIds(0 if own is None else _hash(own), tuple(references), answers)
+
+
+def _hash(message_id: bytes) -> int:
+    """64 bits, never 0, that no sender can make equal to another's by trying."""
+    return int.from_bytes(blake2b(message_id, digest_size=8).digest(), "big") or 1
