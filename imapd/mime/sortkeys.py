@@ -12,7 +12,7 @@ from imapd.mime.dates import parse_date
 from imapd.mime.headers import fields, unfold
 from imapd.mime.messageids import message_ids
 from imapd.mime.text import decode_header
-from imapd.model import sort
+from imapd.model import columns, sort
 from imapd.model.collation import sort_key
 from imapd.model.sort import ThreadIds
 from imapd.model.structure import Address
@@ -30,7 +30,7 @@ _FEW = Limits(address_count=100)
 def derive_sort_keys(
     header: bytes, internal_date_seconds: int, limits: Limits = DEFAULT_LIMITS
 ) -> dict[str, bytes]:
-    """Return the value of every column of ``sort.KINDS``.
+    """Return the value of every column that SORT and THREAD have.
 
     Args:
         header: lines end in CRLF; of it and of each field no more is read than
@@ -43,14 +43,14 @@ def derive_sort_keys(
         _first_address(values.get(name)) for name in (b"from", b"to", b"cc")
     )
     return {
-        sort.DATE: _date(values.get(b"date"), internal_date_seconds),
-        sort.SUBJECT: sort_key(subject),
-        sort.FROM: _mailbox(sender),
-        sort.TO: _mailbox(to),
-        sort.CC: _mailbox(cc),
-        sort.DISPLAY_FROM: _display(sender),
-        sort.DISPLAY_TO: _display(to),
-        sort.THREAD_IDS: sort.pack_thread_ids(_thread_ids(values, answers)),
+        columns.SORT_DATE: _date(values.get(b"date"), internal_date_seconds),
+        columns.SORT_SUBJECT: sort_key(subject),
+        columns.SORT_FROM: _mailbox(sender),
+        columns.SORT_TO: _mailbox(to),
+        columns.SORT_CC: _mailbox(cc),
+        columns.SORT_DISPLAYFROM: _display(sender),
+        columns.SORT_DISPLAYTO: _display(to),
+        columns.THREAD_IDS: sort.pack_thread_ids(_thread_ids(values, answers)),
     }
 
 

@@ -26,6 +26,15 @@ SEARCH_SUBJECT: Final = "search.subject/1"
 #: For SENTSINCE: the day of the first Date field without time and zone, counted as
 #: ``date.toordinal``, 4 octets, most significant first; b"" if it says none.
 SEARCH_SENT: Final = "search.sent/1"
+#: What SORT and THREAD compare, all of it derived together: see ``model/sort.py``.
+SORT_DATE: Final = "sort.date/1"
+SORT_SUBJECT: Final = "sort.subject/1"
+SORT_FROM: Final = "sort.from/1"
+SORT_TO: Final = "sort.to/1"
+SORT_CC: Final = "sort.cc/1"
+SORT_DISPLAYFROM: Final = "sort.displayfrom/1"
+SORT_DISPLAYTO: Final = "sort.displayto/1"
+THREAD_IDS: Final = "thread.ids/1"
 
 #: Every kind there is, and whether its values are worth compressing on disk.
 KINDS: Final[dict[str, bool]] = {
@@ -39,6 +48,14 @@ KINDS: Final[dict[str, bool]] = {
     SEARCH_CC: False,
     SEARCH_SUBJECT: False,
     SEARCH_SENT: False,
+    SORT_DATE: False,
+    SORT_SUBJECT: False,
+    SORT_FROM: False,
+    SORT_TO: False,
+    SORT_CC: False,
+    SORT_DISPLAYFROM: False,
+    SORT_DISPLAYTO: False,
+    THREAD_IDS: False,
 }
 #: Kinds of which there may be any number: the name goes on with what was asked for.
 FAMILIES: Final[dict[str, bool]] = {

@@ -8,21 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from imapd.model import columns
+
 #: Message IDs of one message that are kept: the first reference, which is the
 #: beginning of the thread, and the last, which are the nearest.
 REFERENCE_COUNT = 100
-
-DATE = "sort.date/1"
-SUBJECT = "sort.subject/1"
-FROM = "sort.from/1"
-TO = "sort.to/1"
-CC = "sort.cc/1"
-DISPLAY_FROM = "sort.display-from/1"
-DISPLAY_TO = "sort.display-to/1"
-THREAD_IDS = "thread.ids/1"
-
-#: All of them are derived together, from the header of one message.
-KINDS = (DATE, SUBJECT, FROM, TO, CC, DISPLAY_FROM, DISPLAY_TO, THREAD_IDS)
 
 _SECONDS = struct.Struct(">q")
 _IDS = [struct.Struct(f">?{count}Q") for count in range(REFERENCE_COUNT + 2)]
@@ -42,15 +32,15 @@ class SortKey(Enum):
     DISPLAYTO = "DISPLAYTO"
 
 
-#: Where the values of a key come from; the other two are in ``MessageMeta``.
+#: Where the values of a key come from; the other two are in ``columns.META``.
 COLUMN_OF = {
-    SortKey.CC: CC,
-    SortKey.DATE: DATE,
-    SortKey.FROM: FROM,
-    SortKey.SUBJECT: SUBJECT,
-    SortKey.TO: TO,
-    SortKey.DISPLAYFROM: DISPLAY_FROM,
-    SortKey.DISPLAYTO: DISPLAY_TO,
+    SortKey.CC: columns.SORT_CC,
+    SortKey.DATE: columns.SORT_DATE,
+    SortKey.FROM: columns.SORT_FROM,
+    SortKey.SUBJECT: columns.SORT_SUBJECT,
+    SortKey.TO: columns.SORT_TO,
+    SortKey.DISPLAYFROM: columns.SORT_DISPLAYFROM,
+    SortKey.DISPLAYTO: columns.SORT_DISPLAYTO,
 }
 
 
