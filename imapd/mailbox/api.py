@@ -4,7 +4,7 @@
 server floor answers over any ``IAccountIMAP``.  Coroutines run on the reactor.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from imapd.ids import MailboxPath, Seq, Uid
@@ -15,9 +15,13 @@ from imapd.model.numbered import Numbered
 from imapd.model.requests import FetchItem, SequenceMatch
 from imapd.model.search import SearchKey
 from imapd.model.sets import Ranges, SequenceSet
+from imapd.model.sort import Criterion, ThreadAlgorithm
+from imapd.model.threads import Threads
 from imapd.model.view import SessionView
 
 Messages = Numbered
+#: Lets others have their turn; raises ConnectionError if the client has left.
+Pause = Callable[[], Awaitable[None]]
 
 
 class Listener(Protocol):
@@ -99,6 +103,21 @@ class SelectedMailbox(Protocol):
 
     async def search(self, key: SearchKey) -> Numbered:
         """The messages that match, ascending."""
+
+    async def sort(
+        self,
+        criteria: tuple[Criterion, ...],
+        key: SearchKey,
+        *,
+        uid: bool,
+        pause: Pause,
+    ) -> Sequence[int]:
+        """The messages that match, sorted: their UIDs, or else their numbers."""
+
+    async def thread(
+        self, algorithm: ThreadAlgorithm, key: SearchKey, *, uid: bool, pause: Pause
+    ) -> tuple[Threads, Sequence[int]]:
+        """The messages that match as threads, and the UIDs or numbers of those."""
 
     async def store(
         self,

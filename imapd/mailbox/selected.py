@@ -1,7 +1,14 @@
 """One session's place at a live mailbox."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 
 from twisted.internet.defer import DeferredSemaphore
 
@@ -13,8 +20,8 @@ from imapd.errors import (
     Unavailable,
 )
 from imapd.ids import MailboxPath, Seq, Uid
-from imapd.mailbox import fetch, resync
-from imapd.mailbox.api import Listener, Messages
+from imapd.mailbox import fetch, resync, sortcache, sortcolumns, sorting
+from imapd.mailbox.api import Listener, Messages, Pause
 from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.partials import PARTIALS
@@ -29,6 +36,8 @@ from imapd.model.numbered import Numbered
 from imapd.model.requests import FetchItem, SequenceMatch
 from imapd.model.search import SearchKey
 from imapd.model.sets import Ranges, SequenceSet, intersect
+from imapd.model.sort import Criterion, ThreadAlgorithm
+from imapd.model.threads import Threads
 from imapd.model.view import SessionView
 from imapd.store.api import WouldBlock
 
@@ -242,6 +251,40 @@ class Selected:
                 self._same_numbers()
         self._same_numbers()
         return search.result()
+
+    async def sort(
+        self,
+        criteria: tuple[Criterion, ...],
+        key: SearchKey,
+        *,
+        uid: bool,
+        pause: Pause,
+    ) -> Sequence[int]:
+        """The messages that match, sorted; those gone match nothing."""
+        with self._lent() as mailbox:
+            return await sorting.sort(mailbox, criteria, key, uid=uid, pause=pause)
+
+    async def thread(
+        self, algorithm: ThreadAlgorithm, key: SearchKey, *, uid: bool, pause: Pause
+    ) -> tuple[Threads, Sequence[int]]:
+        """The messages that match as threads; those gone match nothing."""
+        with self._lent() as mailbox:
+            return await sorting.thread(mailbox, algorithm, key, uid=uid, pause=pause)
+
+    @contextmanager
+    def _lent(self) -> Iterator[sorting.Mailbox]:
+        keys = sortcache.KEYS.of(self._live)
+        keys.prune(self._live.uids)
+        yield sorting.Mailbox(self.view, keys, self.search, self._load_keys)
+        sortcache.KEYS.trim(keys)
+
+    async def _load_keys(
+        self, kinds: Iterable[str], uids: Sequence[Uid]
+    ) -> sortcolumns.Loaded:
+        live = self._live
+        loaded = await live.workers.run(sortcolumns.load, live.store, kinds, uids)
+        self._same_numbers()
+        return loaded
 
     async def store(
         self,

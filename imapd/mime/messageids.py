@@ -32,7 +32,7 @@ def _normalised(inside: bytes) -> bytes:
         inside = without_comments(inside)
     if b'"' not in inside:
         return _BLANKS.sub(b"", inside)
-    pieces = []
+    pieces: list[bytes] = []
     at = 0
     for quoted in _QUOTED.finditer(inside):
         pieces += (_BLANKS.sub(b"", inside[at : quoted.start()]), unescape(quoted[1]))

@@ -32,10 +32,8 @@ def derive_sort_keys(
 ) -> dict[str, bytes]:
     """Return the value of every column that SORT and THREAD have.
 
-    Args:
-        header: lines end in CRLF; of it and of each field no more is read than
-            ``limits`` let ENVELOPE read.
-        internal_date_seconds: the sent date of a message without one, §2.2.
+    Lines of the header end in CRLF; no more of it is read than for ENVELOPE.  The
+    internal date is the sent date of a message without one, §2.2.
     """
     values = _values(header, limits)
     subject, answers = base_subject(decode_header(values.get(b"subject", b"")))

@@ -11,6 +11,7 @@ from enum import Enum
 from imapd.model.flags import StoreMode
 from imapd.model.search import Return, SearchKey
 from imapd.model.sets import SequenceSet
+from imapd.model.sort import Criterion, ThreadAlgorithm
 from imapd.model.structure import Partial, Section
 
 
@@ -176,6 +177,30 @@ class Search:
 
     key: SearchKey
     returns: frozenset[Return] | None = None
+    uid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """``SORT [RETURN (...)] (criteria) charset keys``.  RFC 5256, RFC 5267 §3.
+
+    ``returns`` None: the plain form.  ``partial`` are places in the result, the
+    lower first; it excludes ``Return.ALL``.
+    """
+
+    criteria: tuple[Criterion, ...]
+    key: SearchKey
+    returns: frozenset[Return] | None = None
+    partial: tuple[int, int] | None = None
+    uid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """``THREAD algorithm charset keys``.  RFC 5256."""
+
+    algorithm: ThreadAlgorithm
+    key: SearchKey
     uid: bool = False
 
 

@@ -1,12 +1,15 @@
-"""The criteria of SORT, and the columns of the cache behind them.
+"""The criteria of SORT, the order they make, and the columns behind them.
 
-RFC 5256 §3, RFC 5957.  A column holds one value a message, which never changes.
+RFC 5256 §3, RFC 5957.
 """
 
+import random
 import struct
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, NamedTuple
 
 from imapd.model import columns
 
@@ -14,7 +17,13 @@ from imapd.model import columns
 #: beginning of the thread, and the last, which are the nearest.
 REFERENCE_COUNT = 100
 
+#: So many messages are sorted in one go: two milliseconds.
+RUN_MESSAGES = 4096
+#: Messages that are looked at for one place where the mailbox is parted.
+_SAMPLES = 8
+
 _SECONDS = struct.Struct(">q")
+SECONDS_OCTETS = _SECONDS.size
 _IDS = [struct.Struct(f">?{count}Q") for count in range(REFERENCE_COUNT + 2)]
 
 
@@ -30,6 +39,14 @@ class SortKey(Enum):
     TO = "TO"
     DISPLAYFROM = "DISPLAYFROM"
     DISPLAYTO = "DISPLAYTO"
+
+
+class ThreadAlgorithm(Enum):
+    """``thread-alg``; the value is its spelling on the wire."""
+
+    ORDEREDSUBJECT = "ORDEREDSUBJECT"
+    REFERENCES = "REFERENCES"
+    REFS = "REFS"  # draft-ietf-morg-inthread
 
 
 #: Where the values of a key come from; the other two are in ``columns.META``.
@@ -74,8 +91,7 @@ def unpack_seconds(column: bytes) -> int:
     return int(_SECONDS.unpack(column)[0])
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadIds:
+class ThreadIds(NamedTuple):
     """What THREAD knows a message by, beside subject and date.
 
     An id is a hash of 64 bits, above 0; ``own`` 0: the message has no Message ID.
@@ -83,7 +99,7 @@ class ThreadIds:
 
     own: int
     references: tuple[int, ...] = ()
-    answers: bool = False  # a reply or forward, by its subject; RFC 5256 §3
+    answers: bool = False  # a reply or forward, by its subject
 
 
 def pack_thread_ids(ids: ThreadIds) -> bytes:
@@ -102,3 +118,49 @@ def unpack_thread_ids(column: bytes) -> ThreadIds:
     """
     answers, own, *references = _IDS[len(column) >> 3].unpack(column)
     return ThreadIds(own, tuple(references), answers)
+
+
+Steps = Generator[None, None, list[int]]
+
+
+def ordered(
+    count: int, criteria: Sequence[Criterion], values: Sequence[Sequence[Any]]
+) -> Steps:
+    """Sort the messages 0 to ``count`` - 1; yield now and then.
+
+    ``values`` has for each criterion the value of every message.  What is equal by all criteria stays in the order of the mailbox, also where a
+    criterion is reversed.  RFC 5256 §3, REVERSE.
+    """
+    order = list(range(count))
+    for criterion, column in zip(reversed(criteria), reversed(values), strict=True):
+        order = yield from _sorted_by(order, column, criterion.reverse)
+    return order
+
+
+def _sorted_by(order: list[int], column: Sequence[Any], reverse: bool) -> Steps:
+    """Sort, part by part: one sort of a large mailbox would keep all others waiting.
+
+    The parts are what lies between two values of a sample, and what equals one of
+    them, which needs no sorting.
+    """
+    yield
+    value = column.__getitem__
+    if len(order) <= RUN_MESSAGES:
+        return sorted(order, key=value, reverse=reverse)
+    size = _SAMPLES * (1 + len(order) // RUN_MESSAGES)
+    borders = sorted(set(map(value, random.choices(order, k=size))))  # noqa: S311
+    parts: list[list[int]] = [[] for _ in range(2 * len(borders) + 1)]
+    for start in range(0, len(order), RUN_MESSAGES):
+        yield
+        for message in order[start : start + RUN_MESSAGES]:
+            own = column[message]
+            at = bisect_left(borders, own)
+            equal = at < len(borders) and borders[at] == own
+            parts[2 * at + equal].append(message)
+    result: list[int] = []
+    for at in range(len(parts) - 1, -1, -1) if reverse else range(len(parts)):
+        yield
+        if not at % 2:
+            parts[at].sort(key=value, reverse=reverse)
+        result += parts[at]
+    return result

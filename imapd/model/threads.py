@@ -261,9 +261,7 @@ def _merge(roots: _Roots, held: int, node: int) -> int:
     return held
 
 
-def _sort_again(
-    roots: _Roots, by_date: Sequence[int]
-) -> Generator[None, None, None]:
+def _sort_again(roots: _Roots, by_date: Sequence[int]) -> Generator[None, None, None]:
     threads = roots.threads
     rank = [0] * threads.count
     for place, message in enumerate(by_date):

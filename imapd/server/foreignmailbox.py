@@ -39,6 +39,7 @@ from imapd.server.foreigncalls import (
 )
 from imapd.server.foreignmessage import ForeignSource, copy_message
 from imapd.server.nomodseqs import NoModSeqs
+from imapd.server.foreignsorting import SortsForeign
 
 _log = Logger()
 
@@ -82,12 +83,13 @@ class _News:
         self._tell(None)
 
 
-class ForeignMailbox(NoModSeqs):
+class ForeignMailbox(NoModSeqs, SortsForeign):
     """One session's opening of a foreign mailbox."""
 
     def __init__(
         self, box: Any, *, read_only: bool, listener: Listener, places: Places
     ) -> None:
+        super().__init__()
         self.view = SessionView()
         self.read_only = read_only
         self._asked_read_only = read_only

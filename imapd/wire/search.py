@@ -330,6 +330,18 @@ def search_program(cursor: Cursor, *, uid: bool) -> Search:
     return Search(_Reader(cursor, charset).read(), returns, uid)
 
 
+#   search-criteria = charset 1*(SP search-key)             ; RFC 5256 §5
+def search_criteria(cursor: Cursor) -> SearchKey:
+    """Read the charset and the keys of SORT and THREAD, to the end of the command.
+
+    Raises:
+        SyntaxRejected, BadCharset, LimitReached: as for ``search_program``.
+    """
+    charset = _charset(astring(cursor, "a charset"))
+    cursor.space()
+    return _Reader(cursor, charset).read()
+
+
 #   search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT"     ; RFC 4731 §4
 #   search-return-opt =/ "SAVE"                             ; RFC 5182 §3
 def _return_option(cursor: Cursor) -> Return:

@@ -42,6 +42,8 @@ class SortKeyTests(unittest.TestCase):
 
     @given(st.text())
     def test_case_makes_no_difference(self, text: str) -> None:
-        lower = "".join(each.lower() if len(each.lower()) == 1 else each for each in text)
+        lower = "".join(
+            each.lower() if len(each.lower()) == 1 else each for each in text
+        )
         if all(each.lower().title() == each.title() for each in text):
             self.assertEqual(sort_key(lower), sort_key(text))

@@ -11,7 +11,7 @@ from imapd.model import threads
 from imapd.model.sort import ThreadIds
 from imapd.model.threads import Steps, Threads
 
-Tree = tuple[int | None, tuple["Tree", ...]]  # type: ignore[misc]
+Tree = tuple[int | None, tuple["Tree", ...]]
 
 
 def finish(steps: Steps) -> Threads:
@@ -238,13 +238,14 @@ class ThreadTests(unittest.TestCase):
             wanted.setdefault(subjects[message], []).append(message)
         self.assertEqual(
             found,
-            [(each[0], tuple((one, ()) for one in each[1:])) for each in wanted.values()],
+            [
+                (each[0], tuple((one, ()) for one in each[1:]))
+                for each in wanted.values()
+            ],
         )
 
     def references(self, *ids: ThreadIds) -> Threads:
-        return finish(
-            threads.references(range(len(ids)), ids, [b""] * len(ids))
-        )
+        return finish(threads.references(range(len(ids)), ids, [b""] * len(ids)))
 
     def test_the_second_message_with_an_id_has_none(self) -> None:
         found = self.references(ThreadIds(1), ThreadIds(1), ThreadIds(2, (1,)))

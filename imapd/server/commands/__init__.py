@@ -13,6 +13,7 @@ from imapd.server.commands import (
     login,
     search,
     select,
+    sort,
     store,
 )
 
@@ -27,5 +28,6 @@ GROUPS: tuple[ModuleType, ...] = (
     login,
     search,
     select,
+    sort,
     store,
 )

@@ -1,0 +1,88 @@
+"""SORT and THREAD.  RFC 5256, RFC 5957, RFC 5267 §3."""
+
+from collections.abc import Iterable
+
+from imapd.errors import SyntaxRejected
+from imapd.model.requests import Sort, Thread
+from imapd.model.search import Return
+from imapd.server.registry import command
+from imapd.server.session import Session
+from imapd.server.states import SELECTED
+from imapd.wire import sort as grammar
+from imapd.wire.sorted import esort_data, sort_data, thread_data
+
+
+@command(b"SORT", SELECTED, grammar=grammar.sort, may_expunge=False)
+async def sort(session: Session, arguments: Sort) -> bytes:
+    """Answer with message numbers."""
+    await _sort(session, arguments)
+    return b"SORT completed"
+
+
+@command(b"UID SORT", SELECTED, grammar=grammar.uid_sort)
+async def uid_sort(session: Session, arguments: Sort) -> bytes:
+    """Answer with UIDs; unlike after SORT, others' EXPUNGE may be told."""
+    await _sort(session, arguments)
+    return b"UID SORT completed"
+
+
+@command(b"THREAD", SELECTED, grammar=grammar.thread, may_expunge=False)
+async def thread(session: Session, arguments: Thread) -> bytes:
+    """Answer with message numbers."""
+    await _thread(session, arguments)
+    return b"THREAD completed"
+
+
+@command(b"UID THREAD", SELECTED, grammar=grammar.uid_thread)
+async def uid_thread(session: Session, arguments: Thread) -> bytes:
+    """Answer with UIDs; unlike after THREAD, others' EXPUNGE may be told."""
+    await _thread(session, arguments)
+    return b"UID THREAD completed"
+
+
+async def _sort(session: Session, arguments: Sort) -> None:
+    try:
+        numbers = await session.mailbox.sort(
+            arguments.criteria,
+            arguments.key,
+            uid=arguments.uid,
+            pause=session.connection.ready,
+        )
+    except IndexError:
+        raise SyntaxRejected("No message has this number") from None
+    returns, partial = arguments.returns, arguments.partial
+    if returns is None:
+        await _send(session, sort_data(numbers))
+        return
+    pairs: list[tuple[bytes, int]] = []
+    # The lowest and the highest in the order of the criteria.  RFC 5267 §3.1.
+    if numbers and Return.MIN in returns:
+        pairs.append((b"MIN", numbers[0]))
+    if numbers and Return.MAX in returns:
+        pairs.append((b"MAX", numbers[-1]))
+    if Return.COUNT in returns:
+        pairs.append((b"COUNT", len(numbers)))
+    if partial is not None:
+        numbers = numbers[partial[0] - 1 : partial[1]]
+    wanted = numbers if partial is not None or Return.ALL in returns else None
+    await _send(session, esort_data(session.tag, arguments.uid, pairs, wanted, partial))
+
+
+async def _thread(session: Session, arguments: Thread) -> None:
+    try:
+        threads, numbers = await session.mailbox.thread(
+            arguments.algorithm,
+            arguments.key,
+            uid=arguments.uid,
+            pause=session.connection.ready,
+        )
+    except IndexError:
+        raise SyntaxRejected("No message has this number") from None
+    await _send(session, thread_data(threads, numbers))
+
+
+async def _send(session: Session, pieces: Iterable[bytes]) -> None:
+    """Send a line as fast as the client reads."""
+    for piece in pieces:
+        session.connection.send(piece)
+        await session.connection.ready()

@@ -1,0 +1,123 @@
+"""Responses to SORT and THREAD, as whole lines in pieces.  RFC 5256 §4, RFC 5267.
+
+One line has every message of a mailbox: it is sent piece by piece, so that others
+have their turn and no client has to be waited for in memory.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from imapd.model.threads import Threads
+from imapd.wire.encode import NIL, quoted_or_literal, uid_set
+
+#: Messages of one piece: about a millisecond.
+PIECE_MESSAGES = 2048
+
+
+#   sort-data = "SORT" *(SP nz-number)                      ; RFC 5256 §5
+def sort_data(numbers: Sequence[int]) -> Iterator[bytes]:
+    """``* SORT 2 84 882`` and CRLF; ``* SORT`` for none."""
+    head = "* SORT"
+    for start in range(0, len(numbers), PIECE_MESSAGES):
+        piece = " ".join(map(str, numbers[start : start + PIECE_MESSAGES]))
+        end = "\r\n" if start + PIECE_MESSAGES >= len(numbers) else ""
+        yield f"{head} {piece}{end}".encode("ascii")
+        head = ""
+    if head:
+        yield b"* SORT\r\n"
+
+
+#   search-return-data =/ ret-data-partial
+#   ret-data-partial   = "PARTIAL" SP "(" partial-range SP partial-results ")"
+#   partial-results    = sequence-set / "NIL"               ; RFC 5267 §5
+def esort_data(
+    tag: bytes,
+    uid: bool,
+    pairs: Sequence[tuple[bytes, int]],
+    numbers: Sequence[int] | None = None,
+    partial: tuple[int, int] | None = None,
+) -> Iterator[bytes]:
+    """``* ESEARCH (TAG "a1") UID COUNT 3 ALL 9,4:5`` and CRLF, in the order given.
+
+    ``pairs`` are MIN, MAX and COUNT, the first two only if something was found.
+    ``numbers`` is what ALL names, or PARTIAL if there is such a range: without any,
+    ALL is left out, and PARTIAL says NIL.  RFC 4731 §3.1, RFC 5267 §4.4.
+    """
+    words = [b"* ESEARCH (TAG %b)" % quoted_or_literal(tag)]
+    if uid:
+        words.append(b"UID")
+    words += [b"%b %d" % pair for pair in pairs]
+    yield b" ".join(words)
+    end = b"\r\n"
+    if partial is not None:
+        yield b" PARTIAL (%d:%d " % partial
+        end = b")\r\n"
+        if not numbers:
+            yield NIL
+    elif numbers:
+        yield b" ALL "
+    for start in range(0, len(numbers or ()), PIECE_MESSAGES):
+        piece = uid_set((numbers or ())[start : start + PIECE_MESSAGES])
+        yield b"," + piece if start else piece
+    yield end
+
+
+#   thread-data    = "THREAD" [SP 1*thread-list]
+#   thread-list    = "(" (thread-members / thread-nested) ")"
+#   thread-members = nz-number *(SP nz-number) [SP thread-nested]
+#   thread-nested  = 2*thread-list                          ; RFC 5256 §5
+def thread_data(threads: Threads, numbers: Sequence[int]) -> Iterator[bytes]:
+    """``* THREAD (2)(3 6 (4 23)(44 7 96))`` and CRLF; ``* THREAD`` for none.
+
+    ``numbers`` are those of the messages.  Threads may be as deep as there are
+    messages: what is still to be closed is kept in a list.
+    """
+    words = ["* THREAD "] if threads.roots else ["* THREAD"]
+    for root in threads.roots:
+        if root < threads.count and root not in threads.children:  # most of them
+            words.append(f"({numbers[root]})")
+        else:
+            for _ in _thread_list(threads, numbers, root, words):
+                if len(words) >= PIECE_MESSAGES:
+                    yield "".join(words).encode("ascii")
+                    words.clear()
+        if len(words) >= PIECE_MESSAGES:
+            yield "".join(words).encode("ascii")
+            words.clear()
+    words.append("\r\n")
+    yield "".join(words).encode("ascii")
+
+
+_CLOSE = -1
+
+
+def _thread_list(
+    threads: Threads, numbers: Sequence[int], root: int, words: list[str]
+) -> Iterator[None]:
+    """Write one thread, and yield after each member.
+
+    ``to_come`` has nodes that begin a list, ``_CLOSE``, and below that ``-2 - node``
+    for the only child of the member just written, which follows it in its list.
+    """
+    children, count = threads.children, threads.count
+    to_come = [root]
+    while to_come:
+        node = to_come.pop()
+        if node == _CLOSE:
+            words.append(")")
+            continue
+        if node < _CLOSE:
+            node = -2 - node
+            words.append(f" {numbers[node]}")
+        else:
+            words.append(f"({numbers[node]}" if node < count else "(")
+        below = children.get(node)
+        if below is None:
+            words.append(")")
+        elif len(below) == 1:
+            to_come.append(-2 - below[0])
+        else:
+            if node < count:
+                words.append(" ")
+            to_come.append(_CLOSE)
+            to_come += reversed(below)
+        yield
