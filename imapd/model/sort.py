@@ -128,8 +128,9 @@ def ordered(
 ) -> Steps:
     """Sort the messages 0 to ``count`` - 1; yield now and then.
 
-    ``values`` has for each criterion the value of every message.  What is equal by all criteria stays in the order of the mailbox, also where a
-    criterion is reversed.  RFC 5256 §3, REVERSE.
+    ``values`` has for each criterion the value of every message.  What is equal by
+    all criteria stays in the order of the mailbox, also where a criterion is
+    reversed.  RFC 5256 §3, REVERSE.
     """
     order = list(range(count))
     for criterion, column in zip(reversed(criteria), reversed(values), strict=True):

@@ -2,9 +2,10 @@
 
 Written from the RFCs alone and sharing nothing with the server, so that one
 misreading is not made twice.  RFC 3501 §9, with RFC 2342 and 4466 (NAMESPACE,
-ESEARCH), 2971 (ID), 4315 (UIDPLUS), 5161 (ENABLED), 5258 and 6154 (LIST), 5530
-(codes), 7162 (CONDSTORE, QRESYNC), 7889 (APPENDLIMIT) and 8438 (STATUS=SIZE).  Where
-an RFC says more about a value than its grammar does, that is checked too.
+ESEARCH), 2971 (ID), 4315 (UIDPLUS), 5161 (ENABLED), 5256 (SORT, THREAD), 5258 and
+6154 (LIST), 5267 (PARTIAL), 5530 (codes), 7162 (CONDSTORE, QRESYNC), 7889
+(APPENDLIMIT) and 8438 (STATUS=SIZE).  Where an RFC says more about a value than its
+grammar does, that is checked too.
 """
 
 import re
@@ -24,6 +25,7 @@ from tests.support.grammar_text import (
     number_set,
     resp_text,
 )
+from tests.support.grammar_threads import partial_data, thread_data
 
 __all__ = [
     "Code",
@@ -61,7 +63,7 @@ STATUS_LARGEST = {
 }
 
 
-ESEARCH_RESULTS = (b"MIN", b"MAX", b"ALL", b"COUNT", b"MODSEQ")
+ESEARCH_RESULTS = (b"MIN", b"MAX", b"ALL", b"COUNT", b"PARTIAL", b"MODSEQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,8 @@ def _esearch(cursor: Cursor) -> tuple[bytes | None, bool, dict[bytes, Any]]:
             results[name] = number_set(cursor)
         elif name == b"MODSEQ":
             results[name] = mod_sequence(cursor)
+        elif name == b"PARTIAL":
+            results[name] = partial_data(cursor)
         else:
             results[name] = cursor.number(0 if name == b"COUNT" else 1)
     return tag, uid, results
@@ -286,6 +290,8 @@ KINDS: dict[bytes, Callable[[Cursor], Any]] = {
     b"SEARCH": _search,
     b"ESEARCH": _esearch,
     b"VANISHED": _after_space(_vanished),
+    b"SORT": _search,
+    b"THREAD": thread_data,
     b"ID": _after_space(_id),
     b"ENABLED": capabilities,
     b"NAMESPACE": _after_space(_namespace),
