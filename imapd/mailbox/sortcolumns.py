@@ -16,13 +16,12 @@ from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.source import MessageSource
 from imapd.mime.sortkeys import derive_sort_keys
 from imapd.model import columns, sort
-from imapd.model.mailbox import MessageMeta
 
 _log = Logger()
 
 #: A batch of what the cache has, and of what must be read.
 BATCH_MESSAGES = 2048
-READ_MESSAGES = 64
+READ_MESSAGES = 256
 
 
 @dataclass(slots=True)
@@ -78,19 +77,16 @@ def _decoded(kind: str, value: bytes | None) -> Any:
 
 def _complete(source: MessageSource, loaded: Loaded, missing: Sequence[Uid]) -> None:
     """Put in what the cache had not."""
-    metas = source.meta(missing)
     derived: dict[str, dict[Uid, bytes]] = {}
+    heads = dict(zip(missing, source.load_column(columns.HEADER, missing), strict=True))
+    dates = _Dates(source, missing if columns.META in loaded.values else ())
     for uid in missing:
-        meta = metas.get(uid)
-        if meta is None:
-            loaded.gone.add(uid)
-            continue
         keys: dict[str, bytes] = {}
         try:
             if _lacks_keys(loaded, uid):
-                keys = derive_sort_keys(
-                    _header(source, uid), meta.internal_date_seconds
-                )
+                keys = _derive(source, dates, uid, heads[uid])
+            if columns.META in loaded.values:
+                loaded.values[columns.META][uid] = dates.meta(uid)
         except MessageGone:
             loaded.gone.add(uid)
             continue
@@ -98,11 +94,12 @@ def _complete(source: MessageSource, loaded: Loaded, missing: Sequence[Uid]) -> 
             # It is in the mailbox: an answer without it would hide it.
             _log.warn("cannot sort {uid}: {error}", uid=uid, error=error)
             loaded.unreadable.add(uid)
-            keys = derive_sort_keys(b"", meta.internal_date_seconds)
-        else:
-            for kind, value in keys.items():
-                derived.setdefault(kind, {})[uid] = value
-        _put_in(loaded, uid, meta, keys)
+            _make_up(loaded, uid)
+            continue
+        for kind, value in keys.items():
+            derived.setdefault(kind, {})[uid] = value
+            if kind in loaded.values:
+                loaded.values[kind][uid] = _decoded(kind, value)
     if derived:
         source.save_columns(derived)
 
@@ -115,16 +112,37 @@ def _lacks_keys(loaded: Loaded, uid: Uid) -> bool:
     )
 
 
-def _header(source: MessageSource, uid: Uid) -> bytes:
-    (header,) = source.load_column(columns.HEADER, (uid,))
-    return LazyMessage(source, uid).header if header is None else header
+def _derive(
+    source: MessageSource, dates: "_Dates", uid: Uid, header: bytes | None
+) -> dict[str, bytes]:
+    if header is None:
+        header = LazyMessage(source, uid).header
+    keys = derive_sort_keys(header, None)
+    if columns.SORT_DATE not in keys:
+        seconds = dates.meta(uid).internal_date_seconds
+        keys[columns.SORT_DATE] = sort.pack_seconds(seconds)
+    return keys
 
 
-def _put_in(
-    loaded: Loaded, uid: Uid, meta: MessageMeta, keys: dict[str, bytes]
-) -> None:
+def _make_up(loaded: Loaded, uid: Uid) -> None:
+    keys = derive_sort_keys(b"", 0)
     for kind, column in loaded.values.items():
-        if kind == columns.META:
-            column[uid] = columns.Meta(meta.internal_date_seconds, meta.rfc822_size)
-        elif kind in keys:
-            column[uid] = _decoded(kind, keys[kind])
+        if column[uid] is None:
+            made_up = columns.Meta(0, 0) if kind == columns.META else None
+            column[uid] = made_up or _decoded(kind, keys[kind])
+
+
+class _Dates:
+    """Internal dates and sizes: to learn a size may be to read the file."""
+
+    def __init__(self, source: MessageSource, uids: Sequence[Uid]) -> None:
+        """Look those messages up at once; others when they are asked for."""
+        self._source = source
+        self._metas = source.meta(uids) if uids else {}
+
+    def meta(self, uid: Uid) -> columns.Meta:
+        """Size and date of one message; raises MessageGone."""
+        meta = self._metas.get(uid) or self._source.meta((uid,)).get(uid)
+        if meta is None:
+            raise MessageGone("The message was expunged")
+        return columns.Meta(meta.internal_date_seconds, meta.rfc822_size)

@@ -28,20 +28,22 @@ _FEW = Limits(address_count=100)
 
 
 def derive_sort_keys(
-    header: bytes, internal_date_seconds: int, limits: Limits = DEFAULT_LIMITS
+    header: bytes,
+    internal_date_seconds: int | None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, bytes]:
     """Return the value of every column that SORT and THREAD have.
 
     Lines of the header end in CRLF; no more of it is read than for ENVELOPE.  The
-    internal date is the sent date of a message without one, §2.2.
+    internal date is the sent date of a message without one, §2.2; where it is None,
+    such a message has no value in ``SORT_DATE``.
     """
     values = _values(header, limits)
     subject, answers = base_subject(decode_header(values.get(b"subject", b"")))
     sender, to, cc = (
         _first_address(values.get(name)) for name in (b"from", b"to", b"cc")
     )
-    return {
-        columns.SORT_DATE: _date(values.get(b"date"), internal_date_seconds),
+    keys = {
         columns.SORT_SUBJECT: sort_key(subject),
         columns.SORT_FROM: _mailbox(sender),
         columns.SORT_TO: _mailbox(to),
@@ -50,6 +52,11 @@ def derive_sort_keys(
         columns.SORT_DISPLAYTO: _display(to),
         columns.THREAD_IDS: sort.pack_thread_ids(_thread_ids(values, answers)),
     }
+    when = parse_date(values.get(b"date", b""))
+    seconds = internal_date_seconds if when is None else int(when.timestamp())
+    if seconds is not None:
+        keys[columns.SORT_DATE] = sort.pack_seconds(seconds)
+    return keys
 
 
 def _values(header: bytes, limits: Limits) -> dict[bytes, bytes]:
@@ -66,13 +73,6 @@ def _values(header: bytes, limits: Limits) -> dict[bytes, bytes]:
             if not values.get(lower, b"").strip():
                 values[lower] = value
     return values
-
-
-def _date(value: bytes | None, internal_date_seconds: int) -> bytes:
-    when = None if value is None else parse_date(value)
-    if when is None:
-        return sort.pack_seconds(internal_date_seconds)
-    return sort.pack_seconds(int(when.timestamp()))
 
 
 def _first_address(value: bytes | None) -> Address:

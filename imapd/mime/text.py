@@ -53,7 +53,7 @@ def decode_header(value: bytes) -> str:
     """
     value = unfold(value).rstrip(b"\r\n")
     if b"=?" not in value:
-        return decode(value)
+        return value.decode("ascii") if value.isascii() else decode(value)
     pieces: list[str] = []
     charset, octets = b"", [b""]  # of the words not decoded yet
     position = 0

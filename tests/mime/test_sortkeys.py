@@ -101,6 +101,9 @@ class SortKeyTests(unittest.TestCase):
         }.items():
             found = keys(header)[columns.SORT_DATE]
             self.assertEqual(unpack_seconds(found), seconds, header)
+        undated = derive_sort_keys(b"Subject: x\r\n\r\n", None)
+        self.assertNotIn(columns.SORT_DATE, undated)
+        self.assertIn(columns.SORT_SUBJECT, undated)
 
     def test_hostile_headers_are_bounded(self) -> None:
         for header in (
