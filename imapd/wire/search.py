@@ -337,9 +337,9 @@ def search_criteria(cursor: Cursor) -> SearchKey:
     Raises:
         SyntaxRejected, BadCharset, LimitReached: as for ``search_program``.
     """
-    charset = _charset(astring(cursor, "a charset"))
-    cursor.space()
-    return _Reader(cursor, charset).read()
+    name = astring(cursor, "a charset")
+    cursor.space()  # or else it was a key, and the charset was forgotten
+    return _Reader(cursor, _charset(name)).read()
 
 
 #   search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT"     ; RFC 4731 §4
