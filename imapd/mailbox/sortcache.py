@@ -121,7 +121,7 @@ class MailboxKeys:
     def answer(self, question: Hashable, uids: Sequence[Uid]) -> Any:
         """The answer to a question about exactly these messages, or None."""
         of, answer = self._answers.get(question, ((), None))
-        if answer is None or of != uids:
+        if answer is None or (of is not uids and of != uids):
             return None
         self._answers.move_to_end(question)
         return answer

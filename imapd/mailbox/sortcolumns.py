@@ -72,6 +72,8 @@ def _decoded(kind: str, value: bytes | None) -> Any:
         return columns.decode_meta(value)
     if kind == columns.SORT_DATE:
         return sort.unpack_seconds(value) if len(value) == sort.SECONDS_OCTETS else None
+    if kind == columns.THREAD_IDS and not sort.is_thread_ids(value):
+        return None
     return value
 
 

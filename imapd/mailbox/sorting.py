@@ -16,6 +16,7 @@ from imapd.mailbox.api import Pause
 from imapd.mailbox.sortcache import Column, MailboxKeys
 from imapd.mailbox.sortcolumns import BATCH_MESSAGES, Loaded
 from imapd.model import columns, threads
+from imapd.model.numbered import uid_array, without
 from imapd.model.search import All, SearchKey
 from imapd.model.sort import (
     COLUMN_OF,
@@ -98,9 +99,8 @@ async def thread(
 async def _found(mailbox: Mailbox, key: SearchKey) -> Iterable[Uid]:
     if not isinstance(key, All):
         return [uid for _, uid in await mailbox.search(key)]
-    gone = mailbox.view.gone
-    uids = mailbox.view.uids
-    return [uid for uid in uids if uid not in gone] if gone else uids
+    view = mailbox.view
+    return without(view.uids, view.gone) if view.gone else view.uids
 
 
 class Sorting:
@@ -111,7 +111,7 @@ class Sorting:
     """
 
     def __init__(self, mailbox: Mailbox, uids: Iterable[Uid], pause: Pause) -> None:
-        self.uids = _packed(uids)
+        self.uids = uid_array(uids)
         self._view = mailbox.view
         self._keys = mailbox.keys
         self._load = mailbox.load
@@ -188,7 +188,7 @@ class Sorting:
                 await self._pause()
             await self._pause()
         if gone:
-            self.uids = _packed(uid for uid in self.uids if uid not in gone)
+            self.uids = without(self.uids, gone)
 
     def _take(self, loaded: Loaded) -> None:
         self._keys.grown = True
@@ -202,7 +202,7 @@ class Sorting:
         if not any(None in values for values in found):
             return ()
         rows = zip(batch, zip(*found, strict=True), strict=True)
-        return _packed(uid for uid, values in rows if None in values)
+        return uid_array(uid for uid, values in rows if None in values)
 
     async def _values(self, kind: str) -> list[Any]:
         column, made_up = self._columns[kind], self._made_up.get(kind)
@@ -225,10 +225,6 @@ class Sorting:
             return values
         at = _META_FIELD[key]
         return [meta[at] for meta in values]
-
-
-def _packed(uids: Iterable[Uid]) -> Sequence[Uid]:
-    return cast("Sequence[Uid]", array("I", uids))
 
 
 def _kind(key: SortKey) -> str:

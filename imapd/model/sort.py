@@ -110,6 +110,11 @@ def pack_thread_ids(ids: ThreadIds) -> bytes:
     return _IDS[1 + len(references)].pack(ids.answers, ids.own, *references)
 
 
+def is_thread_ids(column: bytes) -> bool:
+    """Whether ``unpack_thread_ids`` can read it."""
+    return len(column) % 8 == 1 and 0 < len(column) >> 3 < len(_IDS)
+
+
 def unpack_thread_ids(column: bytes) -> ThreadIds:
     """Undo it.
 

@@ -15,6 +15,7 @@ from imapd.model.sort import (
     Steps,
     ThreadIds,
     effective,
+    is_thread_ids,
     ordered,
     pack_seconds,
     pack_thread_ids,
@@ -90,8 +91,11 @@ class ColumnTests(unittest.TestCase):
             ThreadIds(2**64 - 1, (1, 2, 3), True),
             ThreadIds(1, tuple(range(sort.REFERENCE_COUNT))),
         ):
-            self.assertEqual(unpack_thread_ids(pack_thread_ids(ids)), ids)
-        for broken in (b"", b"1234567", b"1234567890", b"x" * (1 << 20)):
+            packed = pack_thread_ids(ids)
+            self.assertTrue(is_thread_ids(packed))
+            self.assertEqual(unpack_thread_ids(packed), ids)
+        for broken in (b"", b"x", b"1234567", b"1234567890", b"x" * (1 + (1 << 20))):
+            self.assertFalse(is_thread_ids(broken))
             with self.assertRaises((struct.error, IndexError)):
                 unpack_thread_ids(broken)
 
