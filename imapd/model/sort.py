@@ -116,11 +116,7 @@ def is_thread_ids(column: bytes) -> bool:
 
 
 def unpack_thread_ids(column: bytes) -> ThreadIds:
-    """Undo it.
-
-    Raises:
-        struct.error, IndexError: no such value.
-    """
+    """Undo it, for what ``is_thread_ids``."""
     answers, own, *references = _IDS[len(column) >> 3].unpack(column)
     return ThreadIds(own, tuple(references), answers)
 

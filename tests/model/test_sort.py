@@ -96,8 +96,6 @@ class ColumnTests(unittest.TestCase):
             self.assertEqual(unpack_thread_ids(packed), ids)
         for broken in (b"", b"x", b"1234567", b"1234567890", b"x" * (1 + (1 << 20))):
             self.assertFalse(is_thread_ids(broken))
-            with self.assertRaises((struct.error, IndexError)):
-                unpack_thread_ids(broken)
 
     def test_the_first_and_the_nearest_references_are_kept(self) -> None:
         many = ThreadIds(1, tuple(range(1, 1001)))

@@ -178,6 +178,19 @@ class EveryCommandTests(ForeignCase):
         self.assertIn(b"COUNT 3", client.ok("UID SEARCH RETURN (COUNT) ALL"))
         client.bad("SEARCH 9")
 
+    def test_sort_and_thread(self) -> None:
+        client = self.filled()
+        for command, said in {
+            "SORT (REVERSE SUBJECT) UTF-8 ALL": b"SORT 3 2 1",
+            "UID SORT (DATE REVERSE ARRIVAL SIZE) UTF-8 2:3": b"SORT 2 3",
+            "SORT RETURN (MAX COUNT) (SUBJECT) UTF-8 ALL": b"MAX 3 COUNT 3",
+            "THREAD REFERENCES UTF-8 2,3": b"THREAD (2)(3)",
+            "THREAD ORDEREDSUBJECT UTF-8 ALL": b"THREAD (1)(2)(3)",
+        }.items():
+            for _ in range(2):
+                self.assertIn(said + b"\r\n", client.ok(command), command)
+        client.bad("SORT (DATE) UTF-8 9")
+
     def test_store_and_expunge(self) -> None:
         client = self.filled(4)
         self.assertIn(

@@ -109,7 +109,10 @@ class TroubleTests(ForeignCase):
     def test_unknown_exceptions(self) -> None:
         client = self.filled()
         commands = {
-            "fetch": ("FETCH 1 BODY.PEEK[]", "SEARCH TEXT x", "COPY 1 INBOX"),
+            "fetch": (
+                *("FETCH 1 BODY.PEEK[]", "SEARCH TEXT x", "COPY 1 INBOX"),
+                *("SORT (DATE) UTF-8 ALL", "UID THREAD REFS UTF-8 ALL"),
+            ),
             "store": (r"STORE 1 +FLAGS (\Seen)", "UID STORE 2 FLAGS ($Work)"),
             "requestStatus": ("STATUS INBOX (MESSAGES)",),
             "addMessage": ("APPEND INBOX {3+}\r\na:b", "COPY 1 INBOX"),
