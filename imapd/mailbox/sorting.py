@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 from imapd.ids import Seq, Uid
@@ -34,8 +35,8 @@ T = TypeVar("T")
 Load = Callable[[Iterable[str], Sequence[Uid]], Awaitable[Loaded]]
 
 _BY_DATE = (Criterion(SortKey.DATE),)
-_PACKED = (columns.THREAD_IDS,)
-_META_FIELD = {SortKey.ARRIVAL: 0, SortKey.SIZE: 1}
+_META_FIELD = {SortKey.ARRIVAL: itemgetter(0), SortKey.SIZE: itemgetter(1)}
+_DECODED = {columns.THREAD_IDS: unpack_thread_ids}
 #: By algorithm; the date is the first.
 _THREAD_KINDS = {
     ThreadAlgorithm.ORDEREDSUBJECT: (columns.SORT_DATE, columns.SORT_SUBJECT),
@@ -74,8 +75,12 @@ async def sort(
     """
     sorting = Sorting(mailbox, await _found(mailbox, key), pause)
     order = await sorting.order(criteria)
-    numbers = await sorting.numbers(uid=uid)
-    return [numbers[place] for place in order]
+    number_at = (await sorting.numbers(uid=uid)).__getitem__
+    numbers: list[int] = []
+    for start in range(0, len(order), BATCH_MESSAGES):
+        numbers += map(number_at, order[start : start + BATCH_MESSAGES])
+        await pause()
+    return numbers
 
 
 async def thread(
@@ -138,7 +143,7 @@ class Sorting:
         kinds = _THREAD_KINDS[algorithm]
         await self._complete(kinds)
         by_date = await self.order(_BY_DATE)
-        values = [await self._values(kind) for kind in kinds[1:]]
+        values = [await self._values(kind, _DECODED.get(kind)) for kind in kinds[1:]]
         found = await self._finish(_steps(algorithm, by_date, values))
         self._remember(algorithm, found)
         return found
@@ -204,7 +209,9 @@ class Sorting:
         rows = zip(batch, zip(*found, strict=True), strict=True)
         return uid_array(uid for uid, values in rows if None in values)
 
-    async def _values(self, kind: str) -> list[Any]:
+    async def _values(
+        self, kind: str, decoded: Callable[[Any], Any] | None = None
+    ) -> list[Any]:
         column, made_up = self._columns[kind], self._made_up.get(kind)
         values: list[Any] = []
         for start in range(0, len(self.uids), BATCH_MESSAGES):
@@ -215,16 +222,12 @@ class Sorting:
                     made_up.get(uid, value)
                     for uid, value in zip(batch, found, strict=True)
                 ]
-            values += map(unpack_thread_ids, found) if kind in _PACKED else found
+            values += found if decoded is None else map(decoded, found)
             await self._pause()
         return values
 
     async def _values_of(self, key: SortKey) -> list[Any]:
-        values = await self._values(_kind(key))
-        if key not in _META_FIELD:
-            return values
-        at = _META_FIELD[key]
-        return [meta[at] for meta in values]
+        return await self._values(_kind(key), _META_FIELD.get(key))
 
 
 def _kind(key: SortKey) -> str:

@@ -73,11 +73,13 @@ def refs(by_date: Sequence[int], ids: Sequence[ThreadIds]) -> Steps:
     parents = yield from _linked(ids)
     threads = yield from _pruned(by_date, parents)
     root_of = [-1] * len(parents)
-    for done, root in enumerate(threads.roots):
-        if not done % STEP_MESSAGES:
-            yield
+    done = 0
+    for root in threads.roots:
         stack = [root]
         while stack:
+            if not done % STEP_MESSAGES:
+                yield
+            done += 1
             node = stack.pop()
             root_of[node] = root
             stack += threads.children.get(node, ())
@@ -106,8 +108,11 @@ def _linked(ids: Sequence[ThreadIds]) -> Generator[None, None, list[int]]:
     forest = Parents(count)
     parent = forest.parent
     most = count + MISSING_FACTOR * count + MISSING_COUNT
+    work = 0
     for message, one in enumerate(ids):
-        if not message % STEP_MESSAGES:
+        work += 1 + len(one.references)
+        if work >= STEP_MESSAGES:
+            work = 0
             yield
         above = -1
         for reference in one.references:
@@ -217,12 +222,13 @@ def _gather_subjects(
 ) -> Generator[None, None, None]:
     first = max(max(threads.roots, default=0) + 1, threads.count)
     roots = _Roots(threads, ids, first)
-    subject_of = {
-        root: subject
-        for root in threads.roots
-        if (subject := subjects[_first_message(threads, root)])
-    }
-    yield
+    subject_of: dict[int, bytes] = {}
+    for done, root in enumerate(threads.roots):
+        if not done % STEP_MESSAGES:
+            yield
+        subject = subjects[_first_message(threads, root)]
+        if subject:
+            subject_of[root] = subject
     table: dict[bytes, int] = {}
     for done, (node, subject) in enumerate(subject_of.items()):
         if not done % STEP_MESSAGES:
@@ -278,4 +284,8 @@ def _sort_again(roots: _Roots, by_date: Sequence[int]) -> Generator[None, None, 
             yield
         if root not in roots.moved:
             at_place[rank[_first_message(threads, root)]] = root
-    threads.roots = [at_place[place] for place in sorted(at_place)]
+    threads.roots = []
+    for done, place in enumerate(sorted(at_place)):  # nearly sorted: a quick look
+        if not done % STEP_MESSAGES:
+            yield
+        threads.roots.append(at_place[place])

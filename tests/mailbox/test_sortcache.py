@@ -23,7 +23,8 @@ class ColumnTests(unittest.TestCase):
     def test_it_finds_what_was_put_in(
         self, batches: list[dict[Uid, bytes]], asked: set[Uid]
     ) -> None:
-        column, known = Column(), {}
+        column = Column()
+        known: dict[Uid, bytes] = {}
         for batch in batches:
             column.add(batch)
             known = batch | known  # what was there stays

@@ -198,6 +198,8 @@ class TroubleTests(SortCase):
         """Each puts in what it loaded while the other works."""
         one, two, three = self.uids
         first, second = self.select(), self.select()
+        some: Deferred[Any]
+        others: Deferred[Any]
         some = self.start(first.sort(DATE, All(), uid=True, pause=no_pause))
         del self.inbox.disk[two]
         self.run_now(second.refresh())
