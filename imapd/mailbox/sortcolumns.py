@@ -16,6 +16,7 @@ from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.source import MessageSource
 from imapd.mime.sortkeys import derive_sort_keys
 from imapd.model import columns, sort
+from imapd.model.threadids import is_thread_ids
 
 _log = Logger()
 
@@ -72,7 +73,7 @@ def _decoded(kind: str, value: bytes | None) -> Any:
         return columns.decode_meta(value)
     if kind == columns.SORT_DATE:
         return sort.unpack_seconds(value) if len(value) == sort.SECONDS_OCTETS else None
-    if kind == columns.THREAD_IDS and not sort.is_thread_ids(value):
+    if kind == columns.THREAD_IDS and not is_thread_ids(value):
         return None
     return value
 

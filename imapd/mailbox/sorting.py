@@ -24,9 +24,7 @@ from imapd.model.sort import (
     Criterion,
     SortKey,
     ThreadAlgorithm,
-    ThreadIds,
     ordered,
-    unpack_thread_ids,
 )
 from imapd.model.threads import Threads
 from imapd.model.view import SessionView
@@ -36,7 +34,6 @@ Load = Callable[[Iterable[str], Sequence[Uid]], Awaitable[Loaded]]
 
 _BY_DATE = (Criterion(SortKey.DATE),)
 _META_FIELD = {SortKey.ARRIVAL: itemgetter(0), SortKey.SIZE: itemgetter(1)}
-_DECODED = {columns.THREAD_IDS: unpack_thread_ids}
 #: By algorithm; the date is the first.
 _THREAD_KINDS = {
     ThreadAlgorithm.ORDEREDSUBJECT: (columns.SORT_DATE, columns.SORT_SUBJECT),
@@ -143,7 +140,7 @@ class Sorting:
         kinds = _THREAD_KINDS[algorithm]
         await self._complete(kinds)
         by_date = await self.order(_BY_DATE)
-        values = [await self._values(kind, _DECODED.get(kind)) for kind in kinds[1:]]
+        values = [await self._values(kind) for kind in kinds[1:]]
         found = await self._finish(_steps(algorithm, by_date, values))
         self._remember(algorithm, found)
         return found
@@ -239,7 +236,7 @@ def _steps(
 ) -> threads.Steps:
     if algorithm is ThreadAlgorithm.ORDEREDSUBJECT:
         return threads.ordered_subject(by_date, values[0])
-    ids = cast("Sequence[ThreadIds]", values[-1])
     if algorithm is ThreadAlgorithm.REFS:
-        return threads.refs(by_date, ids)
-    return threads.references(by_date, ids, values[0])
+        return threads.refs(by_date, values[0])
+    subjects, ids = values
+    return threads.references(by_date, ids, subjects)

@@ -14,9 +14,9 @@ from imapd.mime.messageids import message_ids
 from imapd.mime.text import decode_header
 from imapd.model import columns, sort
 from imapd.model.collation import sort_key
-from imapd.model.sort import ThreadIds
 from imapd.model.structure import Address
 from imapd.model.subject import base_subject
+from imapd.model.threadids import ThreadIds, pack_thread_ids
 
 _LAST_COUNTS = frozenset(
     (b"date", b"subject", b"in-reply-to", b"message-id", b"references")
@@ -50,7 +50,7 @@ def derive_sort_keys(
         columns.SORT_CC: _mailbox(cc),
         columns.SORT_DISPLAYFROM: _display(sender),
         columns.SORT_DISPLAYTO: _display(to),
-        columns.THREAD_IDS: sort.pack_thread_ids(_thread_ids(values, answers)),
+        columns.THREAD_IDS: pack_thread_ids(_thread_ids(values, answers)),
     }
     when = parse_date(values.get(b"date", b""))
     seconds = internal_date_seconds if when is None else int(when.timestamp())

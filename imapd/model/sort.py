@@ -9,13 +9,9 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from imapd.model import columns
-
-#: Message IDs of one message that are kept: the first reference, which is the
-#: beginning of the thread, and the last, which are the nearest.
-REFERENCE_COUNT = 100
 
 #: So many messages are sorted in one go: two milliseconds.
 RUN_MESSAGES = 4096
@@ -24,7 +20,6 @@ _SAMPLES = 8
 
 _SECONDS = struct.Struct(">q")
 SECONDS_OCTETS = _SECONDS.size
-_IDS = [struct.Struct(f">?{count}Q") for count in range(REFERENCE_COUNT + 2)]
 
 
 class SortKey(Enum):
@@ -89,36 +84,6 @@ def unpack_seconds(column: bytes) -> int:
         struct.error: no such value.
     """
     return int(_SECONDS.unpack(column)[0])
-
-
-class ThreadIds(NamedTuple):
-    """What THREAD knows a message by, beside subject and date.
-
-    An id is a hash of 64 bits, above 0; ``own`` 0: the message has no Message ID.
-    """
-
-    own: int
-    references: tuple[int, ...] = ()
-    answers: bool = False  # a reply or forward, by its subject
-
-
-def pack_thread_ids(ids: ThreadIds) -> bytes:
-    """One octet for ``answers``, eight for each id."""
-    references = ids.references
-    if len(references) > REFERENCE_COUNT:
-        references = references[:1] + references[1 - REFERENCE_COUNT :]
-    return _IDS[1 + len(references)].pack(ids.answers, ids.own, *references)
-
-
-def is_thread_ids(column: bytes) -> bool:
-    """Whether ``unpack_thread_ids`` can read it."""
-    return len(column) % 8 == 1 and 0 < len(column) >> 3 < len(_IDS)
-
-
-def unpack_thread_ids(column: bytes) -> ThreadIds:
-    """Undo it, for what ``is_thread_ids``."""
-    answers, own, *references = _IDS[len(column) >> 3].unpack(column)
-    return ThreadIds(own, tuple(references), answers)
 
 
 Steps = Generator[None, None, list[int]]

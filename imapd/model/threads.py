@@ -1,49 +1,98 @@
 """ORDEREDSUBJECT, REFERENCES and REFS: which message answers which.  RFC 5256 §3.
 
 A message is its place among those searched for, from 0 in the order of the
-mailbox.  The algorithms are generators: they yield again and again, so that
-others have their turn, and return a ``Forest``.  None recurs, and all take time
-linear in the messages and their references, but for the loops that must not be
-(``ancestors``).
+mailbox.  The algorithms are generators: they yield every millisecond or so, for
+others to have their turn, and return ``Threads``.  None recurs; all take time linear
+in the messages and their references, but for the loops that must not be
+(``ancestors``); and none makes an object for each message (``IdTable`` says why).
 """
 
-from collections.abc import Generator, Sequence
+from array import array
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from imapd.model.ancestors import Forest as Parents
-from imapd.model.sort import ThreadIds
+from imapd.model.ancestors import Forest
+from imapd.model.threadids import IdTable
 
-#: Messages between two yields: a fraction of a millisecond.
-STEP_MESSAGES = 512
+#: Messages, or references, between two yields: less than a millisecond.
+STEP_MESSAGES = 1024
 #: Messages that are only referred to, for each that is there and in all.  What
 #: refers to more says nothing of use, and would fill the memory.
 MISSING_FACTOR = 2
 MISSING_COUNT = 65536
 
+NONE = -1
+
 
 @dataclass(slots=True)
 class Threads:
-    """Trees: the messages, and dummies, numbered from ``count`` on, at the top.
+    """Trees of nodes: the messages, and from ``count`` on dummies, only at the top.
 
-    ``children`` has an entry for every node that has any, in the order to be told.
+    ``first`` has the first child of each node, ``next`` its next sibling, in the
+    order to be told; ``NONE`` where there is none.
     """
 
     count: int
-    roots: list[int] = field(default_factory=list)
-    children: dict[int, list[int]] = field(default_factory=dict)
+    roots: Sequence[int] = ()
+    first: Sequence[int] = ()
+    next: Sequence[int] = ()
+
+    def children(self, node: int) -> Iterator[int]:
+        """Yield the children of a node."""
+        child = self.first[node]
+        while child != NONE:
+            yield child
+            child = self.next[child]
 
 
 Steps = Generator[None, None, Threads]
 
 
+class _Builder:
+    """Threads in the making: nodes are put at the end, in the order to be told."""
+
+    __slots__ = ("count", "first", "last", "next", "roots")
+
+    def __init__(self, count: int, nodes: int) -> None:
+        self.count = count
+        self.roots: list[int] = []
+        self.first = [NONE] * nodes
+        self.last = [NONE] * nodes
+        self.next = [NONE] * nodes
+
+    def put(self, node: int, under: int) -> None:
+        """Make a node, and the siblings that follow it, the last children."""
+        before = self.last[under]
+        if before == NONE:
+            self.first[under] = node
+        else:
+            self.next[before] = node
+        self.last[under] = node
+
+    def new_dummy(self) -> int:
+        for links in (self.first, self.last, self.next):
+            links.append(NONE)
+        return len(self.first) - 1
+
+    def first_message(self, node: int) -> int:
+        """The message, or of a dummy its first child."""
+        return node if node < self.count else self.first[node]
+
+    def finished(self) -> Threads:
+        """As it may be kept for long: four octets a number."""
+        roots, first, following = (
+            array("i", links) for links in (self.roots, self.first, self.next)
+        )
+        return Threads(self.count, roots, first, following)
+
+
 def ordered_subject(by_date: Sequence[int], subjects: Sequence[bytes]) -> Steps:
     """Thread by base subject alone.
 
-    Args:
-        by_date: the messages in the order of their sent dates.
-        subjects: of each message, as collated.
+    ``by_date`` are the messages in the order of their sent dates; ``subjects`` are
+    those of each message, as collated.
     """
-    threads = Threads(len(by_date))
+    threads = _Builder(len(by_date), len(by_date))
     first_of: dict[bytes, int] = {}
     for done, message in enumerate(by_date):
         if not done % STEP_MESSAGES:
@@ -52,27 +101,46 @@ def ordered_subject(by_date: Sequence[int], subjects: Sequence[bytes]) -> Steps:
         if root == message:
             threads.roots.append(message)
         else:
-            threads.children.setdefault(root, []).append(message)
-    return threads
+            threads.put(message, root)
+    return threads.finished()
 
 
 def references(
-    by_date: Sequence[int], ids: Sequence[ThreadIds], subjects: Sequence[bytes]
+    by_date: Sequence[int], ids: Sequence[bytes], subjects: Sequence[bytes]
 ) -> Steps:
-    """Thread by references, and what is left by subject."""
-    threads = yield from _pruned(by_date, (yield from _linked(ids)))
-    yield from _gather_subjects(threads, by_date, ids, subjects)
-    return threads
+    """Thread by references, and what is left by subject.
 
-
-def refs(by_date: Sequence[int], ids: Sequence[ThreadIds]) -> Steps:
-    """Thread by references alone; the thread with the newest message is last.
-
-    draft-ietf-morg-inthread.
+    ``ids`` are values of the column, one for each message; the other arguments are
+    as for ``ordered_subject``.
     """
-    parents = yield from _linked(ids)
+    table = yield from _table(ids)
+    threads = yield from _pruned(by_date, (yield from _linked(table)))
+    yield from _gather_subjects(threads, by_date, table, subjects)
+    return threads.finished()
+
+
+def refs(by_date: Sequence[int], ids: Sequence[bytes]) -> Steps:
+    """Thread by references alone; the thread with the newest message is the last.
+
+    draft-ietf-morg-inthread; two threads whose newest messages were sent in the
+    same second are in the order of those messages.
+    """
+    parents = yield from _linked((yield from _table(ids)))
     threads = yield from _pruned(by_date, parents)
-    root_of = [-1] * len(parents)
+    root_of = yield from _root_of(threads)
+    newest: dict[int, None] = {}
+    for done, message in enumerate(reversed(by_date)):
+        if not done % STEP_MESSAGES:
+            yield
+        newest.setdefault(root_of[message])
+    threads.roots = list(newest)
+    threads.roots.reverse()
+    return threads.finished()
+
+
+def _root_of(threads: _Builder) -> Generator[None, None, list[int]]:
+    """The root that each node is under."""
+    root_of = [NONE] * len(threads.first)
     done = 0
     for root in threads.roots:
         stack = [root]
@@ -82,51 +150,57 @@ def refs(by_date: Sequence[int], ids: Sequence[ThreadIds]) -> Steps:
             done += 1
             node = stack.pop()
             root_of[node] = root
-            stack += threads.children.get(node, ())
-    newest: dict[int, None] = {}
-    for done, message in enumerate(reversed(by_date)):
-        if not done % STEP_MESSAGES:
-            yield
-        newest.setdefault(root_of[message])
-    threads.roots = list(newest)
-    threads.roots.reverse()
-    return threads
+            if threads.first[node] != NONE:
+                stack.append(threads.first[node])
+            if threads.next[node] != NONE:
+                stack.append(threads.next[node])
+    return root_of
 
 
 # Step 1: parents.
 
 
-def _linked(ids: Sequence[ThreadIds]) -> Generator[None, None, list[int]]:
+def _table(columns: Sequence[bytes]) -> Generator[None, None, IdTable]:
+    table = IdTable()
+    for start in range(0, len(columns), STEP_MESSAGES):
+        table.extend(columns[start : start + STEP_MESSAGES])
+        yield
+    return table
+
+
+def _linked(table: IdTable) -> Generator[None, None, list[int]]:
     """The parent of every message, and behind them of those only referred to."""
-    count = len(ids)
+    count = len(table)
     node_of: dict[int, int] = {}
-    for message, one in enumerate(ids):
+    for message in range(count):
         if not message % STEP_MESSAGES:
             yield
-        if one.own:  # of several messages with one id, it names the first
-            node_of.setdefault(one.own, message)
-    forest = Parents(count)
+        own = table.own(message)
+        if own:  # of several messages with one id, it names the first
+            node_of.setdefault(own, message)
+    forest = Forest(count)
     parent = forest.parent
     most = count + MISSING_FACTOR * count + MISSING_COUNT
     work = 0
-    for message, one in enumerate(ids):
-        work += 1 + len(one.references)
+    for message in range(count):
+        named = table.references(message)
+        work += 1 + len(named)
         if work >= STEP_MESSAGES:
             work = 0
             yield
-        above = -1
-        for reference in one.references:
-            node = node_of.get(reference, -1)
-            if node < 0:
+        above = NONE
+        for reference in named:
+            node = node_of.get(reference, NONE)
+            if node == NONE:
                 if len(parent) >= most:
                     continue
                 node = node_of[reference] = forest.add()
-            if above >= 0 and parent[node] < 0:
+            if above != NONE and parent[node] == NONE:
                 forest.link(node, above)
             above = node
         if parent[message] != above:
             forest.cut(message)
-            if above >= 0:
+            if above != NONE:
                 forest.link(message, above)
     return parent
 
@@ -134,29 +208,28 @@ def _linked(ids: Sequence[ThreadIds]) -> Generator[None, None, list[int]]:
 # Steps 2 to 4: roots without the dummies that are not needed, sorted.
 
 
-def _pruned(by_date: Sequence[int], parent: list[int]) -> Steps:
+def _pruned(
+    by_date: Sequence[int], parent: list[int]
+) -> Generator[None, None, _Builder]:
     """Sort while building: messages come in the order of their dates."""
-    threads = Threads(len(by_date))
+    threads = _Builder(len(by_date), len(parent))
     yield from _skip_dummies(parent, threads.count)
     for done, message in enumerate(by_date):
         if not done % STEP_MESSAGES:
             yield
         above = parent[message]
-        if above < 0:
+        if above == NONE:
             threads.roots.append(message)
             continue
-        siblings = threads.children.get(above)
-        if siblings is not None:
-            siblings.append(message)
-            continue
-        threads.children[above] = [message]
-        if above >= threads.count:  # a dummy sorts by its first child
-            threads.roots.append(above)
+        if above >= threads.count and threads.first[above] == NONE:
+            threads.roots.append(above)  # a dummy sorts by its first child
+        threads.put(message, above)
     for place, root in enumerate(threads.roots):
         if not place % STEP_MESSAGES:
             yield
-        if root >= threads.count and len(threads.children[root]) == 1:
-            (threads.roots[place],) = threads.children.pop(root)
+        if root >= threads.count and threads.first[root] == threads.last[root]:
+            threads.roots[place] = threads.first[root]
+            threads.first[root] = threads.last[root] = NONE
     return threads
 
 
@@ -171,11 +244,11 @@ def _skip_dummies(parent: list[int], count: int) -> Generator[None, None, None]:
             yield
         path = [node]
         above = parent[node]
-        while above >= count and parent[above] >= 0:
+        while above >= count and parent[above] != NONE:
             path.append(above)
             above = parent[above]
         for each in path:
-            if parent[each] >= 0:
+            if parent[each] != NONE:
                 parent[each] = above
 
 
@@ -186,10 +259,9 @@ def _skip_dummies(parent: list[int], count: int) -> Generator[None, None, None]:
 class _Roots:
     """The children of the root while they are merged."""
 
-    threads: Threads
-    ids: Sequence[ThreadIds]
-    next_dummy: int
-    #: Those that are children of something else now.
+    threads: _Builder
+    table: IdTable
+    #: Those that are children of something else now, or no more.
     moved: set[int] = field(default_factory=set)
     #: Those whose children must be sorted again.
     grown: set[int] = field(default_factory=set)
@@ -199,53 +271,41 @@ class _Roots:
 
     def answers(self, node: int) -> bool:
         """Whether it is a message with a ``Re:`` or the like."""
-        return not self.is_dummy(node) and self.ids[node].answers
+        return not self.is_dummy(node) and bool(self.table.answers[node])
 
-    def put(self, nodes: list[int], under: int) -> None:
-        self.threads.children.setdefault(under, []).extend(nodes)
+    def put(self, node: int, under: int) -> None:
+        self.threads.put(node, under)
         self.grown.add(under)
-
-    def new_dummy(self, nodes: list[int]) -> int:
-        dummy = self.next_dummy
-        self.next_dummy += 1
-        self.threads.roots.append(dummy)
-        self.moved.update(nodes)
-        self.put(nodes, dummy)
-        return dummy
+        self.moved.add(node)
 
 
 def _gather_subjects(
-    threads: Threads,
+    threads: _Builder,
     by_date: Sequence[int],
-    ids: Sequence[ThreadIds],
+    table: IdTable,
     subjects: Sequence[bytes],
 ) -> Generator[None, None, None]:
-    first = max(max(threads.roots, default=0) + 1, threads.count)
-    roots = _Roots(threads, ids, first)
+    roots = _Roots(threads, table)
     subject_of: dict[int, bytes] = {}
     for done, root in enumerate(threads.roots):
         if not done % STEP_MESSAGES:
             yield
-        subject = subjects[_first_message(threads, root)]
+        subject = subjects[threads.first_message(root)]
         if subject:
             subject_of[root] = subject
-    table: dict[bytes, int] = {}
+    held: dict[bytes, int] = {}
     for done, (node, subject) in enumerate(subject_of.items()):
         if not done % STEP_MESSAGES:
             yield
-        if _replaces(roots, table.setdefault(subject, node), node):
-            table[subject] = node
+        if _replaces(roots, held.setdefault(subject, node), node):
+            held[subject] = node
     for done, (node, subject) in enumerate(subject_of.items()):
         if not done % STEP_MESSAGES:
             yield
-        if node != table[subject] and node not in roots.moved:
-            table[subject] = _merge(roots, table[subject], node)
+        if node != held[subject] and node not in roots.moved:
+            held[subject] = _merge(roots, held[subject], node)
     if roots.grown:
         yield from _sort_again(roots, by_date)
-
-
-def _first_message(threads: Threads, node: int) -> int:
-    return node if node < threads.count else threads.children[node][0]
 
 
 def _replaces(roots: _Roots, held: int, node: int) -> bool:
@@ -257,13 +317,21 @@ def _replaces(roots: _Roots, held: int, node: int) -> bool:
 
 def _merge(roots: _Roots, held: int, node: int) -> int:
     """Step 5.C: merge a thread with the one of the table, and return the latter."""
+    threads = roots.threads
     if roots.is_dummy(held) and roots.is_dummy(node):
-        roots.put(roots.threads.children.pop(node), held)
+        last = threads.last[node]
+        roots.put(threads.first[node], held)
+        threads.last[held] = last
+        threads.first[node] = threads.last[node] = NONE
+        roots.moved.add(node)
     elif roots.is_dummy(held) or (roots.answers(node) and not roots.answers(held)):
-        roots.put([node], held)
+        roots.put(node, held)
     else:
-        return roots.new_dummy([held, node])
-    roots.moved.add(node)
+        dummy = threads.new_dummy()
+        threads.roots.append(dummy)
+        roots.put(held, dummy)
+        roots.put(node, dummy)
+        return dummy
     return held
 
 
@@ -274,18 +342,37 @@ def _sort_again(roots: _Roots, by_date: Sequence[int]) -> Generator[None, None, 
         if not place % STEP_MESSAGES:
             yield
         rank[message] = place
-    for done, node in enumerate(roots.grown & threads.children.keys()):
+    for done, node in enumerate(roots.grown):
         if not done % STEP_MESSAGES:
             yield
-        threads.children[node].sort(key=rank.__getitem__)
-    at_place: dict[int, int] = {}
+        yield from _sort_children(threads, node, rank)
+    root_at: dict[int, int] = {}
     for done, root in enumerate(threads.roots):
         if not done % STEP_MESSAGES:
             yield
         if root not in roots.moved:
-            at_place[rank[_first_message(threads, root)]] = root
+            root_at[rank[threads.first_message(root)]] = root
     threads.roots = []
-    for done, place in enumerate(sorted(at_place)):  # nearly sorted: a quick look
+    for done, place in enumerate(sorted(root_at)):  # nearly sorted: a quick look
         if not done % STEP_MESSAGES:
             yield
-        threads.roots.append(at_place[place])
+        threads.roots.append(root_at[place])
+
+
+def _sort_children(
+    threads: _Builder, node: int, rank: list[int]
+) -> Generator[None, None, None]:
+    children = []
+    child = threads.first[node]
+    while child != NONE:
+        children.append(child)
+        child = threads.next[child]
+        if not len(children) % STEP_MESSAGES:
+            yield
+    children.sort(key=rank.__getitem__)  # a few runs one after the other
+    threads.first[node] = threads.last[node] = NONE
+    for done, child in enumerate(children):
+        if done % STEP_MESSAGES == STEP_MESSAGES - 1:
+            yield
+        threads.next[child] = NONE
+        threads.put(child, node)

@@ -6,7 +6,7 @@ have their turn and no client has to be waited for in memory.
 
 from collections.abc import Iterator, Sequence
 
-from imapd.model.threads import Threads
+from imapd.model.threads import NONE, Threads
 from imapd.wire.encode import NIL, quoted_or_literal, uid_set
 
 #: Messages of one piece: about a millisecond.
@@ -73,7 +73,7 @@ def thread_data(threads: Threads, numbers: Sequence[int]) -> Iterator[bytes]:
     """
     words = ["* THREAD "] if threads.roots else ["* THREAD"]
     for root in threads.roots:
-        if root < threads.count and root not in threads.children:  # most of them
+        if root < threads.count and threads.first[root] == NONE:  # most of them
             words.append(f"({numbers[root]})")
         else:
             for _ in _thread_list(threads, numbers, root, words):
@@ -87,37 +87,33 @@ def thread_data(threads: Threads, numbers: Sequence[int]) -> Iterator[bytes]:
     yield "".join(words).encode("ascii")
 
 
-_CLOSE = -1
-
-
 def _thread_list(
     threads: Threads, numbers: Sequence[int], root: int, words: list[str]
 ) -> Iterator[None]:
-    """Write one thread, and yield after each member.
+    """Write one thread, and yield again and again.
 
-    ``to_come`` has nodes that begin a list, ``_CLOSE``, and below that ``-2 - node``
-    for the only child of the member just written, which follows it in its list.
+    ``heads`` are the first members of the lists that are open, the innermost last.
     """
-    children, count = threads.children, threads.count
-    to_come = [root]
-    while to_come:
-        node = to_come.pop()
-        if node == _CLOSE:
-            words.append(")")
-            continue
-        if node < _CLOSE:
-            node = -2 - node
-            words.append(f" {numbers[node]}")
-        else:
-            words.append(f"({numbers[node]}" if node < count else "(")
-        below = children.get(node)
-        if below is None:
-            words.append(")")
-        elif len(below) == 1:
-            to_come.append(-2 - below[0])
-        else:
-            if node < count:
-                words.append(" ")
-            to_come.append(_CLOSE)
-            to_come += reversed(below)
+    first, following, count = threads.first, threads.next, threads.count
+    heads: list[int] = []
+    node, space = root, "("
+    while True:
+        if space == "(":
+            heads.append(node)
+        words.append(f"{space}{numbers[node]}" if node < count else "(")
         yield
+        below = first[node]
+        if below != NONE:
+            space = " " if following[below] == NONE else "("
+            if space == "(" and node < count:
+                words.append(" ")
+            node = below
+            continue
+        node = NONE
+        while node == NONE:  # the list ends, and maybe those around it
+            words.append(")")
+            yield
+            node = following[heads.pop()]
+            if not heads:
+                return
+        space = "("

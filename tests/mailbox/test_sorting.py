@@ -18,9 +18,8 @@ from imapd.model.sort import (
     Criterion,
     SortKey,
     ThreadAlgorithm,
-    ThreadIds,
-    pack_thread_ids,
 )
+from imapd.model.threadids import ThreadIds, pack_thread_ids
 from imapd.model.threads import Threads
 from tests.mailbox.live_case import LiveCase
 

@@ -6,7 +6,9 @@ from imapd.limits import DEFAULT_LIMITS
 from imapd.mime.messageids import message_ids
 from imapd.mime.sortkeys import derive_sort_keys
 from imapd.model import columns
-from imapd.model.sort import ThreadIds, unpack_seconds, unpack_thread_ids
+from imapd.model.sort import unpack_seconds
+from imapd.model.threadids import ThreadIds
+from tests.model.test_threadids import unpacked
 
 INTERNAL = 1_000_000
 
@@ -72,7 +74,8 @@ def keys(header: str) -> dict[str, bytes]:
 
 
 def ids(header: str) -> ThreadIds:
-    return unpack_thread_ids(keys(header)[columns.THREAD_IDS])
+    (found,) = unpacked(keys(header)[columns.THREAD_IDS])
+    return found
 
 
 class SortKeyTests(unittest.TestCase):

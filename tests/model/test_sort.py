@@ -13,14 +13,10 @@ from imapd.model.sort import (
     Criterion,
     SortKey,
     Steps,
-    ThreadIds,
     effective,
-    is_thread_ids,
     ordered,
     pack_seconds,
-    pack_thread_ids,
     unpack_seconds,
-    unpack_thread_ids,
 )
 
 
@@ -84,21 +80,3 @@ class ColumnTests(unittest.TestCase):
             with self.assertRaises(struct.error):
                 unpack_seconds(broken)
         self.assertGreater(unpack_seconds(pack_seconds(10**30)), 2**60)
-
-    def test_thread_ids(self) -> None:
-        for ids in (
-            ThreadIds(0),
-            ThreadIds(2**64 - 1, (1, 2, 3), True),
-            ThreadIds(1, tuple(range(sort.REFERENCE_COUNT))),
-        ):
-            packed = pack_thread_ids(ids)
-            self.assertTrue(is_thread_ids(packed))
-            self.assertEqual(unpack_thread_ids(packed), ids)
-        for broken in (b"", b"x", b"1234567", b"1234567890", b"x" * (1 + (1 << 20))):
-            self.assertFalse(is_thread_ids(broken))
-
-    def test_the_first_and_the_nearest_references_are_kept(self) -> None:
-        many = ThreadIds(1, tuple(range(1, 1001)))
-        kept = unpack_thread_ids(pack_thread_ids(many)).references
-        self.assertEqual(kept, (1, *range(902, 1001)))
-        self.assertEqual(len(kept), sort.REFERENCE_COUNT)

@@ -2,6 +2,7 @@
 
 import unittest
 from collections.abc import Iterable
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from imapd.errors import LimitReached, SyntaxRejected
 from imapd.model.requests import Sort, Thread
 from imapd.model.search import All, Return
 from imapd.model.sort import Criterion, SortKey, ThreadAlgorithm
-from imapd.model.threads import Threads
+from imapd.model.threads import NONE, Threads
 from imapd.wire import sort as grammar
 from imapd.wire.cursor import Cursor
 from imapd.wire.sorted import esort_data, sort_data, thread_data
@@ -23,6 +24,15 @@ def said(pieces: Iterable[bytes]) -> Untagged:
     (response,) = parse_responses(b"".join(pieces))
     assert isinstance(response, Untagged)
     return response
+
+
+def tree(count: int, roots: list[int], children: dict[int, list[int]]) -> Threads:
+    first, following = [NONE] * (count + 1), [NONE] * (count + 1)
+    for node, below in children.items():
+        first[node] = below[0]
+        for one, other in pairwise(below):
+            following[one] = other
+    return Threads(count, roots, first, following)
 
 
 class RequestTests(unittest.TestCase):
@@ -119,27 +129,24 @@ class ResponseTests(unittest.TestCase):
     def test_thread(self) -> None:
         """The examples of RFC 5256, BASE.7.2.THREAD."""
         numbers = [2, 3, 6, 4, 23, 44, 7, 96, 5]
-        children = {1: [2], 2: [3, 5], 3: [4], 5: [6], 6: [7]}
-        threads = Threads(9, [0, 1], children)
+        found = tree(9, [0, 1], {1: [2], 2: [3, 5], 3: [4], 5: [6], 6: [7]})
         self.assertEqual(
-            b"".join(thread_data(threads, numbers)),
+            b"".join(thread_data(found, numbers)),
             b"* THREAD (2)(3 6 (4 23)(44 7 96))\r\n",
         )
-        threads = Threads(9, [9], {9: [1, 8]})
+        found = tree(9, [9], {9: [1, 8]})
         self.assertEqual(
-            b"".join(thread_data(threads, numbers)), b"* THREAD ((3)(5))\r\n"
+            b"".join(thread_data(found, numbers)), b"* THREAD ((3)(5))\r\n"
         )
         self.assertEqual(b"".join(thread_data(Threads(0), [])), b"* THREAD\r\n")
 
     def test_deep_and_wide_threads(self) -> None:
         count = 100_001
         numbers = range(1, count + 1)
-        chain = Threads(count, [0], {n: [n + 1] for n in range(count - 1)})
-        wide = Threads(count, [0], {0: list(range(1, count))})
-        ladder = Threads(
-            count, [0], {n: [n + 1, n + 2] for n in range(0, count - 2, 2)}
-        )
-        many = Threads(count, list(range(count)))
+        chain = tree(count, [0], {n: [n + 1] for n in range(count - 1)})
+        wide = tree(count, [0], {0: list(range(1, count))})
+        ladder = tree(count, [0], {n: [n + 1, n + 2] for n in range(0, count - 2, 2)})
+        many = tree(count, list(range(count)), {})
         for name, threads in {
             "chain": chain,
             "wide": wide,
