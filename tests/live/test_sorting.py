@@ -186,7 +186,7 @@ def nasty(seed: int, count: int) -> Iterator[str]:
             for _ in range(chance.randrange(most))
         )
 
-    for _ in range(count):
+    for second in range(count):  # no two dates are equal: see ``DIFFERENT``
         pieces = [chance.choice(PIECES) for _ in range(chance.randrange(6))]
         day, hour = chance.randrange(1, 29), chance.randrange(24)
         zone = chance.choice(("+0000", "-0800", "+0530"))
@@ -195,7 +195,7 @@ def nasty(seed: int, count: int) -> Iterator[str]:
             f"Message-ID: {chance.choice(IDS) % chance.randrange(count)}",
             f"References: {some_ids(5)}",
             f"In-Reply-To: {some_ids(3)}",
-            f"Date: {day} Jan 2020 {hour}:00:00 {zone}",
+            f"Date: {day} Jan 2020 {hour}:00:{second:02} {zone}",
             *(f"{name}: {chance.choice(ADDRESSES)}" for name in ("From", "To", "Cc")),
         ]
         kept = [line for line in lines if chance.random() < 0.85]
