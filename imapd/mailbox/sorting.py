@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 from imapd.ids import Seq, Uid
-from imapd.mailbox.api import Pause
+from imapd.mailbox.api import Messages, Pause
 from imapd.mailbox.sortcache import Column, MailboxKeys
 from imapd.mailbox.sortcolumns import BATCH_MESSAGES, Loaded
 from imapd.model import columns, threads
@@ -52,7 +52,7 @@ class Mailbox:
 
     view: SessionView
     keys: MailboxKeys
-    search: Callable[[SearchKey], Awaitable[list[tuple[Seq, Uid]]]]
+    search: Callable[[SearchKey], Awaitable[Messages | list[tuple[Seq, Uid]]]]
     load: Load
 
 
@@ -100,7 +100,8 @@ async def thread(
 
 async def _found(mailbox: Mailbox, key: SearchKey) -> Iterable[Uid]:
     if not isinstance(key, All):
-        return [uid for _, uid in await mailbox.search(key)]
+        found = await mailbox.search(key)
+        return found.uids if isinstance(found, Messages) else [uid for _, uid in found]
     view = mailbox.view
     return without(view.uids, view.gone) if view.gone else view.uids
 
