@@ -9,7 +9,7 @@ from imapd.mime.lexical import unescape, without_comments
 # Any octets between the brackets: mailers put more there than the grammar has.
 # None of them is "<", so that each octet is looked at once.
 _BRACKETED = re.compile(rb"<([^<>]++)>")
-_QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+_QUOTED = re.compile(rb'"((?:[^"\\]++|\\.?+)*+)"', re.DOTALL)
 _BLANKS = re.compile(rb"[\x00-\x20\x7f]++")
 
 

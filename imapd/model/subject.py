@@ -5,9 +5,9 @@ import re
 _BLANKS = re.compile(r"[ \t\r\n]+")
 #   subj-blob    = "[" *BLOBCHAR "]" *WSP       ; BLOBCHAR: any but "[" and "]"
 _BLOB = r"\[[^\[\]]*+\] ?"
-_BLOB_RUN = re.compile(rf"(?:{_BLOB})++")
+_BLOB_RUN = re.compile(rf"(?>(?:{_BLOB})+)")
 #   subj-refwd   = ("re" / ("fw" ["d"])) *WSP [subj-blob] ":"
-_REFWD = re.compile(rf"(?:re|fwd?+) ?(?:{_BLOB})?+:", re.ASCII | re.IGNORECASE)
+_REFWD = re.compile(rf"(?:re|fwd?+) ?(?>(?:{_BLOB})?):", re.ASCII | re.IGNORECASE)
 #   subj-trailer = "(fwd)" / WSP
 _FWD_TRAILER = "(fwd)"
 #   subj-fwd     = subj-fwd-hdr subject subj-fwd-trl
