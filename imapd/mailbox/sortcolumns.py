@@ -119,7 +119,7 @@ def _derive(
     source: MessageSource, dates: "_Dates", uid: Uid, header: bytes | None
 ) -> dict[str, bytes]:
     if header is None:
-        header = LazyMessage(source, uid).header
+        header = LazyMessage(source, uid, whole=False).header
     keys = derive_sort_keys(header, None)
     if columns.SORT_DATE not in keys:
         seconds = dates.meta(uid).internal_date_seconds
