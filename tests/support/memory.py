@@ -333,8 +333,8 @@ class OpenMailbox:
     def unsaved(self) -> None:
         return None
 
-    def _numbered(self, operation: Any, *args: Any) -> Any:
-        done = operation(self, *args)
+    def _numbered(self, operation: Any, *args: Any, **named: Any) -> Any:
+        done = operation(self, *args, **named)
         found = [done, getattr(done, "target", None)]
         for changes in found:
             if isinstance(changes, Changes) and changes and self.kept is not None:
