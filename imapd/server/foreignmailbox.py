@@ -38,8 +38,8 @@ from imapd.server.foreigncalls import (
     split_flags,
 )
 from imapd.server.foreignmessage import ForeignSource, copy_message
-from imapd.server.nomodseqs import NoModSeqs
 from imapd.server.foreignsorting import SortsForeign
+from imapd.server.nomodseqs import NoModSeqs
 
 _log = Logger()
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from imapd.ids import Seq, Uid
+from imapd.ids import Uid
 from imapd.mailbox import sortcolumns, sorting
 from imapd.mailbox.api import Pause
 from imapd.mailbox.sortcache import MailboxKeys
+from imapd.model.numbered import Numbered
 from imapd.model.search import SearchKey
 from imapd.model.sort import Criterion, ThreadAlgorithm
 from imapd.model.threads import Threads
@@ -21,7 +22,7 @@ class SortsForeign:
     def __init__(self) -> None:
         self._sort_keys = MailboxKeys()
 
-    async def search(self, key: SearchKey) -> list[tuple[Seq, Uid]]:
+    async def search(self, key: SearchKey) -> Numbered:
         """The messages that match."""
         raise NotImplementedError
 
