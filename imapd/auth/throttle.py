@@ -9,9 +9,10 @@ import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
 #: What each further failure of a network costs; the last for all that follow.
 PENALTIES_SECONDS = (2.0, 4.0, 8.0, 15.0)
@@ -31,6 +32,34 @@ TABLE_ROWS = 65_536
 REMEMBERED_TRIES = 10
 _TOKEN_OCTETS = 8
 _UNCOUNTED_TRIES = 2  # a finger slips
+
+
+class Turns(Protocol):
+    """What a try to log in holds while it waits and while it is looked at."""
+
+    def acquire(self) -> "Deferred[Any]":
+        """Fires when it is ours; to be cancelled by whom nobody waits for."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
+class LoginThrottle(Protocol):
+    """What logging in asks; ``now`` is in seconds of a monotonic clock."""
+
+    def turns(self, peer: str, user: bytes) -> Turns:
+        """What to hold while waiting and while the credentials are looked at."""
+
+    def delay_seconds(self, peer: str, user: bytes, now: float) -> float:
+        """How long to wait, once it is held, before the credentials are looked at."""
+
+    def failed(
+        self, peer: str, user: bytes, now: float, password: bytes | None = None
+    ) -> None:
+        """Count a wrong login."""
+
+    def succeeded(self, peer: str, user: bytes, now: float) -> None:
+        """Remember that this user is at home in this network."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """One user's mailboxes, shared by all of the user's sessions in this process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
@@ -19,6 +19,7 @@ from imapd.mailbox.append import Append
 from imapd.mailbox.keeper import Keeper
 from imapd.mailbox.live import Flushing, LiveMailbox
 from imapd.mailbox.names import NAMESPACES, Namespace
+from imapd.mailbox.notices import NO_NOTICES, Notices
 from imapd.mailbox.selected import Selected
 from imapd.mailbox.threads import Workers
 from imapd.mailbox.watch import Watch
@@ -40,13 +41,16 @@ class Account:
         workers: Workers,
         watch: Watch,
         keeper: Keeper | None = None,
+        *,
         flushing: Flushing | None = None,
+        notices: Notices = NO_NOTICES,
     ) -> None:
         self.users = 0
         self.namespace: Namespace = NAMESPACES[store.namespace_style]
         self._watch = watch
         self._keeper = Keeper() if keeper is None else keeper
         self._flushing = flushing
+        self._notices = notices
         self._store = store
         self._workers = workers
         self._live: dict[MailboxPath, LiveMailbox] = {}
@@ -79,13 +83,17 @@ class Account:
     async def delete(self, path: MailboxPath) -> None:
         """DELETE; sessions that have it selected lose it.  RFC 3501 §6.3.4."""
         async with self._lock:
+            where = await self._workers.run(self._store.directories, path)
             await self._workers.run(self._store.delete, path)
             self._vanish(path, below=False)
+            self._tell(where[:1])
 
     async def rename(self, old: MailboxPath, new: MailboxPath) -> None:
         """RENAME; sessions below the old name lose it.  RFC 3501 §6.3.5."""
         async with self._lock:
+            where = await self._workers.run(self._store.directories, old)
             await self._workers.run(self._store.rename, old, new)
+            self._tell(where)
             if old != INBOX:
                 self._vanish(old, below=True)
         if old == INBOX and INBOX in self._live:
@@ -93,6 +101,10 @@ class Account:
                 await self._live[INBOX].refresh()
             except ImapError as error:  # it is done; the sessions see it later
                 _log.warn("cannot look at INBOX: {error}", error=error)
+
+    def _tell(self, directories: Iterable[bytes]) -> None:
+        for directory in directories:
+            self._notices.changed(directory)
 
     def _vanish(self, path: MailboxPath, *, below: bool) -> None:
         for each in list(self._live):
@@ -121,7 +133,10 @@ class Account:
             live = self._find(path)
             if live is None:
                 live = self._live[path] = LiveMailbox(
-                    store, self._workers, self._flushing
+                    store,
+                    self._workers,
+                    flushing=self._flushing,
+                    notices=self._notices,
                 )
             else:
                 live.users += 1  # at once: it must not be closed while we wait

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from imapd.mailbox.account import Account
 from imapd.mailbox.keeper import Keeper
 from imapd.mailbox.live import Flushing
+from imapd.mailbox.notices import NO_NOTICES, Notices
 from imapd.mailbox.threads import Workers
 from imapd.mailbox.watch import Watch
 from imapd.store.api import AccountStore
@@ -32,6 +33,7 @@ class Accounts:
         self,
         workers: Workers,
         watch: Watch,
+        notices: Notices = NO_NOTICES,
         *,
         clock: IReactorTime | None = None,
         keep: int = 0,
@@ -42,6 +44,7 @@ class Accounts:
         Args:
             workers: where accounts are opened and closed.
             watch: of the mailboxes that somebody idles on.
+            notices: to the other processes that serve the same accounts.
             clock: for the one timer of all that are kept.
             keep: how many that nobody uses stay open; needs a clock.
             flushing: who has mailboxes write down what may wait.
@@ -49,6 +52,7 @@ class Accounts:
         self._workers = workers
         self._flushing = flushing
         self._watch = watch
+        self._notices = notices
         self._clock = clock
         self._keeper = Keeper()
         self._keep = keep if clock is not None else 0
@@ -79,7 +83,12 @@ class Accounts:
                     store = await self._workers.run(open_store)
                     self._stores[key] = store, self._now()
                     self._open[key] = Account(
-                        store, self._workers, self._watch, self._keeper, self._flushing
+                        store,
+                        self._workers,
+                        self._watch,
+                        self._keeper,
+                        flushing=self._flushing,
+                        notices=self._notices,
                     )
                 return self._used(key)
             finally:

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from imapd.errors import NoPermission, NoSuchMailbox, ReadOnly, Unavailable
 from imapd.ids import MailboxPath, Uid
+from imapd.mailbox.notices import NO_NOTICES, Notices
 from imapd.mailbox.threads import Workers
 from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MailboxStatus, MessageState
@@ -61,13 +62,19 @@ class LiveMailbox:
     """The messages of one mailbox, and the sessions that look at them."""
 
     def __init__(
-        self, store: MailboxStore, workers: Workers, flushing: Flushing | None = None
+        self,
+        store: MailboxStore,
+        workers: Workers,
+        *,
+        flushing: Flushing | None = None,
+        notices: Notices = NO_NOTICES,
     ) -> None:
         self.store = store
         #: As told to the sessions: the store's own may be a step ahead.
         self.modseqs: ModSeqs | None = None
         self._flushing = flushing
         self.workers = workers
+        self._notices = notices
         self.lock_order = next(_order)
         self.table = MessageTable()
         self.gone = False
@@ -241,7 +248,7 @@ class LiveMailbox:
             # Nobody else comes to run before it is done: it needs no lock.
             self._writable()
             with suppress(WouldBlock):
-                self._apply(
+                self._apply_own(
                     self.workers.short(
                         self.store.try_store_flags, uids, mode, list(flags)
                     )
@@ -257,7 +264,7 @@ class LiveMailbox:
                 left = set(modified)
                 uids = [uid for uid in uids if uid not in left]
             if uids:
-                self._apply(
+                self._apply_own(
                     await self.workers.run(
                         self.store.store_flags, list(uids), mode, list(flags)
                     )
@@ -268,7 +275,7 @@ class LiveMailbox:
         r"""Remove those of the messages that are ``\Deleted``."""
         async with self._lock:
             self._writable()
-            self._apply(await self.workers.run(self.store.expunge, list(uids)))
+            self._apply_own(await self.workers.run(self.store.expunge, list(uids)))
 
     async def commit(self, delivery: Delivery) -> Appended:
         """Publish delivered messages."""
@@ -277,7 +284,7 @@ class LiveMailbox:
             appended = await self.workers.run(
                 self.store.commit, delivery, self._claimer() is not None
             )
-            self._apply(appended.target)
+            self._apply_own(appended.target)
             return appended
 
     async def copy_from(
@@ -297,8 +304,8 @@ class LiveMailbox:
                 move,
                 self._claimer() is not None,
             )
-            source._apply(copied.source)
-            self._apply(copied.target)
+            source._apply_own(copied.source)
+            self._apply_own(copied.target)
             return copied
 
     def _writable_target(self) -> None:
@@ -314,6 +321,12 @@ class LiveMailbox:
             raise ReadOnly("The mailbox cannot be written")
 
     # What changed, told to every session.
+
+    def _apply_own(self, changes: Changes) -> None:
+        """Apply what we did ourselves, of which other processes do not know."""
+        self._apply(changes)
+        if changes:
+            self._notices.changed(self.store.directory)
 
     def _apply(self, changes: Changes) -> None:
         if changes.renumbered:

@@ -22,6 +22,9 @@ class Watch(Protocol):
     def remove(self, live: LiveMailbox) -> None:
         """Take back one ``add``."""
 
+    def notice(self, directory: bytes) -> None:
+        """Look at a mailbox now: another process of ours says that it changed."""
+
 
 class Watched:
     """A mailbox, for as long as at least one session idles on it."""

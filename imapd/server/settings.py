@@ -6,7 +6,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from imapd.auth.throttle import Throttle
+from imapd.auth.throttle import LoginThrottle
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.server.counts import ConnectionCounts
 from imapd.server.wheel import Wheel
@@ -61,7 +61,7 @@ class Settings:
     limits: Limits = DEFAULT_LIMITS
     cleartext_login: CleartextLogin = CleartextLogin.LOOPBACK
     events: Events = field(default_factory=NoEvents)
-    throttle: Throttle | None = None
+    throttle: LoginThrottle | None = None
     counts: ConnectionCounts | None = None
     #: For timers; None: the installed reactor, found when it is needed.
     clock: IReactorTime | None = None

@@ -87,6 +87,8 @@ class TlsContext:
         self.certificate = certificate
         self.key = certificate if key is None else key
         self._context: SSL.Context | None = None
+        #: What is in use, as it was in the files: the chain, and the key.
+        self.pem = (b"", b"")
         #: Of the certificate in use, in hexadecimal; "" before ``load``.
         self.serial = ""
 
@@ -97,8 +99,17 @@ class TlsContext:
             ValueError: with the file and what is wrong with it.  What was in use
                 before stays in use.
         """
-        chain = _read_chain(self.certificate)
-        key = _read_key(self.key)
+        self.use(_read(self.certificate), _read(self.key))
+        self._warn_of_dates()
+
+    def use(self, chain_pem: bytes, key_pem: bytes) -> None:
+        """Use what was read from the files, here or by another process.
+
+        Raises:
+            ValueError: as ``load`` does.
+        """
+        chain = _parse_chain(self.certificate, chain_pem)
+        key = _parse_key(self.key, key_pem)
         if not _belongs(key, chain[0]):
             other = any(_belongs(key, each) for each in chain[1:])
             why = (
@@ -108,8 +119,9 @@ class TlsContext:
             )
             raise ValueError(f"{self.certificate}: {why}")
         self._context = _make_context(chain, key)
+        self.pem = (chain_pem, key_pem)
+        self._leaf = chain[0]
         self.serial = f"{chain[0].serial_number:x}"
-        self._warn_of_dates(chain[0])
 
     def reload(self) -> bool:
         """Read the files again; keep what is in use if they are no good.
@@ -150,8 +162,9 @@ class TlsContext:
         wrapping.protocol = TlsProtocol
         return wrapping
 
-    def _warn_of_dates(self, leaf: x509.Certificate) -> None:
+    def _warn_of_dates(self) -> None:
         """An expired certificate is served: a client may still want to see it."""
+        leaf = self._leaf
         now = datetime.now(UTC)
         if leaf.not_valid_after_utc < now:
             _log.warn(
@@ -174,17 +187,14 @@ def _read(path: Path) -> bytes:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _read_chain(path: Path) -> Sequence[x509.Certificate]:
+def _parse_chain(path: Path, pem: bytes) -> Sequence[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(_read(path))
+        return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        if "cannot be read" in str(error):
-            raise
         raise ValueError(f"{path}: no PEM certificate can be read from it") from error
 
 
-def _read_key(path: Path) -> _PrivateKey:
-    pem = _read(path)
+def _parse_key(path: Path, pem: bytes) -> _PrivateKey:
     try:
         key = load_pem_private_key(pem, password=None)
     except TypeError as error:

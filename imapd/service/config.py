@@ -17,6 +17,9 @@ from imapd.service.table import BY_KEY, Kind
 from imapd.service.templates import MailTemplate
 from imapd.service.tomlfile import Setting, Settings, read_toml, unknown
 
+#: More have a mistyped number, and every one has its 60 MB.
+MOST_WORKERS = 256
+
 _USES = {use[1:].decode(): use for use in SPECIAL_USES}
 
 
@@ -51,6 +54,7 @@ class Config:
     )
     watch: str = "auto"
     limits: Limits = DEFAULT_LIMITS
+    workers: int = 0  # 0: whoever reads this serves
     allow_root: bool = False
 
 
@@ -95,7 +99,7 @@ def _by_line(problem: str) -> tuple[str, int]:
 def _take_given(settings: Settings, key: str, values: Sequence[str]) -> None:
     where = f"--{key}"
     match BY_KEY[key].kind:
-        case Kind.TEXT:
+        case Kind.TEXT | Kind.NUMBER:
             settings.values[key] = Setting(where, values[-1])
         case Kind.TEXTS:
             settings.values[key] = Setting(where, list(values))
@@ -154,6 +158,7 @@ class _Reader:
             special_use=MappingProxyType(self.special_use()),
             watch=self.choice("watch", "auto"),
             limits=self.limits(),
+            workers=self.workers(),
             allow_root=self.boolean("allow-root", False),
         )
 
@@ -271,6 +276,18 @@ class _Reader:
     def boolean(self, key: str, default: bool) -> bool:
         setting = self.settings.values.get(key)
         return default if setting is None else bool(setting.value)
+
+    def workers(self) -> int:
+        setting = self.settings.values.get("workers")
+        if setting is None:
+            return 0
+        number = _number(setting.value)
+        if number is None or not 0 <= number <= MOST_WORKERS:
+            self.problem(
+                setting.where, f"workers must be a number from 0 to {MOST_WORKERS}"
+            )
+            return 0
+        return number
 
     def namespace(self) -> NamespaceStyle | None:
         style = self.choice("namespace", "auto")

@@ -36,6 +36,31 @@ def cannot_start(*, reason: str) -> None:
     _log.critical("cannot start: {reason}", reason=reason)
 
 
+def worker_ready(*, number: int, pid: int) -> None:
+    """A process that serves clients has begun to."""
+    _log.info("worker {number} serves pid={pid}", number=number, pid=pid)
+
+
+def worker_ended(*, number: int, reason: str, seconds: float) -> None:
+    """A process that served clients is gone; another one takes its place."""
+    _log.error(
+        "worker {number} ended: {reason}; another starts in {seconds:g} s",
+        number=number,
+        reason=_reason(reason),
+        seconds=seconds,
+    )
+
+
+def worker_cannot_start(*, number: int, reason: str, seconds: float) -> None:
+    """A process ended before it served anybody."""
+    _log.critical(
+        "worker {number} cannot start: {reason}; another try in {seconds:g} s",
+        number=number,
+        reason=_reason(reason),
+        seconds=seconds,
+    )
+
+
 def stopping() -> None:
     """No more connections are taken; sessions are told BYE."""
     _log.info("stopping")

@@ -5,9 +5,13 @@ import re
 from typing import cast
 
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IProtocolFactory,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
 
-from imapd.service.proxied import ProxiedEndpoint
+from imapd.service.proxied import ProxiedEndpoint, ProxiedFactory
 
 #: Wrap a connection in TLS of their own, which could not be reloaded.
 _TLS_PREFIXES = ("ssl", "tls", "txsni", "le", "lets")
@@ -58,6 +62,17 @@ def make_endpoint(description: str) -> IStreamServerEndpoint:
         ) from error
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise ValueError(f"no endpoint Twisted understands: {error}") from error
+
+
+def wrap(
+    description: str, factory: IProtocolFactory, clock: IReactorTime
+) -> IProtocolFactory:
+    """What listens at a socket that another process opened for this endpoint."""
+    prefix, _ = split(description)
+    if prefix != "haproxy":
+        return factory
+    behind = wrap(description.partition(":")[2], factory, clock)
+    return ProxiedFactory(behind, clock)
 
 
 def check(description: str) -> None:

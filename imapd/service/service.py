@@ -3,41 +3,28 @@
 import os
 import resource
 import signal
-import socket
-from functools import partial
-from types import FrameType
 from typing import Any
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import IService, MultiService
-from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
-from twisted.cred.portal import Portal
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as OutOfTime
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from imapd.auth.chain import ChainChecker
-from imapd.auth.throttle import Throttle
-from imapd.mailbox.accounts import KEEP_ACCOUNTS, Accounts
-from imapd.mailbox.flushing import Flusher
-from imapd.mailbox.notified import WatchMode, make_watch
-from imapd.mailbox.threads import ThreadWorkers
-from imapd.mailbox.watch import PollingWatch
-from imapd.server.counts import ConnectionCounts
-from imapd.server.factory import ALL_MECHANISMS, ImapFactory
-from imapd.server.realm import MailRealm
-from imapd.server.settings import CleartextLogin, Settings
+from imapd.server.factory import ImapFactory
 from imapd.server.tls import TlsContext
 from imapd.service import events, listening, readiness
-from imapd.service.accounts import locate
 from imapd.service.config import Config, ConfigError, make_checkers
+from imapd.service.held import HeldEndpoint, Nobody
 from imapd.service.options import Options
+from imapd.service.order import PortOrder
+from imapd.service.serving import STOP_SECONDS, Serving, alone
+from imapd.service.signals import SignalHandler
+from imapd.service.workers import PATIENCE_SECONDS, Workers
 
 _log = Logger(namespace="imapd")
-
-#: How long sessions may take to end when we stop.
-STOP_SECONDS = 10
 
 
 class CannotStart(SystemExit, Exception):
@@ -55,7 +42,10 @@ class CannotStart(SystemExit, Exception):
 
 
 class ImapService(MultiService):
-    """Ports, certificate and sessions, from start to stop."""
+    """Ports, certificate and sessions, from start to stop.
+
+    With ``workers`` it opens the ports and reads the key, and serves nobody itself.
+    """
 
     def __init__(self, config: Config, umask_given: bool = False) -> None:
         """Build everything that needs neither a port nor a key.
@@ -67,12 +57,23 @@ class ImapService(MultiService):
         super().__init__()
         self.config = config
         self.tls: TlsContext | None = None
-        self.factory: ImapFactory | None = None
-        self._workers: ThreadWorkers | None = None
-        self._watch: PollingWatch | None = None
-        self._accounts: Accounts | None = None
+        self.serving: Serving | None = None
+        self.workers: Workers | None = None
+        self._held: list[tuple[HeldEndpoint, PortOrder]] = []
         self._umask_given = umask_given
-        self._previous_hangup: Any = None
+        self._stopped: Deferred[Any] = Deferred()
+        self._hangup = SignalHandler(
+            signal.SIGHUP, self.reload, self._soon, shared=True
+        )
+        self._hurry = [
+            SignalHandler(number, self._stop_now, self._soon, shared=False)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        ]
+
+    @property
+    def factory(self) -> ImapFactory | None:
+        """Of the connections; None before the start, and where workers serve."""
+        return None if self.serving is None else self.serving.factory
 
     def privilegedStartService(self) -> None:  # noqa: N802 - Twisted's name
         """Read the key and open the ports, as root where twistd began as root.
@@ -89,32 +90,40 @@ class ImapService(MultiService):
                 self.tls.load()
             except ValueError as error:
                 raise CannotStart(str(error)) from None
-        reactor = self._reactor()
-        self._workers = ThreadWorkers(reactor)
-        self._watch = make_watch(reactor, WatchMode(config.watch))
-        self._accounts = Accounts(
-            self._workers,
-            self._watch,
-            clock=reactor,
-            keep=KEEP_ACCOUNTS,
-            flushing=Flusher(reactor),
-        )
         try:
-            self.factory = make_factory(config, self.tls, self._accounts)
+            self._prepare_to_serve()
         except ConfigError as error:
             raise CannotStart("; ".join(error.problems)) from None
         for description in config.imap:
-            self._add_port(description, self.factory, tls=False)
+            self._add_port(description, tls=False)
         for description in config.imaps:
-            assert self.tls is not None  # config.py insists
-            self._add_port(description, self.tls.wrap(self.factory), tls=True)
+            self._add_port(description, tls=True)
         super().privilegedStartService()
 
-    def _add_port(self, description: str, factory: Any, *, tls: bool) -> None:
+    def _prepare_to_serve(self) -> None:
+        config, reactor = self.config, self._reactor()
+        if not config.workers:
+            self.serving = Serving(reactor, config, self.tls, alone(config))
+            return
+        make_checkers(config)  # what is wrong with one is told here, once
+        self.workers = Workers(reactor, config, self.tls, lambda: self._held)
+
+    def _add_port(self, description: str, *, tls: bool) -> None:
         try:
             endpoint = listening.make_endpoint(description)
         except ValueError as error:
             raise CannotStart(f"{description}: {error}") from None
+        factory: Any = Nobody()
+        if self.serving is None:
+            # The port knows its family when it is open; the workers start later.
+            held = HeldEndpoint(endpoint)
+            self._held.append((held, PortOrder(description, tls)))
+            endpoint = held
+        else:
+            factory = self.serving.factory
+            if tls:
+                assert self.tls is not None  # config.py insists
+                factory = self.tls.wrap(factory)
         self.addService(PortService(endpoint, factory, description, tls))
 
     def startService(self) -> None:  # noqa: N802 - Twisted's name
@@ -138,34 +147,53 @@ class ImapService(MultiService):
         for problem in readiness.python_problems():
             _log.error("some commands will fail: {problem}", problem=problem)
         _prepare_process()
-        self._listen_for_hangup()
-        if self._workers is not None:
-            self._workers.start()
+        self._stopped = Deferred()
+        self._hangup.take()
+        if self.serving is not None:
+            self.serving.start()
+        if self.workers is not None:
+            self.workers.start()
         super().startService()
 
     def stopService(self) -> "Deferred[None]":  # noqa: N802 - Twisted's name
-        """Close the ports, then end the sessions, within ``STOP_SECONDS``."""
-        events.stopping()
-        self._restore_hangup()
-        stopped = Deferred.fromCoroutine(self._stop(super().stopService()))
-        stopped.addTimeout(STOP_SECONDS, self._reactor())
-        return stopped.addErrback(self._not_stopped)
+        """Close the ports, then end the sessions, within ``STOP_SECONDS``.
 
-    async def _stop(self, ports_closed: "Deferred[Any]") -> None:
-        await ports_closed
-        if self.factory is not None:
-            await self.factory.close_all()
-        if self._accounts is not None:
-            await self._accounts.close()
-        if self._watch is not None:
-            self._watch.close()
-        if self._workers is not None:
-            self._workers.stop()
+        A second SIGTERM or SIGINT meanwhile ends it at once.
+        """
+        events.stopping()
+        self._hangup.give_back()
+        for each in self._hurry:
+            each.take()
+        closed: Deferred[Any] = super().stopService()
+        patience: float = STOP_SECONDS
+        if self.workers is not None:
+            # The ports of all are closed where the workers close theirs too.
+            ended = self.workers.stop()
+            closed.addCallback(lambda _: ended)
+            patience += 2 * PATIENCE_SECONDS
+        elif self.serving is not None:
+            closed = Deferred.fromCoroutine(self.serving.stop(closed))
+        self._stopped = closed
+        closed.addTimeout(patience, self._reactor())
+        return closed.addErrback(self._not_stopped).addBoth(self._at_end)
+
+    def _stop_now(self) -> None:
+        """Told twice: whoever is busy is waited for no longer."""
+        if self.workers is not None:
+            self.workers.kill()
+        else:
+            self._stopped.cancel()
+
+    def _at_end(self, _: object) -> None:
+        for each in self._hurry:
+            each.give_back()
 
     def _not_stopped(self, failure: Failure) -> None:
         """Sessions that would not end do not keep the process from ending."""
         if failure.check(OutOfTime):
             _log.warn("sessions were still busy after {n} s", n=STOP_SECONDS)
+        elif failure.check(CancelledError):
+            _log.warn("told twice to stop: sessions were not waited for")
         else:
             _log.failure("stopping did not go well", failure)
 
@@ -175,33 +203,17 @@ class ImapService(MultiService):
 
         return reactor
 
+    def _soon(self, call: Any) -> None:
+        self._reactor().callFromThread(call)
+
     def reload(self) -> None:
         """Read the certificate again; new connections see it."""
         if self.tls is not None and self.tls.reload():
             events.certificate_reloaded(
                 path=str(self.tls.certificate), serial=self.tls.serial
             )
-
-    def _listen_for_hangup(self) -> None:
-        """SIGHUP reloads; whoever had it before is asked too."""
-        if self._previous_hangup is not None:
-            return  # a second service still asks us
-        try:
-            self._previous_hangup = signal.signal(signal.SIGHUP, self._hangup)
-        except ValueError:  # not in the main thread: somebody embeds us
-            self._previous_hangup = None
-
-    def _hangup(self, number: int, frame: FrameType | None) -> None:
-        self._reactor().callFromThread(self.reload)
-        if callable(self._previous_hangup):
-            self._previous_hangup(number, frame)
-
-    def _restore_hangup(self) -> None:
-        ours = signal.getsignal(signal.SIGHUP) == self._hangup
-        if ours and self._previous_hangup is not None:
-            # Not ours any more: a second service listens, which asks us in turn.
-            signal.signal(signal.SIGHUP, self._previous_hangup)
-            self._previous_hangup = None
+            if self.workers is not None:
+                self.workers.reload()
 
 
 class PortService(StreamServerEndpointService):
@@ -211,7 +223,7 @@ class PortService(StreamServerEndpointService):
     _raiseSynchronously = True  # noqa: N815 - Twisted's name
 
     def __init__(
-        self, endpoint: Any, factory: Any, description: str, tls: bool
+        self, endpoint: IStreamServerEndpoint, factory: Any, description: str, tls: bool
     ) -> None:
         """Remember how the port is called in the configuration."""
         super().__init__(endpoint, factory)
@@ -246,34 +258,3 @@ def makeService(options: Options) -> IService:  # noqa: N802 - ServiceMaker's na
     """Make the service from parsed options; nothing is opened yet."""
     parent = getattr(options, "parent", None) or {}
     return ImapService(options.config, umask_given=parent.get("umask") is not None)
-
-
-def make_factory(
-    config: Config, tls: TlsContext | None, accounts: Accounts
-) -> ImapFactory:
-    """Put the server floor together: the one place that knows how.
-
-    Raises:
-        ConfigError: a checker does not take its arguments.
-    """
-    chain = ChainChecker(make_checkers(config))
-    portal = Portal(MailRealm(accounts, partial(locate, config)))
-    # The portal keeps one checker for each interface: ours stands for all of them,
-    # and is asked at each login what it can do.
-    portal.registerChecker(chain, IUsernamePassword, IUsernameHashedPassword)
-    settings = Settings(
-        limits=config.limits,
-        cleartext_login=CleartextLogin(config.cleartext_login),
-        events=events,
-        throttle=Throttle(),
-        counts=ConnectionCounts(config.limits),
-    )
-    return ImapFactory(
-        portal,
-        settings,
-        context=tls,
-        host=socket.gethostname().encode("ascii", "replace"),
-        # Who names the mechanisms knows that one of them is not for every user.
-        offers=chain.offers_to_all if config.mechanisms is None else chain.offers,
-        mechanisms=config.mechanisms or ALL_MECHANISMS,
-    )

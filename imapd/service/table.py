@@ -10,6 +10,7 @@ class Kind(Enum):
     TEXT = "a string"
     TEXTS = "a string or a list of strings"
     BOOLEAN = "true or false"
+    NUMBER = "a whole number"
     TABLE = "a table"
 
     @property
@@ -170,6 +171,16 @@ OPTIONS = (
         example="{ append_octets = 104857600 }",
         default="see the list of limits",
         help="What one connection, command or message may cost.",
+    ),
+    Option(
+        key="workers",
+        kind=Kind.NUMBER,
+        argument="NUMBER",
+        example="4",
+        default="0",
+        help="How many processes serve the clients; 0: this one alone.  They share "
+        "the ports, the limits and the log, and see each other's changes at once.  "
+        "More than there are cores is of no use.",
     ),
     Option(
         key="allow-root",

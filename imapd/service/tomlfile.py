@@ -131,6 +131,8 @@ def _fits(kind: Kind, value: object) -> bool:
             return all(isinstance(item, str) for item in items)
         case Kind.BOOLEAN:
             return isinstance(value, bool)
+        case Kind.NUMBER:
+            return isinstance(value, int) and not isinstance(value, bool)
         case Kind.TABLE:
             return isinstance(value, dict)
 

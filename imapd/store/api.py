@@ -76,6 +76,10 @@ class MailboxStore(Protocol):
     path: MailboxPath
 
     @property
+    def directory(self) -> bytes:
+        """What names the mailbox on this machine, the same in every process."""
+
+    @property
     def read_only(self) -> bool:
         """Whether the mailbox cannot be written: an archive, a foreign mount."""
 
@@ -274,6 +278,12 @@ class AccountStore(Protocol):
         Raises:
             NoSuchMailbox: it is not there.
             Unavailable: it is there and may not be opened; the log says why.
+        """
+
+    def directories(self, path: MailboxPath) -> list[bytes]:
+        """``MailboxStore.directory`` of a mailbox, then of all below it.
+
+        Of INBOX its own only; what is not there is left out.
         """
 
     def create(self, path: MailboxPath, special_use: bytes | None = None) -> None:

@@ -42,6 +42,9 @@ class NoWatch:
     def remove(self, live: LiveMailbox) -> None:
         pass
 
+    def notice(self, directory: bytes) -> None:
+        pass
+
 
 class LiveCase(SynchronousTestCase):
     #: Of mailboxes that nobody has open: they are closed at once.

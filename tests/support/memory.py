@@ -76,6 +76,10 @@ class MemoryMailbox:
         return self.directories
 
     @property
+    def directory(self) -> bytes:
+        return "/".join(self.path).encode()
+
+    @property
     def keywords(self) -> Sequence[bytes]:
         known = {flag for each in self.disk.values() for flag in each.flags}
         return sorted(flag for flag in known if not flag.startswith(b"\\"))
@@ -364,6 +368,10 @@ class MemoryAccount:
 
     def folders(self) -> list[Folder]:
         return [Folder(path) for path in sorted(self.boxes)]
+
+    def directories(self, path: MailboxPath) -> list[bytes]:
+        below = [each for each in sorted(self.boxes) if each[: len(path)] == path]
+        return [self.boxes[each].directory for each in below]
 
     def mailbox(self, path: MailboxPath) -> Any:
         if path not in self.boxes:

@@ -132,6 +132,16 @@ class MaildirAccount:
         uses = special_uses.assign(paths, self.state.special_uses())
         return [Folder(path, uses.get(path)) for path in [INBOX, *paths]]
 
+    def directories(self, path: MailboxPath) -> list[bytes]:
+        """The folder of a mailbox, then those of all below it."""
+        if path == INBOX:
+            return [self.root]
+        with fsops.translate_errors("listing folders"):
+            there = self.tree.listing()
+        below = [each for each in sorted(there) if is_below(each, path)]
+        known = [path] if path in there else []
+        return [self.tree.directory(there[each]) for each in [*known, *below]]
+
     def mailbox(self, path: MailboxPath) -> MaildirMailbox:
         """A mailbox, not yet synced.
 
