@@ -10,11 +10,12 @@ from imapd.server.addresses import is_near, place
 
 T = TypeVar("T")
 
-#: Told of each change here: the user, None for a connection; the place; 1 or -1.
-Tell = Callable[[bytes | None, str, int], None]
+#: Told of each change here: the user, None for a connection; the place; 1 or -1;
+#: and whether it is one more within the limits.
+Tell = Callable[[bytes | None, str, int, bool], None]
 
 
-def _tell_nobody(user: bytes | None, where: str, change: int) -> None:
+def _tell_nobody(user: bytes | None, where: str, change: int, admitted: bool) -> None:
     """For a process that is alone."""
 
 
@@ -25,32 +26,51 @@ class ConnectionCounts:
     customer has a /64, and not 2^64 times what is allowed from an address.
 
     Several processes that serve together tell each other what they count, and
-    ``hear`` it: each holds the sums of all.
+    ``hear`` it: each holds the sums of all.  What two admit at the same moment may
+    be too many; who holds ``excess`` against what was told last says so.
     """
 
     def __init__(self, limits: Limits, tell: Tell = _tell_nobody) -> None:
         self._limits = limits
         self._tell = tell
         self._addresses: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()  # here, and still being told so
         self._users: Counter[bytes] = Counter()
         self._pairs: Counter[tuple[bytes, str]] = Counter()
 
     def connected(self, address: str) -> bool:
         """Count a connection; False: the address has too many."""
-        self._count(None, place(address), 1)
+        where = place(address)
         # Behind this machine's own are all users of a webmail or a proxy here.
-        return is_near(address) or self._excess(address) <= 0
+        near = is_near(address)
+        if not near and self.excess(None, where) >= 0:
+            self._refused[where] += 1
+            return False
+        self._count(None, where, 1, not near)
+        return True
 
-    def _excess(self, address: str) -> int:
-        return self._addresses[place(address)] - self._limits.address_connections
+    def excess(self, user: bytes | None, where: str) -> int:
+        """How many connections of a place, or of a user there, are too many."""
+        limits = self._limits
+        if user is None:
+            return self._addresses[where] - limits.address_connections
+        return max(
+            self._users[user] - limits.user_connections,
+            self._pairs[user, where] - limits.user_address_connections,
+        )
 
     def is_flooded(self, address: str) -> bool:
         """Whether the address goes on after as many were refused as are allowed."""
-        return self._excess(address) > self._limits.address_connections
+        return self._refused[place(address)] > self._limits.address_connections
 
     def disconnected(self, address: str) -> None:
         """Take back ``connected``."""
-        self._count(None, place(address), -1)
+        where = place(address)
+        # Which of them it was makes no difference to the numbers.
+        if self._refused[where]:
+            _add(self._refused, where, -1)
+        else:
+            self._count(None, where, -1, False)
 
     def logged_in(self, user: bytes, address: str) -> None:
         """Count a login.
@@ -60,21 +80,20 @@ class ConnectionCounts:
                 was counted.
         """
         user = user.lower()
-        pair = (user, place(address))
-        if (
-            self._users[user] >= self._limits.user_connections
-            or self._pairs[pair] >= self._limits.user_address_connections
-        ):
+        where = place(address)
+        if self.excess(user, where) >= 0:
             raise LimitReached("Too many connections")
-        self._count(user, place(address), 1)
+        self._count(user, where, 1, True)
 
     def logged_out(self, user: bytes, address: str) -> None:
         """Take back ``logged_in``."""
-        self._count(user.lower(), place(address), -1)
+        self._count(user.lower(), place(address), -1, False)
 
-    def _count(self, user: bytes | None, where: str, change: int) -> None:
+    def _count(
+        self, user: bytes | None, where: str, change: int, admitted: bool
+    ) -> None:
         self.hear(user, where, change)
-        self._tell(user, where, change)
+        self._tell(user, where, change, admitted)
 
     def hear(self, user: bytes | None, where: str, change: int) -> None:
         """Take in what another process counted, under the names it was told by."""

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ServerFactory
 
 from imapd.auth.sasl import MECHANISMS
+from imapd.server.addresses import place
 from imapd.server.protocol import ImapServer
 from imapd.server.settings import Settings
 
@@ -53,7 +54,7 @@ class ImapFactory(ServerFactory):
             tuple[tuple[Any, ...], dict[bytes, Callable[[], Any]]] | None
         ) = None
         self._registered = self._register  # bound once for all connections
-        self._connections: set[ImapServer] = set()
+        self._connections: dict[ImapServer, None] = {}  # the newest is the last
         self._emptied: list[Deferred[None]] = []
 
     def _portal_offers(self, interface: Any) -> bool:
@@ -87,9 +88,9 @@ class ImapFactory(ServerFactory):
 
     def _register(self, connection: ImapServer, is_open: bool) -> None:
         if is_open:
-            self._connections.add(connection)
+            self._connections[connection] = None
             return
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         if not self._connections:
             waiting, self._emptied = self._emptied, []
             for each in waiting:
@@ -99,6 +100,25 @@ class ImapFactory(ServerFactory):
     def connections(self) -> int:
         """How many clients are connected."""
         return len(self._connections)
+
+    def drop(self, user: bytes | None, where: str, number: int) -> None:
+        """End some connections of a place, or of a user there: they are too many.
+
+        Processes with the same limits have let them in at the same moment.
+        """
+        found = [
+            each
+            for each in reversed(self._connections)
+            if place(each.peer_host) == where
+            and (user is None or (each.counted_user or b"").lower() == user)
+        ]
+        # Rather those who have not logged in, and the newest.
+        found.sort(key=lambda each: each.counted_user is not None)
+        for each in found[:number]:
+            if user is None:
+                each.refuse(b"Too many connections from your address", b"LIMIT")
+            else:
+                each.hang_up(b"Too many connections", b"LIMIT")
 
     def close_all(self, why: bytes = b"Server is shutting down") -> "Deferred[None]":
         """End every session; a command that runs is finished and answered first.

@@ -32,7 +32,8 @@ WAITING_LINES: Final = 1000
 # What is said, and by whom.
 READY: Final = "ready"  # worker: it serves
 LOG: Final = "log"  # worker: level, namespace, system or None, text
-COUNT: Final = "count"  # both: user or None, place, change
+COUNT: Final = "count"  # both: user or None, place, change, is it one more admitted?
+EXCESS: Final = "excess"  # master: user or None, place, number of too many
 NOTICE: Final = "notice"  # both: directory
 TURN: Final = "turn"  # worker: number, peer, user: may it try to log in?
 GRANTED: Final = "granted"  # master: number
@@ -69,6 +70,7 @@ class Channel(Int32StringReceiver):
         self._lost = lost
         self._congested = False
         self._counts: Counter[tuple[bytes | None, str]] = Counter()
+        self._admitted: set[tuple[bytes | None, str]] = set()
         self._notices: dict[bytes, None] = {}
         self._lines: deque[tuple[Any, ...]] = deque()
         self._dropped_lines = 0
@@ -96,13 +98,17 @@ class Channel(Int32StringReceiver):
 
     # What need not wait in line.
 
-    def count(self, user: bytes | None, place: str, change: int) -> None:
+    def count(
+        self, user: bytes | None, place: str, change: int, admitted: bool
+    ) -> None:
         """Tell of connections that came or went; sums do as well."""
         if self._congested:
             self._counts[user, place] += change
+            if admitted:
+                self._admitted.add((user, place))
         else:
             name = None if user is None else text(user)
-            self.say(COUNT, name, place, change)
+            self.say(COUNT, name, place, change, admitted)
 
     def notice(self, directory: bytes) -> None:
         """Tell of a changed mailbox; once is enough, and too many are none."""
@@ -128,9 +134,10 @@ class Channel(Int32StringReceiver):
         """Send what was kept back."""
         self._congested = False
         counts, self._counts = self._counts, Counter()
-        for (user, place), change in counts.items():
+        admitted, self._admitted = self._admitted, set()
+        for key, change in counts.items():
             if change:
-                self.count(user, place, change)
+                self.count(*key, change, key in admitted)
         notices, self._notices = self._notices, {}
         for directory in notices:
             self.notice(directory)

@@ -1,7 +1,8 @@
 """What the master holds for its workers: sums, turns to log in, and what it passes on.
 
 Counts are told by each worker and passed on to the others, which hold the sums
-themselves: how old they are at worst is one turn of the reactor here and one there.
+themselves, as old as a turn of the reactor here and one there.  What two admit in this
+time is too many when it is told here: the one that told it last ends it again.
 Turns to log in are given by the master alone, in one queue: guesses that are spread
 over the workers are as slow as if there were one.
 """
@@ -19,6 +20,8 @@ from twisted.logger import ILogObserver, Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
 from imapd.auth.throttle import Throttle
+from imapd.limits import Limits
+from imapd.server.counts import ConnectionCounts
 from imapd.service import channel
 from imapd.service.channel import Channel
 
@@ -29,33 +32,40 @@ class Hub:
     """The channels of the workers that live, and what they share."""
 
     def __init__(
-        self, clock: IReactorTime, publish: ILogObserver = globalLogPublisher
+        self,
+        clock: IReactorTime,
+        limits: Limits,
+        publish: ILogObserver = globalLogPublisher,
     ) -> None:
         """Nobody is there yet.
 
         Args:
             clock: waits for delays of the throttle.
+            limits: of connections, which hold for all workers together.
             publish: where the workers' events go.
         """
         self.throttle = Throttle()
+        self.counts = ConnectionCounts(limits)
         self._clock = clock
         self._publish = publish
         self._members: list[Member] = []
 
     def join(self, number: int, ready: Callable[[], None]) -> "Member":
-        """Make a channel for a worker; tells it what the others have counted.
+        """Make a channel for a worker.
 
         Args:
             number: of the worker, for the log.
             ready: called when it serves.
         """
         member = Member(self, number, ready)
-        sums: Counter[tuple[bytes | None, str]] = Counter()
-        for each in self._members:
-            sums.update(each.counts)
-        member.sums = sums
         self._members.append(member)
         return member
+
+    def greet(self, member: "Member") -> None:
+        """Tell a worker what the others have counted; its channel is connected."""
+        for other in self.others(member):
+            for (user, place), number in other.counts.items():
+                member.channel.count(user, place, number, False)
 
     def leave(self, member: "Member") -> None:
         """Take back all that a worker counted and held: it is gone."""
@@ -63,8 +73,9 @@ class Hub:
             return
         self._members.remove(member)
         for (user, place), number in member.counts.items():
+            self.counts.hear(user, place, -number)
             for other in self._members:
-                other.channel.count(user, place, -number)
+                other.channel.count(user, place, -number, False)
         for turn in list(member.turns.values()):
             turn.cancel()
 
@@ -106,7 +117,6 @@ class Member:
         self.hub = hub
         self.number = number
         self.counts: Counter[tuple[bytes | None, str]] = Counter()
-        self.sums: Counter[tuple[bytes | None, str]] = Counter()
         self.turns: dict[int, Deferred[None]] = {}
         self._ready = ready
         self.channel = Channel(
@@ -122,12 +132,6 @@ class Member:
             },
             partial(hub.leave, self),
         )
-
-    def greet(self) -> None:
-        """Tell it what the others have counted so far; the channel is connected."""
-        for (user, place), number in self.sums.items():
-            self.channel.count(user, place, number)
-        self.sums.clear()
 
     def _is_ready(self) -> None:
         self._ready()
@@ -146,13 +150,18 @@ class Member:
             event["log_system"] = system
         self.hub.publish(event)
 
-    def _count(self, user: str | None, place: str, change: int) -> None:
+    def _count(self, user: str | None, place: str, change: int, admitted: bool) -> None:
         name = None if user is None else channel.octets(user)
         self.counts[name, place] += change
         if not self.counts[name, place]:
             del self.counts[name, place]
         for other in self.hub.others(self):
-            other.channel.count(name, place, change)
+            other.channel.count(name, place, change, False)
+        self.hub.counts.hear(name, place, change)
+        if admitted:
+            excess = min(change, self.hub.counts.excess(name, place))
+            if excess > 0:
+                self.channel.say(channel.EXCESS, user, place, excess)
 
     def _notice(self, directory: str) -> None:
         for other in self.hub.others(self):

@@ -2,6 +2,7 @@
 
 import encodings
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def python_problems() -> list[str]:
     """A line if modules that are loaded late could not be: a venv below /root."""
     path = Path(encodings.__file__)
     return [f"Python's own {path}: {words}" for words in [_unreadable(path)] if words]
+
+
+def worker_problems() -> list[str]:
+    """A line if the program that workers are cannot be started by whom we are now."""
+    if sys.executable and os.access(sys.executable, os.X_OK):
+        return []
+    words = f"cannot be run by uid {os.geteuid()}, as workers must be"
+    return [f"Python itself, {sys.executable or 'of unknown path,'} {words}"]
 
 
 def _auth_files(config: Config) -> Iterator[tuple[str, Path]]:

@@ -63,7 +63,7 @@ class ImapService(MultiService):
         self._umask_given = umask_given
         self._stopped: Deferred[Any] = Deferred()
         self._hangup = SignalHandler(
-            signal.SIGHUP, self.reload, self._soon, shared=True
+            signal.SIGHUP, self._hung_up, self._soon, shared=True
         )
         self._hurry = [
             SignalHandler(number, self._stop_now, self._soon, shared=False)
@@ -138,7 +138,10 @@ class ImapService(MultiService):
                 "(ports and keys are opened before they take effect), or set "
                 "allow-root = true"
             )
-        if problems := readiness.auth_problems(self.config):
+        problems = readiness.auth_problems(self.config)
+        if self.workers is not None:
+            problems += readiness.worker_problems()
+        if problems:
             raise CannotStart("; ".join(problems))
         for problem in readiness.renewal_problems(self.config):
             _log.warn(
@@ -205,6 +208,9 @@ class ImapService(MultiService):
 
     def _soon(self, call: Any) -> None:
         self._reactor().callFromThread(call)
+
+    def _hung_up(self) -> None:
+        self.reload()
 
     def reload(self) -> None:
         """Read the certificate again; new connections see it."""

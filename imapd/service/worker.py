@@ -46,6 +46,7 @@ class Worker:
         self._channel = channel.Channel(
             {
                 channel.COUNT: self._count,
+                channel.EXCESS: self._excess,
                 channel.NOTICE: self._notice,
                 channel.GRANTED: self._granted,
                 channel.CERTIFICATE: self._certificate,
@@ -107,9 +108,13 @@ class Worker:
 
     # What the master says.
 
-    def _count(self, user: str | None, place: str, change: int) -> None:
+    def _count(self, user: str | None, place: str, change: int, _: bool) -> None:
         name = None if user is None else channel.octets(user)
         self._counts.hear(name, place, change)
+
+    def _excess(self, user: str | None, place: str, number: int) -> None:
+        name = None if user is None else channel.octets(user)
+        self._serving.factory.drop(name, place, number)
 
     def _notice(self, directory: str) -> None:
         self._serving.watch.notice(channel.octets(directory))

@@ -64,7 +64,7 @@ class Workers:
             ports: opened before ``start``.
         """
         self.reactor = reactor
-        self.hub = Hub(reactor)
+        self.hub = Hub(reactor, config.limits)
         self.config = config
         self._tls = tls
         self._ports = ports
@@ -225,7 +225,7 @@ class WorkerProcess(ProcessProtocol):
             reactor.adoptStreamConnection(
                 ours.fileno(), channel.FAMILY, channel.OneProtocol(self.member.channel)
             )
-        self.member.greet()
+        self._hub.greet(self.member)
 
     def abandon(self) -> None:
         """It could not be started."""
