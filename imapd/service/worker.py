@@ -12,9 +12,15 @@ import time
 from contextlib import suppress
 from importlib import import_module
 from threading import Thread
+from types import FrameType
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    gatherResults,
+    maybeDeferred,
+)
 from twisted.internet.defer import TimeoutError as OutOfTime
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger, globalLogBeginner
@@ -42,6 +48,8 @@ class Worker:
         self._reactor = reactor
         self._order = order
         self._lost: Deferred[None] = Deferred()
+        self._stopping: Deferred[Any] | None = None
+        self._signals = 0
         self._ports: list[Any] = []
         self._channel = channel.Channel(
             {
@@ -87,6 +95,10 @@ class Worker:
         reactor.run()
 
     def _begin(self) -> None:
+        # The reactor's own handlers break over a second signal, and whoever ends a
+        # whole group of processes sends one beside what the master says.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
         self._serving.start()
         try:
             self._open_ports()
@@ -136,11 +148,22 @@ class Worker:
         with suppress(ReactorNotRunning):  # it stops already
             self._reactor.stop()
 
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        last = self._signals > 1
+        self._reactor.callFromThread(self._stop_now if last else self._end)
+
+    def _stop_now(self) -> None:
+        """Told twice: whoever is busy is waited for no longer."""
+        if self._stopping is not None:
+            self._stopping.cancel()
+
     def _stop(self) -> "Deferred[Any]":
         """Close the ports, then the sessions; the last word is sent."""
         closed = gatherResults([self._closed(port) for port in self._ports])
         stopped = Deferred.fromCoroutine(self._serving.stop(closed))
         stopped.addTimeout(STOP_SECONDS, self._reactor)
+        self._stopping = stopped
         stopped.addErrback(self._not_stopped)
         return stopped.addCallback(self._last_words)
 
@@ -151,6 +174,8 @@ class Worker:
         """Sessions that would not end do not keep the process from ending."""
         if failure.check(OutOfTime):
             _log.warn("sessions were still busy after {n} s", n=STOP_SECONDS)
+        elif failure.check(CancelledError):
+            _log.warn("told twice to stop: sessions were not waited for")
         else:
             _log.failure("stopping did not go well", failure)
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from tests.service.test_events import banned
@@ -219,7 +220,6 @@ class EndTests(WorkerCase):
         """Each test has its own server."""
 
     def setUp(self) -> None:
-        type(self).options = ()
         super().setUpClass()
         self.addCleanup(type(self).doClassCleanups)
 
@@ -228,7 +228,10 @@ class EndTests(WorkerCase):
         victim = self.serving()[1]
         os.kill(victim, signal.SIGKILL)
         while self.serving()[1] == victim:
-            self.assertIn(b"* OK", self.connect().greeting)
+            client = self.connect()
+            self.assertIn(b"* OK", client.greeting)
+            client.close()
+            time.sleep(0.05)
         self.assertIn(b"t OK", other.command(b"NOOP"))
         self.assertEqual(one.line(), b"")
         self.assertIn("worker 1 ended: signal 9; another starts in 1 s", self.log())
@@ -238,12 +241,11 @@ class EndTests(WorkerCase):
         os.kill(second, signal.SIGTERM)
         other.until(rb"^\* BYE")
         wait_for(lambda: self.serving()[2] != second, "another one serves")
-
-    def test_while_no_worker_is_there_clients_wait(self) -> None:
-        before = self.serving()
-        for pid in before.values():
+        # While there is none, clients wait.
+        pids = self.serving().values()
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not any(map(is_alive, before.values())), "they are gone")
+        wait_for(lambda: not any(map(is_alive, pids)), "they are gone")
         self.assertIn(b"* OK", self.connect().greeting)
 
     def test_terminate_says_bye_everywhere(self) -> None:
@@ -278,17 +280,24 @@ class EndTests(WorkerCase):
         for client in clients:
             self.assertIn(b"* BYE", client.line())
 
+
+class PrivilegeTests(WorkerCase):
+    """Workers are started by the user that is left."""
+
+    before = ("--uid=65534", "--gid=65534")
+    options = ("--allow-root=no",)
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """The test starts the server."""
+
     def test_privileges_are_dropped_before_workers_start(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("not root")
-        self.kill()
+        self.make_folder()
         (self.folder / "key.pem").chmod(0o600)
-        self.folder.chmod(0o755)
-        (self.folder / "mail").chmod(0o777)
-        (self.folder / "log").write_bytes(b"")
-        type(self).before = ("--uid=65534", "--gid=65534")
-        type(self).options = ("--allow-root=no", f"--imap=unix:{self.folder}/mail/s")
-        self.addCleanup(setattr, type(self), "before", ())
+        self.folder.chmod(0o777)
+        self.addCleanup(self.kill)
         if not may_run(sys.executable, 65534):
             with self.assertRaisesRegex(
                 AssertionError, "uid 65534, as workers must be"

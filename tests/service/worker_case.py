@@ -115,12 +115,16 @@ class WorkerCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
+        cls.make_folder()
+        cls.start_server()
+        cls.addClassCleanup(cls.kill)
+
+    @classmethod
+    def make_folder(cls) -> None:
         cls.folder = Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         cls.certificate = AUTHORITY.write(cls.folder)
         (cls.folder / "mail").mkdir()
-        cls.start_server()
-        cls.addClassCleanup(cls.kill)
 
     @classmethod
     def start_server(cls) -> None:
