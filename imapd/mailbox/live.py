@@ -326,7 +326,8 @@ class LiveMailbox:
         """Apply what we did ourselves, of which other processes do not know."""
         self._apply(changes)
         if changes:
-            self._notices.changed(self.store.directory)
+            for directory in self.store.watched_directories()[:1]:
+                self._notices.changed(directory)
 
     def _apply(self, changes: Changes) -> None:
         if changes.renumbered:

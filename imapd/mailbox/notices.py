@@ -11,6 +11,9 @@ class Notices(Protocol):
 
         A hint, which may be lost: the files are the truth, and every command looks
         at them.  Called on the reactor; must neither block nor raise.
+
+        Args:
+            directory: the first of its store's ``watched_directories``.
         """
 
 

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from imapd.auth.chain import ChainChecker
 from imapd.auth.throttle import LoginThrottle, Throttle
-from imapd.mailbox.accounts import Accounts
+from imapd.mailbox.accounts import KEEP_ACCOUNTS, Accounts
 from imapd.mailbox.notices import NO_NOTICES, Notices
 from imapd.mailbox.notified import WatchMode, make_watch
 from imapd.mailbox.threads import ThreadWorkers
@@ -55,8 +55,14 @@ class Serving:
         """
         self._threads = ThreadWorkers(reactor)
         self.watch = make_watch(reactor, WatchMode(config.watch))
-        accounts = Accounts(self._threads, self.watch, shared.notices)
-        self.factory = make_factory(config, tls, accounts, shared)
+        self._accounts = Accounts(
+            self._threads,
+            self.watch,
+            shared.notices,
+            clock=reactor,
+            keep=KEEP_ACCOUNTS,
+        )
+        self.factory = make_factory(config, tls, self._accounts, shared)
 
     def start(self) -> None:
         """Let threads start when they are needed."""
@@ -66,6 +72,7 @@ class Serving:
         """End every session once no more can begin, then the threads."""
         await ports_closed
         await self.factory.close_all()
+        await self._accounts.close()
         self.watch.close()
         self._threads.stop()
 

@@ -76,10 +76,6 @@ class MailboxStore(Protocol):
     path: MailboxPath
 
     @property
-    def directory(self) -> bytes:
-        """What names the mailbox on this machine, the same in every process."""
-
-    @property
     def read_only(self) -> bool:
         """Whether the mailbox cannot be written: an archive, a foreign mount."""
 
@@ -281,7 +277,7 @@ class AccountStore(Protocol):
         """
 
     def directories(self, path: MailboxPath) -> list[bytes]:
-        """``MailboxStore.directory`` of a mailbox, then of all below it.
+        """One of ``watched_directories`` of a mailbox, then of each below it.
 
         Of INBOX its own only; what is not there is left out.
         """

@@ -238,6 +238,33 @@ class TwistdTests(unittest.TestCase):
         (maildir / "tmp" / name).write_bytes(b"Subject: x\n\nx\n")
         (maildir / "tmp" / name).rename(maildir / "new" / name)
 
+    def test_told_twice_it_waits_for_nobody(self) -> None:
+        (self.folder / "mail/alice").mkdir()
+        arguments = self.arguments(f"--imaps=tcp:{self.port}:interface=127.0.0.1")
+        with self.serving(*arguments) as process, self.connect() as tls:
+            tls.sendall(b"a LOGIN alice wonderland\r\nb SELECT INBOX\r\n")
+            received = b""
+            while b"b OK" not in received:
+                received += tls.recv(10_000) or self.fail(received)
+            # A neighbour that lives holds the lock: the command waits for it.
+            lock = self.folder / "mail/alice/dovecot-uidlist.lock"
+            lock.write_text(f"{os.getpid()}:{os.uname().nodename}")
+            tls.sendall(b"c APPEND INBOX {4+}\r\nx: y\r\nd NOOP\r\n")
+            drafts = self.folder / "mail/alice/tmp"
+            end = time.monotonic() + SECONDS
+            while not any(drafts.iterdir()):
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.02)
+            process.terminate()
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "imapd#info] stopping" in line:
+                    break
+            process.terminate()
+            output, _ = process.communicate(timeout=SECONDS)
+            self.assertIn("told twice to stop", output)
+            self.assertNotIn("still busy", output)
+
     def test_a_socket_of_systemd(self) -> None:
         """What systemd does: descriptor 3, and its name in the environment."""
         with socket.create_server(("127.0.0.1", self.port)) as server:

@@ -241,6 +241,10 @@ class EndTests(WorkerCase):
         os.kill(second, signal.SIGTERM)
         other.until(rb"^\* BYE")
         wait_for(lambda: self.serving()[2] != second, "another one serves")
+        # The path of the socket is not the worker's to remove.
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self.folder / "socket"))
+            self.assertIn(b"* OK", Client(sock).greeting)
         # While there is none, clients wait.
         pids = self.serving().values()
         for pid in pids:

@@ -76,10 +76,6 @@ class MemoryMailbox:
         return self.directories
 
     @property
-    def directory(self) -> bytes:
-        return "/".join(self.path).encode()
-
-    @property
     def keywords(self) -> Sequence[bytes]:
         known = {flag for each in self.disk.values() for flag in each.flags}
         return sorted(flag for flag in known if not flag.startswith(b"\\"))
@@ -371,7 +367,7 @@ class MemoryAccount:
 
     def directories(self, path: MailboxPath) -> list[bytes]:
         below = [each for each in sorted(self.boxes) if each[: len(path)] == path]
-        return [self.boxes[each].directory for each in below]
+        return [one for each in below for one in self.boxes[each].directories[:1]]
 
     def mailbox(self, path: MailboxPath) -> Any:
         if path not in self.boxes:

@@ -133,14 +133,15 @@ class MaildirAccount:
         return [Folder(path, uses.get(path)) for path in [INBOX, *paths]]
 
     def directories(self, path: MailboxPath) -> list[bytes]:
-        """The folder of a mailbox, then those of all below it."""
+        """``new`` of a mailbox, then of each below it."""
         if path == INBOX:
-            return [self.root]
+            return [self.root + b"/new"]
         with fsops.translate_errors("listing folders"):
             there = self.tree.listing()
         below = [each for each in sorted(there) if is_below(each, path)]
         known = [path] if path in there else []
-        return [self.tree.directory(there[each]) for each in [*known, *below]]
+        names = [there[each] for each in [*known, *below]]
+        return [self.tree.directory(name) + b"/new" for name in names]
 
     def mailbox(self, path: MailboxPath) -> MaildirMailbox:
         """A mailbox, not yet synced.

@@ -70,11 +70,6 @@ class MaildirMailbox:
         self._journal = Journal(self._core, modseqs)
 
     @property
-    def directory(self) -> bytes:
-        """The folder with ``cur``, ``new`` and ``tmp``."""
-        return self._core.directory
-
-    @property
     def read_only(self) -> bool:
         """Whether the mailbox cannot be written, or must not be any more."""
         return self._core.read_only
