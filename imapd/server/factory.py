@@ -110,10 +110,10 @@ class ImapFactory(ServerFactory):
             each
             for each in reversed(self._connections)
             if place(each.peer_host) == where
-            and (user is None or (each.counted_user or b"").lower() == user)
+            and (user is None or each.session.user.lower() == user)
         ]
         # Rather those who have not logged in, and the newest.
-        found.sort(key=lambda each: each.counted_user is not None)
+        found.sort(key=lambda each: bool(each.session.user))
         for each in found[:number]:
             if user is None:
                 each.refuse(b"Too many connections from your address", b"LIMIT")

@@ -102,6 +102,7 @@ class ImapService(MultiService):
 
     def _prepare_to_serve(self) -> None:
         config, reactor = self.config, self._reactor()
+        self._held.clear()
         if not config.workers:
             self.serving = Serving(reactor, config, self.tls, alone(config))
             return

@@ -254,7 +254,8 @@ class WorkerProcess(ProcessProtocol):
             self._line(line)
 
     def _line(self, octets: bytes) -> None:
-        line = octets[:_LINE_OCTETS].decode("utf-8", "replace").rstrip()
+        text = octets[:_LINE_OCTETS].decode("utf-8", "replace").rstrip()
+        line = "".join(each if each.isprintable() else "\ufffd" for each in text)
         if line:
             self._last_lines.append(line)
             _log.warn("worker {number}: {line}", number=self._number, line=line)

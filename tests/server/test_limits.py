@@ -77,6 +77,45 @@ class PreAuthTests(unittest.TestCase):
         one.hang_up()
         self.assertIn(b"* OK ", server.connect().raw)
 
+    def test_a_refused_connection_takes_nobodys_place(self) -> None:
+        from imapd.server.counts import ConnectionCounts
+
+        counts = ConnectionCounts(Limits(address_connections=1))
+        self.assertTrue(counts.connected("192.0.2.1"))
+        self.assertFalse(counts.connected("192.0.2.1"))
+        counts.disconnected("192.0.2.1")  # either of them
+        counts.disconnected("192.0.2.1")
+        self.assertTrue(counts.connected("192.0.2.1"))
+        self.assertFalse(counts.connected("192.0.2.1"))
+
+    def test_what_other_processes_admitted_is_ended_here(self) -> None:
+        """Rather who has not logged in, and the newest; nobody from elsewhere."""
+        clients = [self.client, self.server.connect(), self.server.connect()]
+        elsewhere = self.server.connect("198.51.100.1")
+        clients[2].ok("LOGIN alice wonderland")
+        peer = clients[0].protocol.peer_host
+        self.server.factory.drop(None, peer, 1)
+        for each in clients:
+            each.receive()
+        self.assertEqual(
+            [b"* BYE [LIMIT]" in each.raw for each in clients], [False, True, False]
+        )
+        self.server.factory.drop(None, peer, 5)
+        for each in clients:
+            each.receive()
+        self.assertIn(b"* BYE [LIMIT]", clients[0].raw)
+        self.assertIn(b"* BYE [LIMIT]", clients[2].raw)
+        elsewhere.ok("NOOP")
+
+    def test_a_user_whom_other_processes_admitted_is_logged_out(self) -> None:
+        other = self.server.connect()
+        peer = other.protocol.peer_host
+        other.ok("LOGIN alice wonderland")
+        self.server.factory.drop(b"alice", peer, 5)
+        other.receive()
+        self.assertIn(b"* BYE [LIMIT]", other.raw)
+        self.client.ok("NOOP")
+
     def test_a_flood_from_an_address_is_cut_off(self) -> None:
         """A BYE in TLS waits for a handshake: nothing is held for so many."""
         from imapd.server.counts import ConnectionCounts

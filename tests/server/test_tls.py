@@ -142,6 +142,20 @@ class LoadTests(_Folder):
         self.assertTrue(context.reload())
         self.assertIsNot(context.getContext(), before)
 
+    def test_what_another_process_has_read(self) -> None:
+        theirs = TlsContext(self.cert, self.key)
+        theirs.load()
+        ours = TlsContext(self.cert, self.key)
+        self.cert.unlink()
+        self.key.unlink()
+        ours.use(*theirs.pem)
+        self.assertEqual(ours.serial, theirs.serial)
+        before = ours.getContext()
+        with self.assertRaises(ValueError):
+            ours.use(theirs.pem[0], b"no key")
+        self.assertIs(ours.getContext(), before)
+        self.assertEqual(ours.pem, theirs.pem)
+
 
 class _Greeter(Protocol):
     """Greets, and sends back what it gets."""

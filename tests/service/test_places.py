@@ -120,10 +120,11 @@ class PlaceTests(SynchronousTestCase):
     def test_what_it_wrote_last_says_why(self) -> None:
         self.workers.start()
         process = self.reactor.processes[0]
-        process.childDataReceived(2, b"Traceback\n  File\nImportErr")
+        process.childDataReceived(2, b"\x1b[2J\n  File\nImportErr")
         process.childDataReceived(2, b"or: no\r\n" + b"x" * 100_000)
         process.childDataReceived(2, b"y" * 100_000)
         self.assertIn("warn worker 1: ImportError: no", self.logged)
+        self.assertIn("warn worker 1: \ufffd[2J", self.logged)
         self.assertLess(len(process._rest[2]), 2000)
         process._rest[2] = b""
         self.end(ready=False)
