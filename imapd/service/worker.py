@@ -62,6 +62,10 @@ class Worker:
             },
             self._channel_lost,
         )
+        reactor.adoptStreamConnection(
+            CHANNEL_DESCRIPTOR, channel.FAMILY, channel.OneProtocol(self._channel)
+        )
+        os.close(CHANNEL_DESCRIPTOR)
         globalLogBeginner.beginLoggingTo(
             [shared.LogCarrier(self._channel)], redirectStandardIO=False
         )
@@ -83,16 +87,9 @@ class Worker:
 
     def run(self) -> None:
         """Serve until the master says otherwise, or is gone."""
-        reactor = self._reactor
-        reactor.adoptStreamConnection(
-            CHANNEL_DESCRIPTOR,
-            channel.FAMILY,
-            channel.OneProtocol(self._channel),
-        )
-        os.close(CHANNEL_DESCRIPTOR)
-        reactor.addSystemEventTrigger("before", "shutdown", self._stop)
-        reactor.callWhenRunning(self._begin)
-        reactor.run()
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._stop)
+        self._reactor.callWhenRunning(self._begin)
+        self._reactor.run()
 
     def _begin(self) -> None:
         # The reactor's own handlers break over a second signal, and whoever ends a

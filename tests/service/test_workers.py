@@ -27,6 +27,8 @@ def append(client: Client, mailbox: bytes = b"INBOX") -> bytes:
 class SharedMailTests(WorkerCase):
     """What one worker's sessions do, the other's see."""
 
+    options = ("--watch=inotify",)
+
     def test_idle_sees_what_the_other_worker_does(self) -> None:
         one, other = self.on_both_workers()
         self.assertIn(b"t OK", one.command(b"CREATE Idle"))
@@ -63,6 +65,9 @@ class SharedMailTests(WorkerCase):
             one.command(b"CREATE " + name)
             self.assertIn(b"t OK", other.command(b"SELECT " + name))
             other.idle()
+            # inotify does not see a folder renamed; whoever looks each half minute,
+            # does so too late.
+            other.sock.settimeout(15)
             self.assertIn(b"t OK", one.command(command))
             other.until(rb"^\* BYE")
             _, other = self.on_both_workers()
@@ -114,7 +119,11 @@ class SharedMailTests(WorkerCase):
 class LimitTests(WorkerCase):
     """Limits and delays hold for all workers together."""
 
-    options = ("--limits=user_connections=4", "--limits=address_connections=5")
+    options = (
+        "--limits=user_connections=4",
+        "--limits=address_connections=5",
+        "--watch=poll",
+    )
 
     def test_connections_of_a_user(self) -> None:
         clients = [*self.on_both_workers("bob")]
@@ -131,6 +140,11 @@ class LimitTests(WorkerCase):
         wait_for(
             lambda: b"t OK" in again.command(b"LOGIN bob builder"), "there is room"
         )
+
+    def test_what_a_worker_says_before_it_serves(self) -> None:
+        words = "watch: mailboxes are looked at twice a second, as configured"
+        for number in (1, 2):
+            self.assertIn(f"{words} worker={number}\n", self.log())
 
     def admitted(self, clients: list[Client]) -> int:
         """How many of them are served; the others were told BYE."""
