@@ -267,13 +267,18 @@ class TwistdTests(unittest.TestCase):
 
     def test_a_socket_of_systemd(self) -> None:
         """What systemd does: descriptor 3, and its name in the environment."""
+        for workers in ("0", "1"):
+            with self.subTest(workers=workers):
+                self.socket_of_systemd(f"--workers={workers}")
+
+    def socket_of_systemd(self, *more: str) -> None:
         with socket.create_server(("127.0.0.1", self.port)) as server:
             script = (
                 f"import os; os.dup2({server.fileno()}, 3); "
                 "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', "
                 "LISTEN_FDNAMES='imaps'); from twisted.scripts.twistd import run; run()"
             )
-            arguments = self.arguments("--imaps=systemd:domain=INET:name=imaps")
+            arguments = self.arguments("--imaps=systemd:domain=INET:name=imaps", *more)
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-c", script),
@@ -289,6 +294,8 @@ class TwistdTests(unittest.TestCase):
                 try:
                     with self.connect():
                         pass
+                    process.terminate()
+                    process.communicate(timeout=SECONDS)
                 finally:
                     process.kill()
 

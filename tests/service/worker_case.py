@@ -21,7 +21,7 @@ from tests.support.certificates import Authority
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 AUTHORITY = Authority()
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
