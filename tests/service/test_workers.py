@@ -329,7 +329,6 @@ class PrivilegeTests(WorkerCase):
         self.make_folder()
         (self.folder / "key.pem").chmod(0o600)
         self.folder.chmod(0o777)
-        self.addCleanup(self.kill)
         if not may_run(sys.executable, 65534):
             with self.assertRaisesRegex(
                 AssertionError, "uid 65534, as workers must be"

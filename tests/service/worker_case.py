@@ -117,7 +117,6 @@ class WorkerCase(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.make_folder()
         cls.start_server()
-        cls.addClassCleanup(cls.kill)
 
     @classmethod
     def make_folder(cls) -> None:
@@ -148,6 +147,7 @@ class WorkerCase(unittest.TestCase):
                 env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
                 cwd=cls.folder,
             )
+        cls.addClassCleanup(cls.kill)
         wait_for(
             lambda: cls.process.poll() is not None or len(cls.serving()) == 2,
             "both workers serve",
