@@ -109,7 +109,8 @@ class ImapFactory(ServerFactory):
         found = [
             each
             for each in reversed(self._connections)
-            if place(each.peer_host) == where
+            if not each._closing  # it has been told already
+            and place(each.peer_host) == where
             and (user is None or each.session.user.lower() == user)
         ]
         # Rather those who have not logged in, and the newest.

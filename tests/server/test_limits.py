@@ -93,6 +93,9 @@ class PreAuthTests(unittest.TestCase):
         clients = [self.client, self.server.connect(), self.server.connect()]
         elsewhere = self.server.connect("198.51.100.1")
         clients[2].ok("LOGIN alice wonderland")
+        # One that is refused, and would not be there a moment later, is no help.
+        closing = self.server.connect()
+        closing.protocol._closing = True
         peer = clients[0].protocol.peer_host
         self.server.factory.drop(None, peer, 1)
         for each in clients:
