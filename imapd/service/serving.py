@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from imapd.auth.chain import ChainChecker
 from imapd.auth.throttle import LoginThrottle, Throttle
 from imapd.mailbox.accounts import KEEP_ACCOUNTS, Accounts
+from imapd.mailbox.flushing import Flusher
 from imapd.mailbox.notices import NO_NOTICES, Notices
 from imapd.mailbox.notified import WatchMode, make_watch
 from imapd.mailbox.threads import ThreadWorkers
@@ -61,6 +62,7 @@ class Serving:
             shared.notices,
             clock=reactor,
             keep=KEEP_ACCOUNTS,
+            flushing=Flusher(reactor),
         )
         self.factory = make_factory(config, tls, self._accounts, shared)
 

@@ -100,7 +100,7 @@ class FlusherTests(SynchronousTestCase):
     def live(self) -> LiveMailbox:
         store: Any = OpenMailbox(self.box)
         store.unsaved = lambda: lambda: self.saved.append("saved")
-        live = LiveMailbox(store, self.workers, self.flusher)
+        live = LiveMailbox(store, self.workers, flushing=self.flusher)
         self.run_now(live.track())
         return live
 
