@@ -1,4 +1,4 @@
-# make demo | test | check | lint | types | clean
+# make demo | test | bench | check | lint | types | clean
 # Everything happens in .venv; nothing needs root, nor a network but the package index.
 
 # The first Python of at least 3.11, or the one you name: make PYTHON=python3.13 test
@@ -13,14 +13,20 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 # One process a core; a file of tests stays in one.
 PYTEST_ARGUMENTS ?= -n auto --dist loadfile
+# For example --quick, or --scenarios login,search; all of them: --help.
+BENCH_ARGUMENTS ?=
 
-.PHONY: demo test check lint types clean
+.PHONY: demo test bench check lint types clean
 
 demo: $(VENV)/.run
 	@exec $(BIN)/python -m scripts.demo
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+
+# Beside Dovecot and Courier, where .ci/peers installed them.
+bench: $(VENV)/.test
+	@$(BIN)/python -m benchmarks $(BENCH_ARGUMENTS)
 
 check: lint types test
 

@@ -1,0 +1,239 @@
+"""The stage on which scenarios run: servers in turn, mail for each, a stopwatch."""
+
+import contextlib
+import itertools
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from benchmarks.client import Connection, Refused
+from benchmarks.mail.maildir import Stock, copy_maildir
+from benchmarks.options import Options
+from benchmarks.processes import settle
+from benchmarks.results import Kind, Results, Sample
+from benchmarks.servers import Server
+
+_AFTERWARDS_SECONDS = 0.04
+_SLOW_SECONDS = 8
+_FIRST_FRESH_USER = 500
+
+#: What goes wrong at a server, and costs only its figure.
+FAILURES = (OSError, Refused)
+
+_State = TypeVar("_State")
+
+
+@dataclass
+class Span:
+    """What a stopwatch was held to."""
+
+    count: float = 1
+
+
+class Bench:
+    """Given to each scenario.
+
+    A server gets the same mail as the others, in its own Maildirs, when a scenario
+    first asks for it.
+    """
+
+    def __init__(
+        self, options: Options, servers: Sequence[Server], stock: Stock
+    ) -> None:
+        self.options = options
+        self.servers = list(servers)
+        self.results = Results(tuple(server.name for server in servers))
+        #: The metrics of the scenario that runs.
+        self.metrics: tuple[str, ...] = ()
+        self._stock = stock
+        self._recording = True
+        #: What a warm-up recorded; it counts where it took too long for another.
+        self._held: list[Callable[[], None]] = []
+        self._fresh = itertools.count(_FIRST_FRESH_USER)
+
+    # --- mail -----------------------------------------------------------------
+
+    def account(self, server: Server, user: str, profile: str, count: int) -> str:
+        """Give a user that mail in INBOX, unless there is some already."""
+        if not server.maildir(user).exists():
+            source = self._stock.maildir(profile, count)
+            copy_maildir(source, server.maildir(user))
+        return user
+
+    @contextlib.contextmanager
+    def fresh_account(self, server: Server, profile: str, count: int) -> Iterator[str]:
+        """Yield a user whose mail the server has never seen: nothing is cached."""
+        user = f"user{next(self._fresh)}"
+        self.account(server, user, profile, count)
+        try:
+            yield user
+        finally:
+            self.settle()
+            shutil.rmtree(server.maildir(user).parent, ignore_errors=True)
+
+    def reader(self, server: Server) -> str:
+        """A user whose mixed mail is only read."""
+        return self.account(server, "user1", "mixed", self.options.messages)
+
+    def writer(self, server: Server) -> str:
+        """A user whose mixed mail is changed."""
+        return self.account(server, "user2", "mixed", self.options.messages)
+
+    # --- turns ----------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """For how long a round repeats what takes no time; a warm-up does it once."""
+        return self.options.seconds if self._recording else 0.0
+
+    def interleave(
+        self,
+        prepare: Callable[[Server], _State],
+        measure: Callable[[Server, _State, int], None],
+        finish: Callable[[_State], None] = lambda state: None,
+        *,
+        servers: Sequence[Server] | None = None,
+        rounds: int | None = None,
+        warm_up: bool = True,
+    ) -> None:
+        """Run ``measure`` for each server in turn, A B A B, in rounds from 0 on.
+
+        ``warm_up``: one more round before, -1, that is not counted.  A server that
+        takes very long for one has no other.
+        """
+        states: dict[Server, _State] = {}
+        for server in self.servers if servers is None else servers:
+            with self._excused(server):
+                states[server] = prepare(server)
+        total = self.options.rounds if rounds is None else rounds
+        running = set(states)
+        for turn in range(-1 if warm_up else 0, total):
+            for server in [server for server in states if server in running]:
+                took = self._take_turn(server, measure, states[server], turn)
+                if took is None or took > _SLOW_SECONDS:
+                    running.remove(server)
+        for state in states.values():
+            finish(state)
+
+    def _take_turn(
+        self,
+        server: Server,
+        measure: Callable[[Server, _State, int], None],
+        state: _State,
+        turn: int,
+    ) -> float | None:
+        """Return the seconds it took, None when it failed."""
+        self._recording, self._held = turn >= 0, []
+        begin, took = time.monotonic(), None
+        try:
+            with self._excused(server):
+                measure(server, state, turn)
+                took = time.monotonic() - begin
+        finally:
+            self._recording = True
+        if took is not None and took > _SLOW_SECONDS:
+            for add in self._held:
+                add()
+        return took
+
+    @contextlib.contextmanager
+    def _excused(self, server: Server) -> Iterator[None]:
+        try:
+            yield
+        except FAILURES as error:
+            reason = f"{type(error).__name__}: {error}"[:200]
+            self.results.excuse(self.metrics, server.name, reason)
+
+    @contextlib.contextmanager
+    def rows(self, *names: str) -> Iterator[None]:
+        """Say of what rows is inside, in a scenario of many: no others are excused."""
+        before, self.metrics = self.metrics, names
+        try:
+            yield
+        finally:
+            self.metrics = before
+
+    def supporting(self, capability: str) -> list[Server]:
+        """Return the servers that have it; the others are excused."""
+        return self.only(
+            lambda server: capability in server.capabilities, f"no {capability}"
+        )
+
+    def only(self, condition: Callable[[Server], bool], reason: str) -> list[Server]:
+        """Return the servers for which that is true; the others are excused."""
+        for server in self.servers:
+            if not condition(server):
+                self.results.excuse(self.metrics, server.name, reason)
+        return [server for server in self.servers if condition(server)]
+
+    # --- stopwatch ------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Wait until no server does anything any more."""
+        if not settle([server.tree for server in self.servers]):
+            for name in self.metrics:
+                self.results.note(name, "a server was still at work on what was before")
+
+    @contextlib.contextmanager
+    def span(
+        self, server: Server, metric: str, unit: str, *, at_once: bool = False
+    ) -> Iterator[Span]:
+        """Measure what is done inside; set ``count`` to the units of work.
+
+        ``at_once``: do not wait before until all servers are quiet.
+        """
+        if not at_once:
+            self.settle()
+        span = Span()
+        before, client = server.tree.cpu_seconds(), time.process_time()
+        begin = time.perf_counter()
+        yield span
+        wall = time.perf_counter() - begin
+        client = time.process_time() - client
+        # What a server does after its answer is work too.
+        time.sleep(_AFTERWARDS_SECONDS)
+        cpu = server.tree.cpu_seconds() - before
+        if span.count:
+            sample = Sample(wall / span.count, cpu / span.count, client / wall)
+            self.record(server, metric, sample, unit=unit)
+
+    def record(
+        self,
+        server: Server,
+        metric: str,
+        sample: Sample,
+        *,
+        unit: str,
+        kind: Kind = Kind.SECONDS,
+    ) -> None:
+        """Add a sample; that of a warm-up is held back."""
+        add = partial(
+            self.results.add, metric, server.name, sample, unit=unit, kind=kind
+        )
+        if self._recording:
+            add()
+        else:
+            self._held.append(add)
+
+    def repeat(self, action: Callable[[], float], least: int = 1) -> float:
+        """Repeat it for ``seconds``; return the sum of what it returned."""
+        total, times = 0.0, 0
+        end = time.perf_counter() + self.seconds
+        while times < least or time.perf_counter() < end:
+            total += action()
+            times += 1
+        return total
+
+
+def selected(server: Server, user: str) -> Connection:
+    """Return a connection of that user with INBOX selected."""
+    connection = server.connect(user)
+    try:
+        connection.select()
+    except BaseException:
+        connection.close()
+        raise
+    return connection

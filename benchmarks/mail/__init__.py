@@ -1,0 +1,1 @@
+"""Generated mail: the same seed gives the same names, octets, flags and times."""

@@ -1,0 +1,30 @@
+"""The servers that are compared, each over its own copies of the same Maildirs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from benchmarks.servers.base import Server
+from benchmarks.servers.courier import Courier
+from benchmarks.servers.dovecot import Dovecot, FastDovecot
+from benchmarks.servers.imapd import Imapd
+
+__all__ = ["OURS", "REFERENCE", "SERVERS", "Courier", "Server", "missing"]
+
+#: In the order of the table.
+SERVERS: Final[Mapping[str, type[Server]]] = {
+    one.name: one for one in (Imapd, Dovecot, FastDovecot, Courier)
+}
+#: Whose figures are divided by whose.
+REFERENCE: Final = Dovecot.name
+OURS: Final = Imapd.name
+
+
+def missing(name: str) -> str | None:
+    """Why a server cannot run here, or None when it can."""
+    return SERVERS[name].missing()
+
+
+def make(name: str, folder: Path, mail: Path, options: tuple[str, ...] = ()) -> Server:
+    """Prepare a server; ``options`` are only for ours."""
+    return SERVERS[name](folder / name, mail / name, options if name == OURS else ())

@@ -1,0 +1,43 @@
+"""This server: the ``twistd imapd`` of this checkout, with its default settings."""
+
+import os
+import sys
+
+from benchmarks.servers.base import Server
+from tests.live.process import REPOSITORY, Child
+
+_TWISTD = "from twisted.scripts.twistd import run; run()"
+
+
+class Imapd(Server):
+    """In a process of its own, as administrators run it."""
+
+    name = "imapd"
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Never."""
+        return None
+
+    def launch(self, plain: int, implicit: int) -> Child:
+        """Start ``twistd``."""
+        loopback = "interface=127.0.0.1"
+        command = [
+            *(sys.executable, "-c", _TWISTD, "--nodaemon", "--pidfile=", "imapd"),
+            *("--imap", f"tcp:{plain}:{loopback}"),
+            *("--imaps", f"tcp:{implicit}:{loopback}"),
+            *("--certificate", str(self.authority.certificate)),
+            *("--key", str(self.authority.key)),
+            *("--mail", f"{self.mail}/{{user}}/Maildir"),
+            *("--auth", f"passwdfile:{self.users}"),
+            *self.options,
+        ]
+        if os.getuid() == 0:
+            command.append("--allow-root=yes")
+        path = os.pathsep.join(
+            filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))
+        )
+        environment = {**os.environ, "PYTHONPATH": path, "HOME": str(self.folder)}
+        return Child(
+            command, log=self.log_file, environment=environment, folder=self.folder
+        )

@@ -1,0 +1,102 @@
+"""Turns, warm-ups and excuses, with servers that are only names; and /proc."""
+
+import os
+import subprocess
+import sys
+from typing import cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from benchmarks.bench import Bench
+from benchmarks.client import Refused
+from benchmarks.mail.maildir import Stock
+from benchmarks.options import parse
+from benchmarks.processes import ProcessTree
+from benchmarks.results import Sample
+from benchmarks.servers import Server
+from tests.benchmarks.scratch import scratch
+
+
+class Named:
+    def __init__(self, name: str, *capabilities: str) -> None:
+        self.name = name
+        self.capabilities = frozenset(capabilities)
+
+
+class BenchTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.servers = [
+            cast(Server, Named("imapd", "SORT")),
+            cast(Server, Named("dovecot")),
+        ]
+        options, _ = parse(["--quick", "--rounds", "2"])
+        self.bench = Bench(options, self.servers, Stock(scratch(self)))
+        self.bench.metrics = ("sort",)
+        self.turns: list[tuple[str, int]] = []
+        self.finished: list[str] = []
+
+    def measure(self, server: Server, state: str, turn: int) -> None:
+        self.turns.append((server.name, turn))
+        self.bench.record(server, "sort", Sample(turn), unit="command")
+
+    def test_servers_take_turns_and_a_warm_up_does_not_count(self) -> None:
+        self.bench.interleave(
+            lambda server: server.name, self.measure, self.finished.append
+        )
+        expected = [
+            (name, turn) for turn in (-1, 0, 1) for name in ("imapd", "dovecot")
+        ]
+        self.assertEqual(self.turns, expected)
+        for samples in self.bench.results.metrics["sort"].samples.values():
+            self.assertEqual([sample.value for sample in samples], [0, 1])
+        self.assertEqual(self.finished, ["imapd", "dovecot"])
+
+    def test_a_slow_server_has_one_turn_and_it_counts(self) -> None:
+        self.patch(sys.modules["benchmarks.bench"], "_SLOW_SECONDS", -1)
+        self.bench.interleave(lambda server: "", self.measure)
+        self.assertEqual(self.turns, [("imapd", -1), ("dovecot", -1)])
+        samples = self.bench.results.metrics["sort"].samples
+        self.assertEqual([sample.value for sample in samples["imapd"]], [-1])
+
+    def test_a_server_that_fails_is_excused_and_the_others_go_on(self) -> None:
+        def measure(server: Server, state: str, turn: int) -> None:
+            if server.name == "imapd":
+                raise Refused("NO [SERVERBUG] sorry")
+            self.measure(server, state, turn)
+
+        self.bench.interleave(lambda server: server.name, measure, self.finished.append)
+        self.assertEqual([turn for _, turn in self.turns], [-1, 0, 1])
+        reason = self.bench.results.reasons["sort", "imapd"]
+        self.assertIn("sorry", reason)
+        self.assertEqual(self.finished, ["imapd", "dovecot"])
+
+    def test_only_the_rows_named_are_excused(self) -> None:
+        with self.bench.rows("large-sort"):
+            able = self.bench.supporting("SORT")
+        self.assertEqual([server.name for server in able], ["imapd"])
+        self.assertEqual(list(self.bench.results.reasons), [("large-sort", "dovecot")])
+        self.assertEqual(self.bench.metrics, ("sort",))
+
+
+class ProcessTreeTests(SynchronousTestCase):
+    def test_children_that_ended_count(self) -> None:
+        tree = ProcessTree(os.getpid())
+        before = tree.cpu_seconds()
+        work = "import os\nwhile sum(os.times()[:2]) < 0.1: pass"
+        subprocess.run([sys.executable, "-c", work], check=True)
+        self.assertGreaterEqual(tree.cpu_seconds() - before, 0.09)
+
+    def test_memory_is_that_of_all(self) -> None:
+        alone = ProcessTree(os.getpid()).memory()
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+            self.assertIn(child.pid, ProcessTree(os.getpid()).pids())
+            both = ProcessTree(os.getpid()).memory()
+        self.assertEqual(both.processes, alone.processes + 1)
+        self.assertGreater(alone.pss_octets, 1 << 20)
+
+    def test_what_has_gone_costs_nothing(self) -> None:
+        child = subprocess.Popen(["true"])
+        child.wait()
+        tree = ProcessTree(child.pid)
+        self.assertEqual((tree.pids(), tree.cpu_seconds()), ({}, 0))
+        self.assertEqual(tree.memory().processes, 0)
