@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from twisted.logger import Logger
@@ -14,6 +15,7 @@ from imapd.errors import (
     Unavailable,
 )
 from imapd.ids import INBOX, MailboxPath
+from imapd.mailbox.ahead import NOTHING_AHEAD, Ahead
 from imapd.mailbox.api import Listener
 from imapd.mailbox.append import Append
 from imapd.mailbox.keeper import Keeper
@@ -44,8 +46,10 @@ class Account:
         *,
         flushing: Flushing | None = None,
         notices: Notices = NO_NOTICES,
+        ahead: Ahead = NOTHING_AHEAD,
     ) -> None:
         self.users = 0
+        self._ahead = ahead
         self.namespace: Namespace = NAMESPACES[store.namespace_style]
         self._watch = watch
         self._keeper = Keeper() if keeper is None else keeper
@@ -56,6 +60,10 @@ class Account:
         self._live: dict[MailboxPath, LiveMailbox] = {}
         self._turns = DeferredSemaphore(HEAVY_COMMANDS)
         self._lock = DeferredLock()  # of the tree: create, delete, rename, subscribe
+
+    def session_began(self) -> None:
+        """A session uses it from now on."""
+        self._ahead.opened(self._store)
 
     async def folders(self) -> list[Folder]:
         """Every mailbox that is there."""
@@ -138,6 +146,7 @@ class Account:
                     flushing=self._flushing,
                     notices=self._notices,
                 )
+                live.on_contents = partial(self._ahead.changed, self._store)
             else:
                 live.users += 1  # at once: it must not be closed while we wait
                 await LiveMailbox(store, self._workers).close()

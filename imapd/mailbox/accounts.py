@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from imapd.mailbox.account import Account
+from imapd.mailbox.ahead import NOTHING_AHEAD, Ahead
 from imapd.mailbox.keeper import Keeper
 from imapd.mailbox.live import Flushing
 from imapd.mailbox.notices import NO_NOTICES, Notices
@@ -35,6 +36,7 @@ class Accounts:
         watch: Watch,
         notices: Notices = NO_NOTICES,
         *,
+        ahead: Ahead = NOTHING_AHEAD,
         clock: IReactorTime | None = None,
         keep: int = 0,
         flushing: Flushing | None = None,
@@ -44,6 +46,7 @@ class Accounts:
         Args:
             workers: where accounts are opened and closed.
             watch: of the mailboxes that somebody idles on.
+            ahead: who is told what may be made ahead of need.
             notices: to the other processes that serve the same accounts.
             clock: for the one timer of all that are kept.
             keep: how many that nobody uses stay open; needs a clock.
@@ -51,6 +54,7 @@ class Accounts:
         """
         self._workers = workers
         self._flushing = flushing
+        self._ahead = ahead
         self._watch = watch
         self._notices = notices
         self._clock = clock
@@ -89,6 +93,7 @@ class Accounts:
                         self._keeper,
                         flushing=self._flushing,
                         notices=self._notices,
+                        ahead=self._ahead,
                     )
                 return self._used(key)
             finally:
@@ -110,6 +115,7 @@ class Accounts:
             self._stop_sweeping()
         account = self._open[key]
         account.users += 1
+        account.session_began()
         return account
 
     def release(self, key: Hashable) -> "Deferred[None]":

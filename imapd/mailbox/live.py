@@ -79,6 +79,8 @@ class LiveMailbox:
         self.table = MessageTable()
         self.gone = False
         self.users = 0  # what keeps it in its account's table
+        #: Told when messages came or went, and when it was loaded.
+        self.on_contents: Callable[[LiveMailbox], None] = lambda live: None
         self._unclaimed: set[Uid] = set()  # recent, no session has claimed it
         self._members: list[Member] = []
         self._lock = DeferredLock()
@@ -350,6 +352,8 @@ class LiveMailbox:
             member.view.flags_changed(changed)
         for member in list(self._members):
             member.changed()
+        if changes.added or changes.expunged:
+            self.on_contents(self)
 
     def _remove(self, expunged: Iterable[Uid]) -> None:
         gone = self.table.remove(expunged)

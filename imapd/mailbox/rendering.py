@@ -4,7 +4,6 @@ What the cache has of a whole batch goes from its pages to the response untouche
 What it lacks is derived from the message, and offered to it.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,7 +50,6 @@ _META = {FetchAtom.INTERNALDATE: 0, FetchAtom.RFC822_SIZE: 1}
 #: What may change while we read, and is filled in when it is sent.
 DYNAMIC = {FetchAtom.FLAGS, FetchAtom.MODSEQ}
 _IN_MEMORY = {FetchAtom.UID, *DYNAMIC}
-_FIELDS = "fields/1:"
 _FORMS = (columns.BODY, columns.BODYSTRUCTURE)
 
 _Values = list[Any]
@@ -147,14 +145,8 @@ def _kind(item: FetchItem) -> str | None:
     if item.section.text is SectionText.HEADER:
         return columns.HEADER
     if item.section.text is SectionText.HEADER_FIELDS:
-        return fields_kind(item.section)
+        return columns.fields_kind(item.section.fields)
     return None
-
-
-def fields_kind(section: Section) -> str:
-    """The column of HEADER.FIELDS with these names, in any order and spelling."""
-    names = b"\n".join(sorted({name.lower() for name in section.fields}))
-    return _FIELDS + hashlib.blake2b(names, digest_size=12).hexdigest()
 
 
 @dataclass(slots=True)
@@ -390,6 +382,6 @@ class _Reader:
     def _derive(
         self, at: int, kind: str, item: FetchItem, message: LazyMessage
     ) -> bytes:
-        if not kind.startswith(_FIELDS) or not isinstance(item, FetchSection):
+        if columns.family_of(kind) is None or not isinstance(item, FetchSection):
             return message.derive(kind)
         return message.section(item.section) or b""

@@ -6,7 +6,10 @@ never read again.  Rule: a value is derived from the octets of its message and f
 nothing else, so that it is right as long as the message has its UID.
 """
 
+import hashlib
+import re
 import struct
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 #: What FETCH sends after these words, ready to send.
@@ -57,10 +60,25 @@ KINDS: Final[dict[str, bool]] = {
     SORT_DISPLAYTO: False,
     THREAD_IDS: False,
 }
+#: HEADER.FIELDS of one list of names: the names themselves, in lower case, sorted,
+#: with spaces between them; so it can be derived for other messages unasked.
+FIELDS: Final = "fields/2:"
+#: The same for a list that is long, or has names that no field has: a hash of it.
+ODD_FIELDS: Final = "fields/1:"
+
 #: Kinds of which there may be any number: the name goes on with what was asked for.
-FAMILIES: Final[dict[str, bool]] = {
-    "fields/1:": False,  # HEADER.FIELDS of one list of names, as ``section_item``
-}
+FAMILIES: Final[dict[str, bool]] = {FIELDS: False, ODD_FIELDS: False}
+
+#: So long may names of fields be together.
+FIELDS_CHARACTERS: Final = 512
+#   ftext = %d33-57 / %d59-126                                  ; RFC 5322 §3.6.8
+_FIELD_NAME: Final = re.compile(rb"[!-9;-~]+")
+
+#: The lists of names that clients ask for in every mailbox: Thunderbird's.
+USUAL_FIELDS: Final = (
+    b"From To Cc Bcc Resent-Message-ID Subject Date Message-ID Priority X-Priority "
+    b"References Newsgroups In-Reply-To Content-Type Reply-To",
+)
 
 _META = struct.Struct("<qQ")
 
@@ -79,6 +97,23 @@ def family_of(kind: str) -> str | None:
     """The family that a kind belongs to; None: it stands alone."""
     head, colon, _ = kind.partition(":")
     return head + colon if colon else None
+
+
+def fields_kind(names: Iterable[bytes]) -> str:
+    """The column of HEADER.FIELDS with these names, in any order and spelling."""
+    ordered = sorted({name.lower() for name in names})
+    if all(map(_FIELD_NAME.fullmatch, ordered)):
+        kind = FIELDS + b" ".join(ordered).decode("ascii")
+        if len(kind) <= FIELDS_CHARACTERS:
+            return kind
+    return ODD_FIELDS + hashlib.blake2b(b"\n".join(ordered), digest_size=12).hexdigest()
+
+
+def field_names(kind: str) -> frozenset[bytes] | None:
+    """The names, in lower case, that a kind has in its name; None: it has none."""
+    if not kind.startswith(FIELDS) or len(kind) == len(FIELDS):
+        return None
+    return frozenset(kind[len(FIELDS) :].encode("utf-8").split(b" "))
 
 
 class Meta(NamedTuple):

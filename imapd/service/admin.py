@@ -1,12 +1,9 @@
 """``imapd-admin``: what an administrator does beside the running server."""
 
 import argparse
-import codecs
 import getpass
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +11,14 @@ from imapd.auth.hashes import PASSWORD_OCTETS, BadHash
 from imapd.auth.newhash import hash_password
 from imapd.errors import ImapError
 from imapd.server.tls import TlsContext
-from imapd.service import readiness
+from imapd.service import adminindex, readiness
 from imapd.service.accounts import avatar_of, maildir_of, open_account
+from imapd.service.acting import acting_as
 from imapd.service.config import Config, ConfigError, load, make_checkers
 from imapd.service.templates import NoMailLocation
 from imapd.store.maildir.handback import HandBackReport, hand_back_to_courier
 
 _DONE, _FAILED, _WRONG = 0, 1, 2  # 2 is argparse's own for a wrong command line
-
-# Python loads these when they are first needed, from files that may be root's alone.
-_CODECS = ("utf-16-be", "utf-8", "ascii", "latin-1")
 
 _DESCRIPTION = "Look after the mail that twistd imapd serves."
 
@@ -82,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     back.add_argument("user", nargs="+", metavar="USER")
     back.set_defaults(run=_hand_back)
+
+    adminindex.add_parser(commands)
 
     password = commands.add_parser(
         "password",
@@ -160,7 +157,7 @@ def _hand_back_one(config: Config, user: str) -> HandBackReport:
         raise Failed(error.reason) from error
     except OSError as error:
         raise Failed(f"{error.filename}: {error.strerror}") from error
-    with _acting_as(owner):
+    with acting_as(owner):
         try:
             account = open_account(config, avatar)
             try:
@@ -171,26 +168,6 @@ def _hand_back_one(config: Config, user: str) -> HandBackReport:
             raise Failed(f"{root}: {error}") from error
         except OSError as error:
             raise Failed(f"{error.filename or root}: {error.strerror}") from error
-
-
-@contextmanager
-def _acting_as(owner: os.stat_result) -> Iterator[None]:
-    """Be the owner of the files for a while, if we are root."""
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        yield
-        return
-    for name in _CODECS:
-        codecs.lookup(name)
-    groups = os.getgroups()
-    os.setgroups([owner.st_gid])
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(os.getgid())
-        os.setgroups(groups)
 
 
 def _password(parsed: argparse.Namespace) -> int:

@@ -53,6 +53,7 @@ class Config:
         default_factory=lambda: MappingProxyType({})
     )
     watch: str = "auto"
+    index: str = "background"
     limits: Limits = DEFAULT_LIMITS
     workers: int = 0  # 0: whoever reads this serves
     allow_root: bool = False
@@ -157,6 +158,7 @@ class _Reader:
             create_missing_maildir=self.boolean("create-missing-maildir", True),
             special_use=MappingProxyType(self.special_use()),
             watch=self.choice("watch", "auto"),
+            index=self.choice("index", "background"),
             limits=self.limits(),
             workers=self.workers(),
             allow_root=self.boolean("allow-root", False),

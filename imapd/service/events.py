@@ -12,6 +12,8 @@ _log = Logger(namespace="imapd")
 #: As long as a name may be in the log.
 USER_CHARACTERS = 64
 REASON_CHARACTERS = 200
+#: A folder, with the Maildir that it is in.
+PLACE_CHARACTERS = 200
 
 
 def _cut(text: str, characters: int = USER_CHARACTERS) -> str:
@@ -128,3 +130,49 @@ def certificate_reloaded(*, path: str, serial: str) -> None:
     _log.info(
         "certificate reloaded path={path} serial={serial}", path=path, serial=serial
     )
+
+
+def indexing(
+    *, mailbox: str, done: int, total: int, per_second: float, left_seconds: float
+) -> None:
+    """A long job goes on: messages whose derived data is made ahead of need."""
+    _log.info(
+        "indexing mailbox={mailbox!r} messages={done}/{total} "
+        "rate={rate}/s left={left}",
+        mailbox=_cut(mailbox, PLACE_CHARACTERS),
+        done=done,
+        total=total,
+        rate=round(per_second),
+        left=duration(left_seconds),
+    )
+
+
+def indexed(*, mailbox: str, messages: int, seconds: float, skipped: int) -> None:
+    """A long job is done; ``skipped`` messages could not be read."""
+    _log.info(
+        "indexed mailbox={mailbox!r} messages={messages} took={took} skipped={skipped}",
+        mailbox=_cut(mailbox, PLACE_CHARACTERS),
+        messages=messages,
+        took=duration(seconds),
+        skipped=skipped,
+    )
+
+
+def indexer_ended(*, reason: str, seconds: float) -> None:
+    """The indexer ended while it had work, and is started again."""
+    _log.warn(
+        "indexer ended reason={reason!r}, another one in {seconds:.0f} s",
+        reason=_reason(reason),
+        seconds=seconds,
+    )
+
+
+def duration(seconds: float) -> str:
+    """``45s``, ``12m30s`` or ``2h05m``."""
+    whole = round(max(seconds, 0))
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    return f"{minutes // 60}h{minutes % 60:02}m"

@@ -24,6 +24,7 @@ from imapd.server.tls import TlsContext
 from imapd.service import events
 from imapd.service.accounts import locate
 from imapd.service.config import Config, make_checkers
+from imapd.service.indexing import make_ahead
 
 #: How long sessions may take to end when we stop.
 STOP_SECONDS = 10
@@ -56,10 +57,12 @@ class Serving:
         """
         self._threads = ThreadWorkers(reactor)
         self.watch = make_watch(reactor, WatchMode(config.watch))
+        self._ahead = make_ahead(reactor, config.index)
         self._accounts = Accounts(
             self._threads,
             self.watch,
             shared.notices,
+            ahead=self._ahead,
             clock=reactor,
             keep=KEEP_ACCOUNTS,
             flushing=Flusher(reactor),
@@ -74,6 +77,7 @@ class Serving:
         """End every session once no more can begin, then the threads."""
         await ports_closed
         await self.factory.close_all()
+        await self._ahead.close()
         await self._accounts.close()
         self.watch.close()
         self._threads.stop()

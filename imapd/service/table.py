@@ -165,6 +165,17 @@ OPTIONS = (
         choices=("auto", "inotify", "poll"),
     ),
     Option(
+        key="index",
+        kind=Kind.TEXT,
+        argument="WHEN",
+        example='"off"',
+        default="background",
+        help="When what clients ask for is derived from messages: background, ahead "
+        "of need, by a process that takes what the others leave of the machine; or "
+        "off, when it is asked for.  Either way it is kept in the cache.",
+        choices=("background", "off"),
+    ),
+    Option(
         key="limits",
         kind=Kind.TABLE,
         argument="NAME=NUMBER",

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from imapd.server.tls import TlsContext
 from imapd.service import channel, events, order
+from imapd.service.children import environment
 from imapd.service.config import Config
 from imapd.service.held import HeldEndpoint
 from imapd.service.hub import Hub, Member
@@ -41,8 +42,6 @@ PATIENCE_SECONDS: Final = 2.0
 
 _MODULE: Final = "imapd.service.worker"
 _LINE_OCTETS: Final = 1000
-#: What systemd told the master, and tells nobody else.
-_PRIVATE: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
 class Workers:
@@ -219,7 +218,7 @@ class WorkerProcess(ProcessProtocol):
                 self,
                 sys.executable,
                 _command(self._number, type(reactor).__module__),
-                env=_environment(),
+                env=environment(),
                 childFDs=descriptors,
             )
             reactor.adoptStreamConnection(
@@ -284,14 +283,3 @@ def _how(reason: Failure) -> str:
 def _command(number: int, reactor_module: str) -> list[str]:
     # -P: nothing is imported from the folder that the administrator happens to be in.
     return [sys.executable, "-P", "-m", _MODULE, str(number), reactor_module]
-
-
-def _environment() -> dict[str, str]:
-    """Ours, and the way to the same code."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in _PRIVATE
-    }
-    # Absolute, in the order in which we look ourselves; "" is where we are.
-    paths = dict.fromkeys(os.path.abspath(path) for path in sys.path)
-    environment["PYTHONPATH"] = os.pathsep.join(paths)
-    return environment

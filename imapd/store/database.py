@@ -61,6 +61,7 @@ class Schema:
     durable: bool  # whether a commit is synced to the disk
     #: What turns a file of an older version into one of the next, by its version.
     upgrades: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    shrinks: bool = False  # whether free pages can be given back: incremental_vacuum
 
 
 class Database:
@@ -356,6 +357,8 @@ def _connect(where: str) -> sqlite3.Connection:
 
 
 def _create(connection: sqlite3.Connection, schema: Schema) -> None:
+    if schema.shrinks:  # without effect once there are tables
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not tables:  # else another process has just made them

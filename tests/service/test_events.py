@@ -81,6 +81,20 @@ class EventTests(unittest.TestCase):
                     events.session_ended, peer="192.0.2.1", user=text, reason=text
                 ),
                 "mail_refused": partial(events.mail_refused, user=text, reason=text),
+                "indexing": partial(
+                    events.indexing,
+                    mailbox=text,
+                    done=1,
+                    total=2,
+                    per_second=3.0,
+                    left_seconds=4.0,
+                ),
+                "indexed": partial(
+                    events.indexed, mailbox=text, messages=1, seconds=2.0, skipped=0
+                ),
+                "indexer_ended": partial(
+                    events.indexer_ended, reason=text, seconds=1.0
+                ),
             }
             for name, event in said.items():
                 lines = written(event)
@@ -88,6 +102,40 @@ class EventTests(unittest.TestCase):
                 self.assertLess(len(lines[0]), 1000, name)
                 self.assertNotIn("\x1b", lines[0], name)
                 self.assertIn(banned(lines[0]), (None, "192.0.2.1"), name)
+
+    def test_a_long_job(self) -> None:
+        (line,) = written(
+            partial(
+                events.indexing,
+                mailbox="/mail/a: Sent",
+                done=3000,
+                total=10_000,
+                per_second=99.6,
+                left_seconds=70.2,
+            )
+        )
+        self.assertTrue(
+            line.endswith(
+                "indexing mailbox='/mail/a: Sent' messages=3000/10000 "
+                "rate=100/s left=1m10s"
+            ),
+            line,
+        )
+        (line,) = written(
+            partial(
+                events.indexed,
+                mailbox="/mail/a: Sent",
+                messages=10_000,
+                seconds=7500.0,
+                skipped=2,
+            )
+        )
+        self.assertTrue(
+            line.endswith(
+                "indexed mailbox='/mail/a: Sent' messages=10000 took=2h05m skipped=2"
+            ),
+            line,
+        )
 
     def test_fail2ban_bans_the_peer(self) -> None:
         self.assertEqual(len(expressions()), 2)

@@ -5,12 +5,13 @@ import shutil
 import tempfile
 import time
 import unittest
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from imapd.ids import Uid
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.mailbox import Changes
+from imapd.store.cache.progress import Progress
 from imapd.store.maildir.journal import ModSeqState
 from imapd.store.maildir.keywords import OverflowChanges
 from imapd.store.maildir.mailbox import MaildirMailbox
@@ -58,7 +59,10 @@ class FakeCache:
         return [self.kept.get(kind, {}).get(uid) for uid in uids]
 
     def save_all(
-        self, mailbox: str, columns: Mapping[str, Mapping[Uid, bytes]]
+        self,
+        mailbox: str,
+        columns: Mapping[str, Mapping[Uid, bytes]],
+        is_gone: Callable[[Uid], bool] | None = None,
     ) -> None:
         for kind, values in columns.items():
             self.kept.setdefault(kind, {}).update(values)
@@ -69,10 +73,40 @@ class FakeCache:
     def save_snapshot(self, folder: str, mailbox: str, octets: bytes) -> None:
         self.snapshots[folder] = octets
 
-    def forget(self, mailbox: str, uids: Iterable[Uid]) -> None:
-        for uid in uids:
-            for values in self.kept.values():
-                values.pop(uid, None)
+    def gaps(
+        self, mailbox: str, kinds: Iterable[str], alive: Sequence[Uid]
+    ) -> list[tuple[int, int]]:
+        return [(0, len(alive))] if alive else []
+
+    def prune(
+        self, mailbox: str, alive: Sequence[Uid], is_gone: Callable[[Uid], bool]
+    ) -> int:
+        for values in self.kept.values():
+            for uid in filter(is_gone, list(values)):
+                del values[uid]
+        return 0
+
+    def asked_fields(self) -> list[str]:
+        return []
+
+    def progress(self, mailbox: str) -> Progress | None:
+        return None
+
+    def set_progress(self, mailbox: str, reached: Progress) -> None:
+        pass
+
+    def claim(self, mailbox: str, owner: str, seconds: float) -> bool:
+        return True
+
+    def release(self, mailbox: str, owner: str) -> None:
+        pass
+
+    def shrink(self) -> None:
+        pass
+
+    @property
+    def is_kept(self) -> bool:
+        return True
 
 
 class FolderTestCase(unittest.TestCase):

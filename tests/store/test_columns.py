@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from imapd.ids import Uid
 from imapd.model.columns import BODY, ENVELOPE, FAMILIES, HEADER, KINDS
 from imapd.store.cache import columns, pages
-from imapd.store.cache.columns import ColumnDatabase, ranges
+from imapd.store.cache.columns import ColumnDatabase
+from imapd.store.cache.pagerows import MOST_OF_A_FAMILY, ranges
 
 GUID = "0123456789abcdef" * 2
 Values = dict[Uid, bytes]
@@ -43,8 +44,14 @@ class Cache:
     def save(self, mailbox: str, values: Values) -> None:
         self.columns.save(mailbox, self.kind, values)
 
-    def forget(self, mailbox: str, uids: Iterable[Uid] | None = None) -> None:
-        self.columns.forget(mailbox, uids)
+    def forget(self, mailbox: str) -> None:
+        self.columns.forget(mailbox)
+
+    def prune(self, mailbox: str, gone: Iterable[Uid]) -> int:
+        """Prune a mailbox that had all of ``SOME``."""
+        dead = set(gone)
+        alive = [uid for uid in SOME if uid not in dead]
+        return self.columns.prune(mailbox, alive, dead.__contains__)
 
     def close(self) -> None:
         self.columns.close()
@@ -73,8 +80,6 @@ class CacheTests(unittest.TestCase):
 
     def test_forget(self) -> None:
         self.cache.save(GUID, SOME)
-        self.cache.forget(GUID, [Uid(1), Uid(4)])
-        self.assertEqual(set(self.cache.load(GUID, SOME)), set(SOME) - {1})
         self.cache.forget(GUID)
         self.assertEqual(self.cache.load(GUID, SOME), {})
 
@@ -124,7 +129,8 @@ class CacheTests(unittest.TestCase):
         cache = Cache(bytes(self.path.with_name("no") / "cache"))
         cache.save(GUID, SOME)
         cache.load(GUID, SOME)
-        cache.forget(GUID, [Uid(1)])
+        cache.forget(GUID)
+        cache.prune(GUID, [Uid(1)])
         cache.close()
 
     def test_a_foreign_database_is_not_used(self) -> None:
@@ -175,11 +181,12 @@ class CacheTests(unittest.TestCase):
         expected = {1: b"one", 2: b"zwei", 7: b""}
         self.assertEqual(self.cache.load(GUID, map(Uid, range(1, 9))), expected)
 
-    def test_what_is_forgotten_is_gone_from_every_kind(self) -> None:
+    def test_what_is_pruned_is_gone_from_every_kind(self) -> None:
         for kind in (BODY, HEADER):
             self.cache.columns.save(GUID, kind, SOME)
             self.cache.columns.save("f" * 32, kind, SOME)
-        self.cache.forget(GUID, [Uid(300), Uid(1)])
+        self.assertEqual(self.cache.prune(GUID, [Uid(300), Uid(1)]), 4)
+        self.assertEqual(self.cache.prune(GUID, [Uid(300), Uid(1)]), 0)
         for kind in (BODY, HEADER):
             values = self.cache.columns.load(GUID, kind, [Uid(1), Uid(2), Uid(300)])
             self.assertEqual(values, [None, SOME[Uid(2)], None], kind)
@@ -187,16 +194,16 @@ class CacheTests(unittest.TestCase):
             self.assertEqual(values, [SOME[Uid(1)]], kind)
 
     def test_lists_of_fields_that_clients_make_up_are_bounded(self) -> None:
-        for number in range(columns.MOST_OF_A_FAMILY + 5):
+        for number in range(MOST_OF_A_FAMILY + 5):
             self.cache.columns.save(GUID, f"fields/1:{number}", SOME)
         self.cache.columns.save(GUID, "fields/1:0", {Uid(9): b"more"})
         self.cache.columns.save("f" * 32, "fields/1:99", SOME)
         kept = [
             number
-            for number in range(columns.MOST_OF_A_FAMILY + 5)
+            for number in range(MOST_OF_A_FAMILY + 5)
             if self.cache.columns.load(GUID, f"fields/1:{number}", [Uid(1)])[0]
         ]
-        self.assertEqual(kept, list(range(columns.MOST_OF_A_FAMILY)))
+        self.assertEqual(kept, list(range(MOST_OF_A_FAMILY)))
         values = self.cache.columns.load(GUID, "fields/1:0", [Uid(9)])
         self.assertEqual(values, [b"more"])
         values = self.cache.columns.load("f" * 32, "fields/1:99", [Uid(1)])

@@ -437,6 +437,8 @@ class DeliveryTests(FolderTestCase):
         self.assertEqual(box.meta([uid])[uid].rfc822_size, 99)
         box.store_flags([uid], StoreMode.ADD, [DELETED])
         box.expunge([uid])
+        self.assertEqual(box.load_column(columns.META, [uid]), [meta])  # for now
+        box.close()
         self.assertEqual(self.cache.kept, {columns.META: {}})
 
 

@@ -10,17 +10,20 @@ over all it says.
 """
 
 import sqlite3
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final, TypeVar
 
 from twisted.logger import Logger
 
-from imapd.ids import LARGEST_NUMBER, Uid
-from imapd.model.columns import family_of, is_compressed
+from imapd.ids import Uid
+from imapd.model.columns import FIELDS
 from imapd.store import database, quiet
-from imapd.store.cache import pages
+from imapd.store.cache import pagerows, pages, progress
+from imapd.store.cache.pagerows import IsGone
+from imapd.store.cache.progress import Progress
 from imapd.store.database import Database, Schema
 
 _log = Logger()
@@ -28,32 +31,26 @@ _log = Logger()
 FILE_NAME: Final = b"imapd-cache.sqlite3"
 LARGEST_OCTETS: Final = 4 << 30
 
-#: Kinds of one family in a mailbox: what clients ask for is theirs to choose.
-MOST_OF_A_FAMILY: Final = 8
-
 _PAGE_OCTETS: Final = 4096
-#: So many pages may lie unasked between two that are read in one go.
-_LARGEST_GAP: Final = 4
+#: Pages that are pruned in one transaction: nobody else writes for so long.
+_PRUNED_PAGES: Final = 32
+#: Free pages given back in one transaction, and how many may stay free.
+_FREED_PAGES: Final = 2048
+_SPARE_PAGES: Final = 2048
 
+_SNAPSHOTS: Final = (
+    "CREATE TABLE snapshot (folder TEXT PRIMARY KEY, mailbox TEXT NOT NULL, "
+    "octets BLOB NOT NULL, crc INTEGER NOT NULL)"
+)
 _SCHEMA: Final = Schema(
     application_id=0x696D6361,  # "imca"
-    version=2,
+    version=3,
     durable=False,
-    statements=(
-        "CREATE TABLE page (mailbox TEXT NOT NULL, kind TEXT NOT NULL, "
-        "block INTEGER NOT NULL, octets BLOB NOT NULL, crc INTEGER NOT NULL)",
-        "CREATE UNIQUE INDEX page_key ON page (mailbox, kind, block)",
-        "CREATE TABLE snapshot (folder TEXT PRIMARY KEY, mailbox TEXT NOT NULL, "
-        "octets BLOB NOT NULL, crc INTEGER NOT NULL)",
-    ),
-)
-_RANGE: Final = (
-    "SELECT block, octets, crc FROM page "
-    "WHERE mailbox = ? AND kind = ? AND block BETWEEN ? AND ?"
+    shrinks=True,
+    statements=(*pagerows.STATEMENTS, *progress.STATEMENTS, _SNAPSHOTS),
 )
 
 _T = TypeVar("_T")
-_Page = tuple[Sequence[int], list[bytes]]
 
 
 class ColumnDatabase:
@@ -69,7 +66,10 @@ class ColumnDatabase:
         """
         groups = pages.groups(uids)
         found = self._try(
-            lambda connection: _read(connection, mailbox, kind, groups), write=False
+            lambda connection: pagerows.read(
+                connection, mailbox, kind, (block for block, _, _ in groups)
+            ),
+            write=False,
         )
         values: list[bytes | None] = []
         for block, start, stop in groups:
@@ -88,37 +88,148 @@ class ColumnDatabase:
         self.save_all(mailbox, {kind: values})
 
     def save_all(
-        self, mailbox: str, columns: Mapping[str, Mapping[Uid, bytes]]
+        self,
+        mailbox: str,
+        columns: Mapping[str, Mapping[Uid, bytes]],
+        is_gone: IsGone | None = None,
     ) -> None:
-        """Keep values of several kinds in one transaction."""
+        """Keep values of several kinds in one transaction.
+
+        What is gone goes from the pages that are written.
+        """
 
         def write(connection: sqlite3.Connection) -> None:
             limit = LARGEST_OCTETS // _PAGE_OCTETS
             connection.execute(f"PRAGMA max_page_count={limit}")
             for kind, values in columns.items():
-                _add(connection, mailbox, kind, values)
+                pagerows.add(connection, mailbox, kind, values, is_gone)
 
         if any(columns.values()):
             self._try(write, write=True)
 
-    def forget(self, mailbox: str, uids: Iterable[Uid] | None = None) -> None:
-        """Drop these messages; None: the whole mailbox."""
-        gone = None if uids is None else sorted(set(uids))
+    def forget(self, mailbox: str) -> None:
+        """Drop a whole mailbox."""
 
         def write(connection: sqlite3.Connection) -> None:
-            if gone is None:
-                connection.execute("DELETE FROM page WHERE mailbox = ?", (mailbox,))
-                query = "DELETE FROM snapshot WHERE mailbox = ?"
-                connection.execute(query, (mailbox,))
-            else:
-                _prune(connection, mailbox, gone)
+            connection.execute("DELETE FROM page WHERE mailbox = ?", (mailbox,))
+            connection.execute("DELETE FROM snapshot WHERE mailbox = ?", (mailbox,))
+            progress.forget(connection, mailbox)
 
-        if gone is None or gone:
-            self._try(write, write=True)
+        self._try(write, write=True)
+
+    def gaps(
+        self, mailbox: str, kinds: Iterable[str], alive: Sequence[Uid]
+    ) -> list[tuple[int, int]]:
+        """Return where messages lack a value: (first index, index after the last).
+
+        Each is what ``alive``, which ascends, has of one page.  A page that has
+        messages which are not alive is there too.
+        """
+        known = self._survey(mailbox)
+        wanted = list(kinds)
+        found = []
+        for block, start, stop in pages.groups(alive):
+            digest = pagerows.digest(alive[start:stop])
+            if any(known.get((kind, block)) != digest for kind in wanted):
+                found.append((start, stop))
+        return found
+
+    def prune(self, mailbox: str, alive: Sequence[Uid], is_gone: IsGone) -> int:
+        """Drop what is there of messages that are gone; return how many pages."""
+        good = {
+            block: pagerows.digest(alive[start:stop])
+            for block, start, stop in pages.groups(alive)
+        }
+        known = self._survey(mailbox)
+        doubtful = iter(
+            [key for key, digest in known.items() if good.get(key[1]) != digest]
+        )
+        changed = 0
+        while some := list(islice(doubtful, _PRUNED_PAGES)):
+            changed += (
+                self._try(
+                    lambda connection, some=some: pagerows.prune(  # type: ignore[misc]
+                        connection, mailbox, some, is_gone
+                    ),
+                    write=True,
+                )
+                or 0
+            )
+        return changed
+
+    def keep_only(self, mailboxes: Iterable[str]) -> None:
+        """Drop every other mailbox."""
+        kept = set(mailboxes)
+        query = "SELECT mailbox FROM page UNION SELECT mailbox FROM snapshot"
+        for mailbox in (
+            self._try(lambda c: c.execute(query).fetchall(), write=False) or ()
+        ):
+            if mailbox[0] not in kept:
+                self.forget(mailbox[0])
+
+    def shrink(self) -> None:
+        """Give the file system back what has become free, but for a little."""
+
+        def write(connection: sqlite3.Connection) -> int:
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            count = min(int(free) - _SPARE_PAGES, _FREED_PAGES)
+            for _ in range(count):  # in one call Python would end after the first
+                connection.execute("PRAGMA incremental_vacuum(1)")
+            return max(count, 0)
+
+        while self._try(write, write=True) == _FREED_PAGES:
+            pass
+
+    def asked_fields(self) -> list[str]:
+        """Kinds of lists of fields, those of most mailboxes first."""
+        query = (
+            "SELECT kind FROM (SELECT DISTINCT mailbox, kind FROM page "
+            "WHERE kind GLOB ?) GROUP BY kind ORDER BY count(*) DESC, kind"
+        )
+        rows = self._try(
+            lambda connection: connection.execute(query, (FIELDS + "*",)).fetchall(),
+            write=False,
+        )
+        return [row[0] for row in rows or ()]
+
+    def progress(self, mailbox: str) -> Progress | None:
+        """Return what ``set_progress`` was told last."""
+        return self._try(lambda each: progress.load(each, mailbox), write=False)
+
+    def set_progress(self, mailbox: str, reached: Progress) -> None:
+        """Keep how far a mailbox is filled."""
+        self._try(lambda each: progress.save(each, mailbox, reached), write=True)
+
+    def claim(self, mailbox: str, owner: str, seconds: float) -> bool:
+        """Keep others from filling a mailbox at the same time.
+
+        True for everybody if the file cannot be written: nothing is kept there.
+        """
+        now = time.time()
+        return (
+            self._try(
+                lambda each: progress.claim(each, mailbox, owner, now, seconds),
+                write=True,
+            )
+            is not False
+        )
+
+    def release(self, mailbox: str, owner: str) -> None:
+        """Give back a claim."""
+        self._try(lambda each: progress.release(each, mailbox, owner), write=True)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is saved can still be there tomorrow."""
+        done = self._try(lambda connection: True, write=True)
+        return bool(done) and not self._database.in_memory
+
+    def _survey(self, mailbox: str) -> pagerows.Survey:
+        return self._try(lambda each: pagerows.survey(each, mailbox), write=False) or {}
 
     def save_snapshot(self, folder: str, mailbox: str, octets: bytes) -> None:
         """Keep what is known of a folder, under its name."""
-        row = (folder, mailbox, octets, _crc(mailbox, folder, 0, octets))
+        row = (folder, mailbox, octets, pagerows.crc(mailbox, folder, 0, octets))
         query = "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)"
         self._try(lambda connection: connection.execute(query, row), write=True)
 
@@ -131,7 +242,7 @@ class ColumnDatabase:
         )
         if row is None or not isinstance(row[1], bytes):
             return None
-        return row[1] if row[2] == _crc(row[0], folder, 0, row[1]) else None
+        return row[1] if row[2] == pagerows.crc(row[0], folder, 0, row[1]) else None
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -156,116 +267,3 @@ class ColumnDatabase:
                 with suppress(OSError):
                     database.remove(self._database.path)
             return None
-
-
-def _read(
-    connection: sqlite3.Connection,
-    mailbox: str,
-    kind: str,
-    groups: Sequence[tuple[int, int, int]],
-) -> dict[int, _Page]:
-    compressed = is_compressed(kind)
-    wanted = {block for block, _, _ in groups}
-    found: dict[int, _Page] = {}
-    for first, last in ranges(wanted):
-        for row in connection.execute(_RANGE, (mailbox, kind, first, last)):
-            if row[0] in wanted:
-                page = _page(mailbox, kind, row, compressed)
-                if page is not None:
-                    found[row[0]] = page
-    return found
-
-
-def _page(
-    mailbox: str, kind: str, row: tuple[int, bytes, int], compressed: bool
-) -> _Page | None:
-    """Make values of a row; None if it is not as it was written."""
-    block, octets, crc = row
-    if not isinstance(octets, bytes) or crc != _crc(mailbox, kind, block, octets):
-        return None
-    return pages.unpack(octets, compressed=compressed)
-
-
-def _add(
-    connection: sqlite3.Connection, mailbox: str, kind: str, values: Mapping[Uid, bytes]
-) -> None:
-    if not _has_room(connection, mailbox, kind):
-        return
-    uids = [uid for uid in sorted(values) if 0 < uid <= LARGEST_NUMBER]
-    groups = pages.groups(uids)
-    old = _read(connection, mailbox, kind, groups)
-    rows = []
-    for block, start, stop in groups:
-        new = {int(uid): values[uid] for uid in uids[start:stop]}
-        rows.append(_row(mailbox, kind, block, {**_as_dict(old.get(block)), **new}))
-    _write(connection, rows)
-
-
-def _has_room(connection: sqlite3.Connection, mailbox: str, kind: str) -> bool:
-    """Whether one more kind of the family may be kept."""
-    family = family_of(kind)
-    if family is None:
-        return True
-    query = "SELECT DISTINCT kind FROM page WHERE mailbox = ? AND kind GLOB ?"
-    kinds = {row[0] for row in connection.execute(query, (mailbox, family + "*"))}
-    return kind in kinds or len(kinds) < MOST_OF_A_FAMILY
-
-
-def _prune(connection: sqlite3.Connection, mailbox: str, gone: Sequence[Uid]) -> None:
-    """Take messages out of every kind there is of the mailbox."""
-    query = "SELECT DISTINCT kind FROM page WHERE mailbox = ?"
-    groups = pages.groups(gone)
-    for (kind,) in connection.execute(query, (mailbox,)).fetchall():
-        try:
-            old = _read(connection, mailbox, kind, groups)
-        except (KeyError, ValueError):  # a kind of another version of ours
-            old = {}
-        rows = []
-        for block, start, stop in groups:
-            left = _as_dict(old.get(block))
-            before = len(left)
-            for uid in gone[start:stop]:
-                left.pop(uid, None)
-            if not left:
-                connection.execute(
-                    "DELETE FROM page WHERE mailbox = ? AND kind = ? AND block = ?",
-                    (mailbox, kind, block),
-                )
-            elif len(left) != before:
-                rows.append(_row(mailbox, kind, block, left))
-        _write(connection, rows)
-
-
-def _as_dict(page: _Page | None) -> dict[int, bytes]:
-    return {} if page is None else dict(zip(*page, strict=True))
-
-
-def _row(
-    mailbox: str, kind: str, block: int, values: Mapping[int, bytes]
-) -> tuple[str, str, int, bytes, int]:
-    octets = pages.pack(values, compress=is_compressed(kind))
-    return mailbox, kind, block, octets, _crc(mailbox, kind, block, octets)
-
-
-def _write(
-    connection: sqlite3.Connection, rows: Iterable[tuple[str, str, int, bytes, int]]
-) -> None:
-    connection.executemany("INSERT OR REPLACE INTO page VALUES (?, ?, ?, ?, ?)", rows)
-
-
-def ranges(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Cover the numbers with few ranges: rows are read in runs, not one by one."""
-    first = last = None
-    for block in sorted(blocks):
-        if last is not None and first is not None and block - last > _LARGEST_GAP:
-            yield first, last
-            first = None
-        first = block if first is None else first
-        last = block
-    if first is not None and last is not None:
-        yield first, last
-
-
-def _crc(mailbox: str, kind: str, block: int, octets: bytes) -> int:
-    head = f"{mailbox} {kind} {block} {len(octets)} ".encode()
-    return zlib.crc32(octets, zlib.crc32(head))

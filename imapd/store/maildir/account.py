@@ -371,6 +371,18 @@ class MaildirAccount:
                 self.state.set_special_uses(kept)
             self.state.forget_mailbox(kept_under)
 
+    def tidy_cache(self) -> None:
+        """Drop what the cache has of mailboxes that are no more, or numbered anew."""
+        names = [b"", *self.tree.listing().values()]
+        kept = []
+        for directory in map(self.tree.directory, names):
+            validity = uidvalidity.of_directory(directory)
+            guid = uidvalidity.guid_of_directory(directory)
+            if not validity or not guid:
+                return  # it has none on disk: what is its name in the cache?
+            kept.append(numbering(guid, validity))
+        self._cache.keep_only(kept)
+
     def _first_look(self) -> NamespaceStyle:
         """Finish what a crash left, and decide what is decided once."""
         if self.read_only:

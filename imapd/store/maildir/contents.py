@@ -64,6 +64,30 @@ def _with_file(core: MailboxCore, uid: Uid, use: Callable[[bytes], _T]) -> _T:
     raise MessageGone("The message is gone")
 
 
+def read_dated(core: MailboxCore, uid: Uid) -> tuple[bytes, MessageMeta]:
+    """Return the octets of a message, and what ``meta`` says of it.
+
+    Raises:
+        MessageGone: there is no file of it.
+        Unavailable: there is one, and it cannot be read.
+        OSError: the same, with the reason.
+    """
+    for attempt in range(ATTEMPT_COUNT):
+        path = _path(core, uid, attempt)
+        name = core.directory + b"/" + path
+        try:
+            status = fsops.status(name)
+            octets = read(core, uid)
+        except FileNotFoundError:
+            continue
+        size = _named_size(core, uid, path, status.st_size)
+        if size is None:
+            size = crlf_size(octets)
+        seconds = status.st_mtime_ns // 1_000_000_000
+        return octets, MessageMeta(uid, seconds, Octets(size))
+    raise MessageGone("The message is gone")
+
+
 def try_read(core: MailboxCore, uid: Uid, largest_octets: int) -> bytes:
     """Return the octets of a message that is small and where the index says.
 
@@ -132,6 +156,13 @@ def _size(core: MailboxCore, uid: Uid, path: bytes, on_disk: int) -> int:
     the file really has: files are edited, compressed and cut off, and a client
     that was told a wrong size gets out of step or asks for the wrong parts.
     """
+    said = _named_size(core, uid, path, on_disk)
+    if said is not None:
+        return said
+    return crlf_size(fsops.read_file(core.directory + b"/" + path))
+
+
+def _named_size(core: MailboxCore, uid: Uid, path: bytes, on_disk: int) -> int | None:
     said_on_disk, said = file_size(path[4:]), rfc822_size(path[4:])
     for word in core.uidlist.table.extras.get(uid, b"").split(b" "):
         if not word[1:].isdigit() or len(word) >= 16:
@@ -142,7 +173,7 @@ def _size(core: MailboxCore, uid: Uid, path: bytes, on_disk: int) -> int:
             said = Octets(int(word[1:]))
     if said is not None and said_on_disk == on_disk <= said <= 2 * on_disk:
         return said
-    return crlf_size(fsops.read_file(core.directory + b"/" + path))
+    return None
 
 
 def crlf_size(octets: bytes) -> int:

@@ -33,6 +33,7 @@ _log = Logger()
 
 _HOPELESS = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 
+IsGone = Callable[[Uid], bool]
 TakeOver = Callable[[Path], TakenOver | None]
 
 
@@ -43,11 +44,14 @@ class ColumnCache(Protocol):
         """Return what is there, in the order of ascending UIDs."""
 
     def save_all(
-        self, mailbox: str, columns: Mapping[str, Mapping[Uid, bytes]]
+        self,
+        mailbox: str,
+        columns: Mapping[str, Mapping[Uid, bytes]],
+        is_gone: IsGone | None = None,
     ) -> None:
-        """Keep values by kind and UID."""
+        """Keep values by kind and UID; what is gone goes from pages it writes."""
 
-    def forget(self, mailbox: str, uids: Iterable[Uid]) -> None:
+    def prune(self, mailbox: str, alive: Sequence[Uid], is_gone: IsGone) -> int:
         """Drop what is there of messages that are gone."""
 
     def load_snapshot(self, folder: str) -> bytes | None:
@@ -111,6 +115,8 @@ class MailboxCore(FlagNames):
         self.whereabouts: dict[bytes, bytes] = {}
         #: What the folder was like when its snapshot was saved or read.
         self.snapshot_stamp: object = None
+        #: Messages went, and the cache may still have something of them.
+        self.unpruned = False
         #: Whoever changes something just now must not wait.
         self._hurrying = False
         self._made_up_next = 1
@@ -189,7 +195,7 @@ class MailboxCore(FlagNames):
             }
             for kind, values in columns.items()
         }
-        self.cache.save_all(self.numbering, kept)
+        self.cache.save_all(self.numbering, kept, self.is_gone)
 
     def uid_of(self, base: bytes) -> Uid | None:
         """Return the UID that a base has, whether or not it is in the index."""
@@ -331,8 +337,8 @@ class MailboxCore(FlagNames):
         gone = list(uids)
         if not gone:
             return
-        if self.cache is not None:
-            self.cache.forget(self.numbering, gone)
+        # What the cache has of them goes later, and for many at once.
+        self.unpruned = True
         kept = {
             int(uid): frozenset[bytes]()
             for uid in gone

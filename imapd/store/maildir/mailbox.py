@@ -15,8 +15,9 @@ from imapd.store import fsops
 from imapd.store.api import Delivery, MailboxStore, MessageStream, WouldBlock
 from imapd.store.fsops import translate_errors
 from imapd.store.maildir import change, contents, snapshot, transfer
-from imapd.store.maildir.core import ColumnCache, MailboxCore, TakeOver
+from imapd.store.maildir.core import MailboxCore, TakeOver
 from imapd.store.maildir.deliver import MaildirDelivery, clean_tmp
+from imapd.store.maildir.derived import FilledCache, FolderDerived, prune
 from imapd.store.maildir.journal import Journal, ModSeqState
 from imapd.store.maildir.keywords import KeywordOverflow
 from imapd.store.maildir.sync import sync
@@ -47,7 +48,7 @@ class MaildirMailbox:
         path: MailboxPath,
         directory: Path,
         *,
-        cache: ColumnCache | None,
+        cache: FilledCache | None,
         texts: TextIndex | None = None,
         overflow: KeywordOverflow | None,
         take_over: TakeOver,
@@ -68,6 +69,7 @@ class MaildirMailbox:
             read_only=read_only,
         )
         self._journal = Journal(self._core, modseqs)
+        self._derived = None if cache is None else FolderDerived(self._core, cache)
 
     @property
     def read_only(self) -> bool:
@@ -266,8 +268,25 @@ class MaildirMailbox:
         """Let the text index drop what was expunged."""
         self._core.texts.tidy()
 
+    def read_dated(self, uid: Uid) -> tuple[bytes, MessageMeta]:
+        """Return what ``read`` and ``meta`` do, from one look at the file."""
+        with translate_errors("reading a message"):
+            return contents.read_dated(self._core, uid)
+
+    @property
+    def derived(self) -> FolderDerived | None:
+        """For who fills the cache ahead of need; None: there is no cache."""
+        return self._derived
+
+    @property
+    def unpruned(self) -> bool:
+        """Whether the cache may have something of messages that we saw go."""
+        return self._core.unpruned
+
     def close(self) -> None:
         """Write down what is to be kept, and what the next opening can read at once."""
+        if self._core.unpruned:  # nobody was quicker; at the latest it is done here
+            prune(self._core)
         for _ in range(2):  # the state may have been lost under us
             save = self._journal.unsaved()
             if save is not None:
