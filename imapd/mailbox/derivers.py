@@ -9,24 +9,22 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from imapd.ids import Uid
+from imapd.mailbox import searchheader
 from imapd.mailbox.message import LazyMessage
+from imapd.mailbox.source import MessageSource
 from imapd.mime import headers
+from imapd.mime.sortkeys import derive_sort_keys
 from imapd.model import columns
 from imapd.model.mailbox import MessageMeta
+from imapd.model.sort import COLUMN_OF
 
 
 class Held:
-    """A message that was read: what ``LazyMessage`` asks for."""
+    """A message that was read."""
 
-    def __init__(self, octets: bytes, meta: MessageMeta) -> None:
-        self._octets = octets
+    def __init__(self, source: MessageSource, octets: bytes, meta: MessageMeta) -> None:
         self.meta = meta
-        self.lazy = LazyMessage(self, meta.uid, whole=True)
-
-    def read(self, uid: Uid, most_octets: int | None = None) -> bytes:
-        """Return what was read."""
-        return self._octets[:most_octets]
+        self.lazy = LazyMessage(source, meta.uid, whole=True, stored=octets)
 
 
 Derive = Callable[[Held], Mapping[str, bytes]]
@@ -54,12 +52,21 @@ def _forms(held: Held) -> dict[str, bytes]:
     return {columns.BODY: body, columns.BODYSTRUCTURE: bodystructure}
 
 
+def _sort_keys(held: Held) -> dict[str, bytes]:
+    return derive_sort_keys(held.lazy.header, held.meta.internal_date_seconds)
+
+
 #: A kind that is in no row is derived on demand only.
 DERIVERS: Final = (
     Deriver((columns.META,), _meta),
     _one(columns.ENVELOPE),
     Deriver((columns.BODY, columns.BODYSTRUCTURE), _forms),
     _one(columns.HEADER),
+    Deriver(
+        (*searchheader.KINDS.values(), columns.SEARCH_SENT),
+        lambda held: searchheader.derive(held.lazy.header),
+    ),
+    Deriver((*COLUMN_OF.values(), columns.THREAD_IDS), _sort_keys),
 )
 #: Lists of fields beside the usual ones, that some client of the account asked for.
 MOST_ASKED_FIELDS: Final = 4

@@ -20,9 +20,10 @@ from twisted.logger import Logger
 
 from imapd.errors import ImapError, MessageGone
 from imapd.ids import Uid
-from imapd.mailbox import derivers
+from imapd.mailbox import derivers, searchindex
 from imapd.mailbox.derivers import Deriver, Held
-from imapd.store.filling import FilledMailbox
+from imapd.model.texts import MessageWords
+from imapd.store.filling import DerivedStore, FilledMailbox
 from imapd.store.quiet import is_due
 
 _log = Logger()
@@ -35,6 +36,15 @@ LARGEST_VALUE_OCTETS: Final = 1 << 20
 MOST_UNREADABLE: Final = 32
 #: Others leave a mailbox alone for so long after each sign of life.
 CLAIM_SECONDS: Final = 60.0
+
+
+#: Messages of which only the words are wanted, between two looks around.
+_RUN: Final = 128
+
+
+def version(derived: DerivedStore) -> str:
+    """Name what everything is that is derived of a mailbox."""
+    return derivers.VERSION + ("+text" if derived.has_texts else "")
 
 
 class CannotKeep(Exception):
@@ -69,6 +79,29 @@ class _Fresh:
             self.octets += len(value)
 
 
+class _Words:
+    """Words for the text index, which wants many messages at once."""
+
+    def __init__(self, mailbox: FilledMailbox) -> None:
+        self._mailbox = mailbox
+        self._lot: dict[Uid, MessageWords] = {}
+        self._octets = 0
+
+    def add(self, uid: Uid, words: MessageWords) -> None:
+        """Keep those of one message, until there are enough."""
+        self._lot[uid] = words
+        self._octets += len(words.body) + len(words.header)
+        full = len(self._lot) >= searchindex.LOT_MESSAGES
+        if full or self._octets >= searchindex.LOT_OCTETS:
+            self.save()
+
+    def save(self) -> None:
+        """Tell the index."""
+        if self._lot:
+            lot, self._lot, self._octets = self._lot, {}, 0
+            self._mailbox.index_texts(lot)
+
+
 class Indexing:
     """Fills the cache of one mailbox."""
 
@@ -86,10 +119,13 @@ class Indexing:
         if derived is None or not derived.is_kept:
             raise CannotKeep
         self.tally = Tally()
+        self._version = version(derived)
         self._mailbox = mailbox
         self._derived = derived
         self._owner = owner or f"{socket.gethostname()} {os.getpid()}"
         self._skipped: set[Uid] = set()
+        self._unindexed: set[Uid] = set()  # the text index does not know them
+        self._words = _Words(mailbox)
         self._unreadable = 0  # in a row
         self._claimed_seconds = 0.0
 
@@ -109,7 +145,7 @@ class Indexing:
             ImapError: the mailbox cannot be looked at.
         """
         self._mailbox.sync(False)
-        if self._derived.is_complete(derivers.VERSION):
+        if self._derived.is_complete(self._version):
             self.tally.finished = True
             return self.tally
         if not self._derived.claim(self._owner, CLAIM_SECONDS):
@@ -118,18 +154,30 @@ class Indexing:
             self._claimed_seconds = time.monotonic()
             self._run(stop, progress)
         finally:
+            self._words.save()
             self._derived.release(self._owner)
         return self.tally
+
+    def _without_text(self, pages: list[list[Uid]]) -> list[list[Uid]]:
+        """What is in none of the pages, and the text index does not know."""
+        unindexed = self._mailbox.unindexed(self._derived.uids())
+        self._unindexed = set(unindexed)
+        there = {uid for page in pages for uid in page}
+        more = [uid for uid in unindexed if uid not in there]
+        return [more[at : at + _RUN] for at in range(0, len(more), _RUN)]
 
     def _run(self, stop: Callable[[], bool], progress: Callable[[Tally], None]) -> None:
         tally, derived = self.tally, self._derived
         # First, so that nothing of them outlives an interruption.
         tally.pruned = derived.prune()
+        if tally.pruned:
+            self._mailbox.tidy_texts()
         rows = derivers.table(derived.asked_fields())
         kinds = [kind for row in rows for kind in row.kinds]
         pages = derived.gaps(kinds)
+        pages += self._without_text(pages)
         tally.left = sum(map(len, pages))
-        self._skipped = set(derived.skipped(derivers.VERSION))
+        self._skipped = set(derived.skipped(self._version))
         progress(tally)
         for uids in pages:
             with closing(self._page(rows, kinds, uids)) as messages:
@@ -140,7 +188,8 @@ class Indexing:
                         return
             self._stay()
             progress(tally)
-        derived.complete(derivers.VERSION, self._skipped)
+        self._words.save()
+        derived.complete(self._version, self._skipped)
         tally.skipped = len(self._skipped)
         tally.finished = True
         if tally.pruned:
@@ -156,7 +205,8 @@ class Indexing:
         fresh = _Fresh()
         try:
             for uid, missing in self._missing(kinds, uids):
-                lacks = bool(missing) and uid not in self._skipped
+                lacks = bool(missing) or uid in self._unindexed
+                lacks = lacks and uid not in self._skipped
                 if lacks:
                     fresh.add(uid, self._message(rows, uid, missing))
                     if fresh.octets >= MOST_OCTETS:
@@ -183,7 +233,10 @@ class Indexing:
     ) -> dict[str, bytes]:
         try:
             octets, meta = self._mailbox.read_dated(uid)
-            found = derivers.derive(rows, Held(octets, meta), missing)
+            held = Held(self._mailbox, octets, meta)
+            found = derivers.derive(rows, held, missing)
+            if uid in self._unindexed:
+                self._words.add(uid, searchindex.words(held.lazy))
         except MessageGone:
             return {}
         except ImapError as error:

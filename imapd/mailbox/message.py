@@ -1,7 +1,7 @@
 """One message for FETCH and SEARCH: read at most once, parsed only as far as asked."""
 
 from imapd.ids import Uid
-from imapd.mailbox.source import MessageReader
+from imapd.mailbox.source import MessageSource
 from imapd.mime import envelope, headers, scan, section, structure
 from imapd.model import columns
 from imapd.model.structure import BodyPart, Section, SectionText
@@ -30,7 +30,7 @@ class LazyMessage:
 
     def __init__(
         self,
-        source: MessageReader,
+        source: MessageSource,
         uid: Uid,
         *,
         whole: bool,

@@ -9,15 +9,11 @@ from imapd.model.texts import TextFound
 from imapd.store.api import MessageStream
 
 
-class MessageReader(Protocol):
-    """Where the octets of a message come from; blocks."""
+class MessageSource(Protocol):
+    """The reading half of ``MailboxStore``; blocks."""
 
     def read(self, uid: Uid, most_octets: int | None = None) -> bytes:
         """Return the message, or its first octets; raises MessageGone."""
-
-
-class MessageSource(MessageReader, Protocol):
-    """The reading half of ``MailboxStore``; blocks."""
 
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
         """Size and date; messages that are gone are left out."""

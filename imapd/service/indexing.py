@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from imapd.mailbox import ahead
-from imapd.mailbox.derivers import VERSION
+from imapd.mailbox.indexing import version
 from imapd.mailbox.live import LiveMailbox
 from imapd.service import events
 from imapd.service.children import environment
@@ -144,7 +144,7 @@ class Background:
         derived = getattr(live.store, "derived", None)
         if live.gone or derived is None:
             return
-        if not await live.workers.run(derived.is_complete, VERSION):
+        if not await live.workers.run(derived.is_complete, version(derived)):
             self._add(Order.of(account, live.path))
 
     def _add(self, order: Order) -> None:

@@ -37,6 +37,7 @@ class Order:
     cache_directory: str | None
     owner: int | None
     follow_links: bool
+    text_index: bool
     lock_seconds: int
     mailbox: MailboxPath | None  # None: all, in the order of ``folders``
     after: MailboxPath | None = None  # of all: go on behind this one
@@ -52,6 +53,7 @@ class Order:
             cache_directory=None if cache is None else str(cache),
             owner=options.owner,
             follow_links=options.follow_links,
+            text_index=options.text_index,
             lock_seconds=account.limits.lock_seconds,
             mailbox=mailbox,
         )
@@ -76,6 +78,7 @@ class Order:
             cache_directory=None if cache is None else Path(cache),
             create_missing=False,
             follow_links=self.follow_links,
+            text_index=self.text_index,
             owner=self.owner,
         )
         limits = Limits(lock_seconds=self.lock_seconds)

@@ -4,11 +4,12 @@ As everything of the cache, none of this ever raises, and all of it may be lost 
 moment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from imapd.ids import Uid
 from imapd.model.mailbox import MessageMeta
+from imapd.model.texts import MessageWords
 from imapd.store.api import MailboxStore
 
 
@@ -18,6 +19,13 @@ class DerivedStore(Protocol):
     @property
     def is_kept(self) -> bool:
         """Whether what is saved can still be there tomorrow."""
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether there is a text index too."""
+
+    def uids(self) -> list[Uid]:
+        """The messages of which something may be kept, ascending."""
 
     def asked_fields(self) -> list[str]:
         """Kinds of lists of fields that clients of this account asked for.
@@ -59,6 +67,15 @@ class FilledMailbox(MailboxStore, Protocol):
     @property
     def derived(self) -> DerivedStore | None:
         """Its part of the cache; None: there is no cache."""
+
+    def unindexed(self, uids: Iterable[Uid]) -> list[Uid]:
+        """Return those of the messages that the text index is to be told of."""
+
+    def index_texts(self, messages: Mapping[Uid, MessageWords]) -> None:
+        """Tell the text index."""
+
+    def tidy_texts(self) -> None:
+        """Let the text index drop what was expunged."""
 
     def read_dated(self, uid: Uid) -> tuple[bytes, MessageMeta]:
         """Return what ``read`` and ``meta`` do, from one look at the file.

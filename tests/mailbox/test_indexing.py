@@ -14,7 +14,7 @@ from imapd.errors import Unavailable
 from imapd.ids import INBOX, Uid
 from imapd.mailbox import derivers, indexing
 from imapd.mailbox.derivers import DERIVERS, Held
-from imapd.mailbox.indexing import CannotKeep, Claimed, Indexing, Tally
+from imapd.mailbox.indexing import CannotKeep, Claimed, Indexing, Tally, version
 from imapd.mailbox.rendering import plan, render
 from imapd.model import columns
 from imapd.model.flags import DELETED, StoreMode
@@ -104,6 +104,17 @@ class DerivedTests(IndexingCase):
         self.assertEqual(on_demand.count, len(uids))
         self.assertEqual(ahead.columns, on_demand.columns)
         self.assert_complete()
+        self.assertEqual(self.box.unindexed(uids), [])
+
+    def test_a_text_index_that_is_lost_is_made_anew(self) -> None:
+        Indexing(self.box).run()
+        for path in self.maildir.glob("imapd-text*"):
+            path.unlink()
+        self.deliver(1)
+        box = self.open()
+        self.assertGreater(len(box.unindexed(self.uids(box))), 5)
+        Indexing(box).run()
+        self.assertEqual(box.unindexed(self.uids(box)), [])
 
     def test_every_kind_that_stands_alone_has_a_row(self) -> None:
         made = [kind for row in DERIVERS for kind in row.kinds]
@@ -111,7 +122,7 @@ class DerivedTests(IndexingCase):
 
     def test_each_row_makes_what_it_says(self) -> None:
         octets = b"From: a@b.c\nSubject: x\n\nbody\n"
-        held = Held(octets, MessageMeta(Uid(1), 5, 30))  # type: ignore[arg-type]
+        held = Held(self.box, octets, MessageMeta(Uid(1), 5, 30))  # type: ignore[arg-type]
         for row in derivers.table(["fields/2:from to"]):
             self.assertEqual(set(row.derive(held)), set(row.kinds), row.kinds)
 
@@ -192,7 +203,7 @@ class InterruptedTests(IndexingCase):
     def is_complete(self) -> bool:
         derived = self.open().derived
         assert derived is not None
-        return derived.is_complete(derivers.VERSION)
+        return derived.is_complete(version(derived))
 
     def test_messages_go_while_it_is_filled(self) -> None:
         self.deliver(300)

@@ -15,8 +15,7 @@ from unittest import mock
 
 from imapd.errors import Unavailable
 from imapd.ids import INBOX, Uid
-from imapd.mailbox.derivers import VERSION
-from imapd.mailbox.indexing import Tally
+from imapd.mailbox.indexing import Tally, version
 from imapd.model.mailbox import MessageMeta
 from imapd.service import adminindex
 from imapd.store.maildir.account import MaildirAccount
@@ -56,7 +55,7 @@ class IndexTests(unittest.TestCase):
         box.sync(False)
         assert box.derived is not None
         try:
-            return box.derived.is_complete(VERSION)
+            return box.derived.is_complete(version(box.derived))
         finally:
             account.close()
 

@@ -17,8 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from imapd.ids import INBOX
 from imapd.mailbox.accounts import Accounts
-from imapd.mailbox.derivers import VERSION
-from imapd.mailbox.indexing import CLAIM_SECONDS, CannotKeep, Indexing, Tally
+from imapd.mailbox.indexing import CLAIM_SECONDS, CannotKeep, Indexing, Tally, version
 from imapd.mailbox.threads import InlineWorkers
 from imapd.mailbox.watch import PollingWatch
 from imapd.model.flags import DELETED, StoreMode
@@ -44,6 +43,7 @@ ORDER = Order(
     cache_directory=None,
     owner=None,
     follow_links=False,
+    text_index=True,
     lock_seconds=30,
     mailbox=("a", "ü\n"),
     after=INBOX,
@@ -110,7 +110,7 @@ class AccountCase(SynchronousTestCase):
         box.sync(False)
         assert box.derived is not None
         try:
-            return box.derived.is_complete(VERSION)
+            return box.derived.is_complete(version(box.derived))
         finally:
             account.close()
 
@@ -489,7 +489,7 @@ class RealTests(TestCase):
         box = self.account.mailbox(INBOX)
         box.sync(False)
         assert box.derived is not None
-        return box.derived.is_complete(VERSION)
+        return box.derived.is_complete(version(box.derived))
 
     async def until(self, true: Callable[[], bool]) -> None:
         for _ in range(600):

@@ -54,13 +54,22 @@ class FolderDerived:
         """Whether what is derived can be kept."""
         return self._cache.is_kept
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether there is a text index too."""
+        return self._core.texts.is_on
+
+    def uids(self) -> list[Uid]:
+        """The messages of which something may be kept, ascending."""
+        return alive(self._core)
+
     def asked_fields(self) -> list[str]:
         """Kinds of lists of fields that clients of this account asked for."""
         return self._cache.asked_fields()
 
     def gaps(self, kinds: Iterable[str]) -> list[list[Uid]]:
         """Return the messages of each page in which one lacks one of the kinds."""
-        alive = self._alive()
+        alive = self.uids()
         found = self._cache.gaps(self._core.numbering, kinds, alive)
         return [alive[start:stop] for start, stop in found]
 
@@ -77,13 +86,13 @@ class FolderDerived:
         reached = self._cache.progress(self._core.numbering)
         if reached is None or reached.version != version:
             return False
-        alive = self._alive()
+        alive = self.uids()
         highest = alive[-1] if alive else 0
         return (reached.messages, reached.highest_uid) == (len(alive), highest)
 
     def complete(self, version: str, skipped: Iterable[Uid]) -> None:
         """Note that all is there now, but of messages that cannot be read."""
-        alive = self._alive()
+        alive = self.uids()
         self._cache.set_progress(
             self._core.numbering,
             Progress(
@@ -105,9 +114,6 @@ class FolderDerived:
     def release(self, owner: str) -> None:
         """Let others."""
         self._cache.release(self._core.numbering, owner)
-
-    def _alive(self) -> list[Uid]:
-        return alive(self._core)
 
 
 def alive(core: MailboxCore) -> list[Uid]:

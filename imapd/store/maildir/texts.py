@@ -51,6 +51,11 @@ class FolderTexts:
         self._folder = folder
         self._index = index
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is an index."""
+        return self._index is not None
+
     def search(self, needle: str, *, in_header: bool) -> TextFound:
         """Say who has a folded search string, which is not empty."""
         folder = self._folder
