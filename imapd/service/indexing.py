@@ -194,7 +194,8 @@ class Background:
         self._go_on()
 
     def _measure(self, job: Job, report: Report, now_seconds: float) -> None:
-        if report.mailbox is None:
+        # The other ends say once more what was reported before.
+        if report.mailbox is None or report.end not in (None, End.MORE):
             return
         if job.meter is None or job.meter.mailbox != report.mailbox:
             job.meter = Meter(job.order, report.mailbox, self._marked_seconds)

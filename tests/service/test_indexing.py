@@ -303,6 +303,16 @@ class BackgroundTests(AccountCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(len(self.orders()), 1)
 
+    def test_the_end_of_a_long_job_is_told_once(self) -> None:
+        self.select()
+        self.gather()
+        child, done = self.reactor.children[0], Tally(done=3000, finished=True)
+        with mock.patch.object(events, "indexed") as told:
+            for end in (None, End.DONE):
+                report = Report(mailbox=INBOX, tally=done, end=end)
+                child.childDataReceived(1, pack_report(report))
+        told.assert_called_once()
+
     def test_the_end_without_a_beginning(self) -> None:
         self.successResultOf(self.background.close())
 
