@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from imapd.server import stepping
+from imapd.server import outlet, stepping
 from imapd.server.gathering import GatheringConnection
 from imapd.server.registry import Command
 from imapd.server.session import Session
@@ -109,6 +109,7 @@ class ClientConnection(GatheringConnection):
     def connectionMade(self) -> None:  # noqa: N802
         """Greet the client."""
         self.canStartTLS = ITLSTransport(self.transport, None) is not None
+        outlet.send_at_once(self.transport)
         self.registered(self, True)
         self.transport.registerProducer(self.gate, True)
         self.setTimeout(self.settings.limits.preauth_seconds)

@@ -22,6 +22,17 @@ def write(transport: Any, octets: bytes) -> None:
         transport.write(octets[sent:])
 
 
+def send_at_once(transport: Any) -> None:
+    """Let the kernel hold back no octets until the client has confirmed others.
+
+    Answers are gathered by us; what Nagle's algorithm adds is 40 ms of waiting for
+    the last piece of a large answer.  A transport that is no TCP has no such thing.
+    """
+    tell = getattr(transport, "setTcpNoDelay", None)
+    if tell is not None:
+        tell(True)
+
+
 def _waits(transport: Connection) -> bool:
     """Whether something was written and not sent, or nothing may be."""
     return bool(

@@ -3,12 +3,14 @@
 import socket
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from imapd.server import connection, outlet
 from imapd.server.gathering import GATHER_OCTETS
-from tests.support.server import Client, Server
+from tests.support.server import Client, Server, Transport
 
 
 class Writes:
@@ -35,6 +37,18 @@ class GatheringTests(SynchronousTestCase):
         self.client.write(b"".join(b"n%d NOOP\r\n" % each for each in range(50)))
         self.assertEqual(len(self.writes.each), 1)
         self.assertEqual(self.client.raw.count(b" OK NOOP completed\r\n"), 50)
+
+    def test_nothing_waits_for_what_the_client_confirms(self) -> None:
+        told: list[bool] = []
+
+        class Told(Transport):
+            def setTcpNoDelay(self, on: bool) -> None:
+                told.append(on)
+
+        protocol = self.server.factory.buildProtocol(None)
+        protocol.makeConnection(Told("192.0.2.1"))
+        self.assertEqual(told, [True])
+        protocol.connectionLost(Failure(ConnectionDone()))
 
     def test_no_more_than_a_piece_is_held_back(self) -> None:
         sent = b"".join(b"%032d NOOP\r\n" % each for each in range(2000))
