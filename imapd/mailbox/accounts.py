@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from imapd.mailbox.account import Account
 from imapd.mailbox.ahead import NOTHING_AHEAD, Ahead
-from imapd.mailbox.keeper import Keeper
+from imapd.mailbox.keeper import KEPT_OCTETS, Keeper
 from imapd.mailbox.live import Flushing
 from imapd.mailbox.notices import NO_NOTICES, Notices
 from imapd.mailbox.threads import Workers
@@ -40,6 +40,7 @@ class Accounts:
         clock: IReactorTime | None = None,
         keep: int = 0,
         flushing: Flushing | None = None,
+        kept_octets: int = KEPT_OCTETS,
     ) -> None:
         """Begin with none.
 
@@ -51,6 +52,7 @@ class Accounts:
             clock: for the one timer of all that are kept.
             keep: how many that nobody uses stay open; needs a clock.
             flushing: who has mailboxes write down what may wait.
+            kept_octets: what mailboxes that nobody has open may take in memory.
         """
         self._workers = workers
         self._flushing = flushing
@@ -58,7 +60,7 @@ class Accounts:
         self._watch = watch
         self._notices = notices
         self._clock = clock
-        self._keeper = Keeper()
+        self._keeper = Keeper(kept_octets)
         self._keep = keep if clock is not None else 0
         self._open: dict[Hashable, Account] = {}
         #: Of each its store, and when it was opened.

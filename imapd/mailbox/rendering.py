@@ -27,7 +27,7 @@ _log = Logger()
 BATCH_MESSAGES = 512
 #: One for which messages are read ends at so many messages or octets.
 READ_MESSAGES = 128
-READ_OCTETS = 64 << 10
+READ_OCTETS = 256 << 10
 #: One command names thousands of partials; each may be as large as the message.
 MOST_TIMES = 4
 MOST_SPARE_OCTETS = 1 << 20

@@ -114,6 +114,7 @@ class Session:
     __slots__ = (
         "_account",
         "_holding",
+        "_just_selected",
         "_told_modseq",
         "condstore",
         "connection",
@@ -138,6 +139,7 @@ class Session:
         self.state = State.NOT_AUTHENTICATED
         self.user = b""
         self.tag = b""  # of the command that runs
+        self._just_selected = False  # nobody has to look at the mailbox again
         self.enabled: set[bytes] = set()
         self.condstore = False  # the client has named CONDSTORE in some way
         self.holds_expunges = False  # this command may not tell of any
@@ -185,6 +187,7 @@ class Session:
         await self.unselect()
         selected = await self.account.select(path, read_only=read_only, listener=self)
         self.selected = selected
+        self._just_selected = True
         self.selected_path = path
         self.state = State.SELECTED
         if self.condstore:
@@ -211,7 +214,8 @@ class Session:
 
     async def refresh(self) -> None:
         """Take in what other programs did; trouble is for the log, not the client."""
-        if self.selected is None or self.lost is not None:
+        just_selected, self._just_selected = self._just_selected, False
+        if self.selected is None or self.lost is not None or just_selected:
             return
         try:
             await self.selected.refresh()

@@ -1,6 +1,7 @@
 """Untagged responses for what changed under a session.  RFC 3501 §5.2, §7.3, §7.4."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from imapd.ids import Seq, Uid
 from imapd.mailbox.api import SelectedMailbox
@@ -89,10 +90,17 @@ def flag_lines(selected: SelectedMailbox) -> bytes:
 
     RFC 3501 §7.2.6, §7.1.
     """
-    flags = [*SYSTEM_FLAGS, *selected.keywords]
-    permanent = response.permanentflags(
-        () if selected.read_only else flags, selected.may_create_keywords
+    return _flag_lines(
+        tuple(selected.keywords), selected.read_only, selected.may_create_keywords
     )
+
+
+@lru_cache(maxsize=64)  # a user's mailboxes have much the same ones
+def _flag_lines(
+    keywords: tuple[bytes, ...], read_only: bool, may_create_keywords: bool
+) -> bytes:
+    flags = [*SYSTEM_FLAGS, *keywords]
+    permanent = response.permanentflags(() if read_only else flags, may_create_keywords)
     return untagged(response.flags(flags)) + untagged(
         response.status_line(b"OK", b"Flags that are kept", permanent)
     )

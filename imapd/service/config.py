@@ -10,6 +10,7 @@ from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.strcred import findCheckerFactories, makeChecker
 
 from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.mailbox.keeper import KEPT_OCTETS
 from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
 from imapd.server.factory import ALL_MECHANISMS
 from imapd.service import listening
@@ -19,6 +20,7 @@ from imapd.service.tomlfile import Setting, Settings, read_toml, unknown
 
 #: More have a mistyped number, and every one has its 60 MB.
 MOST_WORKERS = 256
+MOST_MEMORY_MIB = 1 << 20
 
 _USES = {use[1:].decode(): use for use in SPECIAL_USES}
 
@@ -56,6 +58,7 @@ class Config:
     index: str = "background"
     limits: Limits = DEFAULT_LIMITS
     workers: int = 0  # 0: whoever reads this serves
+    mailbox_memory_mib: int = KEPT_OCTETS >> 20
     allow_root: bool = False
 
 
@@ -160,7 +163,10 @@ class _Reader:
             watch=self.choice("watch", "auto"),
             index=self.choice("index", "background"),
             limits=self.limits(),
-            workers=self.workers(),
+            workers=self.number("workers", 0, MOST_WORKERS),
+            mailbox_memory_mib=self.number(
+                "mailbox-memory", KEPT_OCTETS >> 20, MOST_MEMORY_MIB
+            ),
             allow_root=self.boolean("allow-root", False),
         )
 
@@ -279,16 +285,14 @@ class _Reader:
         setting = self.settings.values.get(key)
         return default if setting is None else bool(setting.value)
 
-    def workers(self) -> int:
-        setting = self.settings.values.get("workers")
+    def number(self, key: str, default: int, most: int) -> int:
+        setting = self.settings.values.get(key)
         if setting is None:
-            return 0
+            return default
         number = _number(setting.value)
-        if number is None or not 0 <= number <= MOST_WORKERS:
-            self.problem(
-                setting.where, f"workers must be a number from 0 to {MOST_WORKERS}"
-            )
-            return 0
+        if number is None or not 0 <= number <= most:
+            self.problem(setting.where, f"{key} must be a number from 0 to {most}")
+            return default
         return number
 
     def namespace(self) -> NamespaceStyle | None:

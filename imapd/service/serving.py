@@ -66,6 +66,7 @@ class Serving:
             clock=reactor,
             keep=KEEP_ACCOUNTS,
             flushing=Flusher(reactor),
+            kept_octets=config.mailbox_memory_mib << 20,
         )
         self.factory = make_factory(config, tls, self._accounts, shared)
 

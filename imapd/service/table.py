@@ -184,6 +184,16 @@ OPTIONS = (
         help="What one connection, command or message may cost.",
     ),
     Option(
+        key="mailbox-memory",
+        kind=Kind.NUMBER,
+        argument="MIB",
+        example="512",
+        default="128",
+        help="How many MiB the mailboxes that nobody has open may take in each "
+        "process, so that the next session finds them loaded; 0: none is kept.  "
+        "A message is about 600 octets.",
+    ),
+    Option(
         key="workers",
         kind=Kind.NUMBER,
         argument="NUMBER",

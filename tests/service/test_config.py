@@ -153,6 +153,7 @@ WRONG = {
     "watch": ('watch = "dnotify"\n', ["auto, inotify, poll"]),
     "workers": ("workers = -1\n", ["FILE:4: workers must be a number from 0 to"]),
     "too many workers": ("workers = 10000\n", ["from 0 to 256"]),
+    "memory": ("mailbox-memory = 2000000\n", ["FILE:4: mailbox-memory must be a"]),
     "workers are true": ("workers = true\n", ["FILE:4: workers must be a whole"]),
     "workers are text": ('workers = "2"\n', ["a whole number", "workers = 4"]),
     "cleartext": ('cleartext-login = "yes"\n', ["never, loopback, always"]),
