@@ -264,20 +264,22 @@ class _Reader:
         for at, uid in enumerate(self._batch):
             try:
                 if self._is_large(uid):
-                    if not rendered:
+                    if not done.count:
                         self._start(done, at, uid)
                     break  # it is sent alone
-                done.count += 1
                 row = self._row(at, uid)
             except ImapError as error:
+                done.count += 1
                 done.errors[uid] = error
                 continue
             except WouldBlock:
                 raise
             except Exception:  # a defect of ours must not hide the other messages
                 _log.failure("rendering message {uid}", uid=uid)
+                done.count += 1
                 done.errors[uid] = ServerBug("Internal error; the log has it")
                 continue
+            done.count += 1
             rendered.append(uid)
             for column, value in zip(values, row, strict=True):
                 column.append(value)

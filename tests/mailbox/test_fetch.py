@@ -358,6 +358,17 @@ class ResponseTests(SynchronousTestCase):
         self.assertIsNone(error)
         self.assertEqual(b"".join(sent).count(b"FETCH (RFC822 {"), 3)
 
+    def test_gone_messages_are_passed_wherever_they_stand(self) -> None:
+        for gone in ((1,), (2,), (3,), (1, 2), (1, 2, 3)):
+            self.harness = Harness(source(PLAIN, PARTS, PLAIN))
+            for uid in gone:
+                del self.harness.opened.box.disk[Uid(uid)]
+            for items in ((peek(Section()),), (FetchAtom.RFC822,), (FetchAtom.BODY,)):
+                sent, error = self.batches(items)
+                self.assertIsInstance(error, MessageGone, gone)
+                told = b"".join(sent).count(b" FETCH (")
+                self.assertEqual(told, 3 - len(gone), (gone, items))
+
     def test_gone_is_told_after_everything_else(self) -> None:
         del self.harness.opened.box.disk[Uid(2)]
         sent, error = self.batches((FetchAtom.RFC822_HEADER,))
