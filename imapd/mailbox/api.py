@@ -61,6 +61,9 @@ class SelectedMailbox(Protocol):
     def flags(self, uid: Uid) -> Flags:
         r"""The flags of a message, without ``\Recent``."""
 
+    def flags_of(self, uids: Sequence[Uid]) -> Sequence[Flags]:
+        r"""The flags of messages in their order, as ``flags`` has them."""
+
     def first_unseen(self) -> Seq | None:
         r"""The first message without ``\Seen``."""
 

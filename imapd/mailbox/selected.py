@@ -30,7 +30,7 @@ from imapd.mailbox.rendering import Plan, Rendered, render
 from imapd.mailbox.searchmask import Snapshot
 from imapd.mailbox.searchrun import Search
 from imapd.mailbox.watch import Watch
-from imapd.model.flags import SEEN, Flags, StoreMode
+from imapd.model.flags import NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import MessageMeta
 from imapd.model.numbered import Numbered
 from imapd.model.requests import FetchItem, SequenceMatch
@@ -111,6 +111,11 @@ class Selected:
     def flags(self, uid: Uid) -> Flags:
         r"""The flags of a message, without ``\Recent``."""
         return self._live.flags(uid)
+
+    def flags_of(self, uids: Sequence[Uid]) -> Sequence[Flags]:
+        """The flags of messages in their order; none for one that is gone."""
+        known = self._live.flags_of_many(uids)
+        return [NO_FLAGS if flags is None else flags for flags in known]
 
     def first_unseen(self) -> Seq | None:
         r"""The first message without ``\Seen``."""

@@ -151,12 +151,14 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
         r"""The flags of a message, without ``\Recent``."""
         return self._flags.get(uid, NO_FLAGS)
 
+    def flags_of(self, uids: Sequence[Uid]) -> Sequence[Flags]:
+        """The flags of messages in their order."""
+        return [self._flags.get(uid, NO_FLAGS) for uid in uids]
+
     def first_unseen(self) -> Seq | None:
         r"""The first message without ``\Seen``."""
-        for index, uid in enumerate(self.view.uids):
-            if SEEN not in self.flags(uid):
-                return Seq(index + 1)
-        return None
+        seen = [SEEN in flags for flags in self.flags_of(self.view.uids)]
+        return None if all(seen) else Seq(seen.index(False) + 1)
 
     # What changed.
 

@@ -2,7 +2,7 @@
 
 from imapd.errors import MessageGone
 from imapd.ids import Uid
-from imapd.model.flags import StoreMode, combine
+from imapd.model.flags import Flags, StoreMode, combine
 from imapd.model.requests import Store
 from imapd.server import updates
 from imapd.server.commands.numbers import messages, storable
@@ -39,17 +39,17 @@ async def _store(session: Session, arguments: Store) -> bytes | None:
         return None
     # Flags that the client was not told of, it cannot work with.
     untold = set() if arguments.mode is StoreMode.REPLACE else view.untold_flags()
-    before = {uid: mailbox.flags(uid) for uid in uids}
+    before = dict(zip(uids, mailbox.flags_of(uids), strict=True))
     highest = mailbox.highest_modseq
     modified = set(await mailbox.store(uids, arguments.mode, flags, since))
     uids = [uid for uid in uids if uid not in modified]
     if arguments.silent:
         # What the client can work out itself; a change that crossed ours is told.
+        expected = _Combining(arguments.mode, flags)
         silent = [
             uid
-            for uid in uids
-            if uid not in untold
-            and mailbox.flags(uid) == combine(before[uid], arguments.mode, flags)
+            for uid, now in zip(uids, mailbox.flags_of(uids), strict=True)
+            if uid not in untold and now == expected.of(before[uid])
         ]
         view.told_flags(silent)
         if mailbox.condstore and highest:
@@ -65,6 +65,22 @@ async def _store(session: Session, arguments: Store) -> bytes | None:
         gone.code = code or gone.code
         raise gone
     return code
+
+
+class _Combining:
+    """What STORE makes of flags, worked out once for each set of them."""
+
+    def __init__(self, mode: StoreMode, flags: list[bytes]) -> None:
+        self._mode = mode
+        self._flags = flags
+        self._known: dict[Flags, Flags] = {}
+
+    def of(self, before: Flags) -> Flags:
+        """The flags after it."""
+        after = self._known.get(before)
+        if after is None:
+            after = self._known[before] = combine(before, self._mode, self._flags)
+        return after
 
 
 async def _tell_modseqs(session: Session, uids: list[Uid]) -> None:
