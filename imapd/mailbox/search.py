@@ -39,6 +39,7 @@ from imapd.model.search import (
     Size,
     Text,
     Within,
+    walk,
 )
 
 _log = Logger()
@@ -88,20 +89,6 @@ Test = Callable[[Message], bool]
 
 #: Keys that need the disk, by what one message costs.
 _COST: dict[type, int] = {Size: 1, Dated: 1, Within: 1, Header: 2, Body: 3, Text: 3}
-
-
-def walk(key: SearchKey) -> Iterable[SearchKey]:
-    """Yield the key and all keys within it."""
-    stack = [key]
-    while stack:
-        one = stack.pop()
-        yield one
-        if isinstance(one, Not):
-            stack.append(one.key)
-        elif isinstance(one, Or):
-            stack += (one.left, one.right)
-        elif isinstance(one, And):
-            stack += one.keys
 
 
 def cost(key: SearchKey) -> int:

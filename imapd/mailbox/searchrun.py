@@ -17,13 +17,12 @@ from imapd.mailbox.search import (
     compile_key,
     cost,
     match_batch,
-    walk,
 )
 from imapd.mailbox.searchmask import Decider, Snapshot, members
 from imapd.mailbox.source import SearchSource
 from imapd.model import columns
 from imapd.model.numbered import Numbered, uid_array
-from imapd.model.search import Dated, DateField, Header, SearchKey
+from imapd.model.search import Dated, DateField, Header, SearchKey, walk
 
 #: A step ends after so long, with the batch it is at.
 STEP_SECONDS = 0.02

@@ -14,12 +14,18 @@ PIECE_MESSAGES = 2048
 
 
 #   sort-data = "SORT" *(SP nz-number)                      ; RFC 5256 §5
-def sort_data(numbers: Sequence[int]) -> Iterator[bytes]:
-    """``* SORT 2 84 882`` and CRLF; ``* SORT`` for none."""
+#   sort-data =/ "SORT" [1*(SP nz-number) SP search-sort-mod-seq]  ; RFC 7162 §7
+def sort_data(numbers: Sequence[int], modseq: int | None = None) -> Iterator[bytes]:
+    """``* SORT 2 84 882`` and CRLF; ``* SORT`` for none.
+
+    ``modseq`` is the highest of the messages, where the client asked by MODSEQ and
+    something was found: ``* SORT 2 84 (MODSEQ 917162500)``.  RFC 7162 §3.1.9.
+    """
     head = "* SORT"
+    last = "\r\n" if modseq is None else f" (MODSEQ {modseq})\r\n"
     for start in range(0, len(numbers), PIECE_MESSAGES):
         piece = " ".join(map(str, numbers[start : start + PIECE_MESSAGES]))
-        end = "\r\n" if start + PIECE_MESSAGES >= len(numbers) else ""
+        end = last if start + PIECE_MESSAGES >= len(numbers) else ""
         yield f"{head} {piece}{end}".encode("ascii")
         head = ""
     if head:
@@ -34,23 +40,26 @@ def esort_data(
     uid: bool,
     pairs: Sequence[tuple[bytes, int]],
     numbers: Sequence[int] | None = None,
+    *,
     partial: tuple[int, int] | None = None,
+    modseq: int | None = None,
 ) -> Iterator[bytes]:
     """``* ESEARCH (TAG "a1") UID COUNT 3 ALL 9,4:5`` and CRLF, in the order given.
 
     ``pairs`` are MIN, MAX and COUNT, the first two only if something was found.
     ``numbers`` is what ALL names, or PARTIAL if there is such a range: without any,
-    ALL is left out, and PARTIAL says NIL.  RFC 4731 §3.1, RFC 5267 §4.4.
+    ALL is left out, and PARTIAL says NIL.  RFC 4731 §3.1, RFC 5267 §4.4.  ``modseq``
+    is the highest of the messages told; RFC 4731 §3.2.
     """
     words = [b"* ESEARCH (TAG %b)" % quoted_or_literal(tag)]
     if uid:
         words.append(b"UID")
     words += [b"%b %d" % pair for pair in pairs]
     yield b" ".join(words)
-    end = b"\r\n"
+    end = b"\r\n" if modseq is None else b" MODSEQ %d\r\n" % modseq
     if partial is not None:
         yield b" PARTIAL (%d:%d " % partial
-        end = b")\r\n"
+        end = b")" + end
         if not numbers:
             yield NIL
     elif numbers:

@@ -108,11 +108,11 @@ class ResponseTests(unittest.TestCase):
             (esort_data(b"a", False, [], []), b'* ESEARCH (TAG "a")\r\n'),
             (esort_data(b"a", False, [], None), b'* ESEARCH (TAG "a")\r\n'),
             (
-                esort_data(b"a", False, [], [], (2, 9)),
+                esort_data(b"a", False, [], [], partial=(2, 9)),
                 b'* ESEARCH (TAG "a") PARTIAL (2:9 NIL)\r\n',
             ),
             (
-                esort_data(b"a", False, [(b"MIN", 1)], [3, 2, 1], (1, 3)),
+                esort_data(b"a", False, [(b"MIN", 1)], [3, 2, 1], partial=(1, 3)),
                 b'* ESEARCH (TAG "a") MIN 1 PARTIAL (1:3 3,2,1)\r\n',
             ),
         ):

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from imapd.errors import SyntaxRejected
-from imapd.ids import Uid
-from imapd.model.numbered import Numbered
 from imapd.model.requests import Search
-from imapd.model.search import ModSeqAtLeast, Numbers, Return, walk
+from imapd.model.search import Return
+from imapd.server.commands.numbers import prepare_search, told_by
 from imapd.server.registry import command
 from imapd.server.session import Session
 from imapd.server.states import SELECTED
@@ -32,15 +31,7 @@ async def _search(session: Session, arguments: Search) -> None:
     returns = arguments.returns
     if returns is not None and Return.SAVE in returns:
         raise SyntaxRejected("SAVE is not offered here")
-    keys = list(walk(arguments.key))
-    # RFC 7162 §3.2.10.2: not while the client counts by message numbers.
-    session.holds_expunges = any(
-        isinstance(key, Numbers) and not key.uid for key in keys
-    )
-    by_modseq = any(isinstance(key, ModSeqAtLeast) for key in keys)
-    if by_modseq:
-        await session.enable_condstore()
-        session.require_modseqs()
+    by_modseq = await prepare_search(session, arguments.key)
     try:
         found = await session.mailbox.search(arguments.key)
     except IndexError:
@@ -48,7 +39,7 @@ async def _search(session: Session, arguments: Search) -> None:
     numbers: Sequence[int] = found.uids if arguments.uid else found.seqs
     modseq = None
     if by_modseq and found:
-        modseq = max(map(session.mailbox.modseq, _told(found, returns)))
+        modseq = max(map(session.mailbox.modseq, told_by(found.uids, returns)))
     if returns is None:
         session.untagged(response.search(numbers, modseq))
         return
@@ -66,15 +57,3 @@ async def _search(session: Session, arguments: Search) -> None:
             session.tag, arguments.uid, pairs, numbers if wants_all else None, modseq
         )
     )
-
-
-def _told(found: Numbered, returns: frozenset[Return] | None) -> Sequence[Uid]:
-    """The messages whose highest MODSEQ is told.  RFC 4731 §3.2.
-
-    All of them, but if MIN or MAX or both are all that was asked for, these.
-    """
-    uids = found.uids
-    if not returns or not returns <= {Return.MIN, Return.MAX}:
-        return uids
-    ends = {Return.MIN: uids[0], Return.MAX: uids[-1]}
-    return [ends[each] for each in returns]

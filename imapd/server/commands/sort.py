@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from imapd.errors import SyntaxRejected
+from imapd.ids import Uid
 from imapd.model.requests import Sort, Thread
 from imapd.model.search import Return
+from imapd.server.commands.numbers import prepare_search, told_by
 from imapd.server.registry import command
 from imapd.server.session import Session
 from imapd.server.states import SELECTED
@@ -41,6 +43,7 @@ async def uid_thread(session: Session, arguments: Thread) -> bytes:
 
 
 async def _sort(session: Session, arguments: Sort) -> None:
+    by_modseq = await prepare_search(session, arguments.key)
     try:
         numbers = await session.mailbox.sort(
             arguments.criteria,
@@ -51,8 +54,14 @@ async def _sort(session: Session, arguments: Sort) -> None:
     except IndexError:
         raise SyntaxRejected("No message has this number") from None
     returns, partial = arguments.returns, arguments.partial
+    modseq = None
+    if by_modseq and numbers:
+        view, mailbox = session.mailbox.view, session.mailbox
+        uids = numbers if arguments.uid else [view.uids[n - 1] for n in numbers]
+        told = told_by([Uid(uid) for uid in uids], returns)
+        modseq = max(map(mailbox.modseq, told))
     if returns is None:
-        await _send(session, sort_data(numbers))
+        await _send(session, sort_data(numbers, modseq))
         return
     pairs: list[tuple[bytes, int]] = []
     # The lowest and the highest in the order of the criteria.  RFC 5267 §3.1.
@@ -65,10 +74,14 @@ async def _sort(session: Session, arguments: Sort) -> None:
     if partial is not None:
         numbers = numbers[partial[0] - 1 : partial[1]]
     wanted = numbers if partial is not None or Return.ALL in returns else None
-    await _send(session, esort_data(session.tag, arguments.uid, pairs, wanted, partial))
+    line = esort_data(
+        session.tag, arguments.uid, pairs, wanted, partial=partial, modseq=modseq
+    )
+    await _send(session, line)
 
 
 async def _thread(session: Session, arguments: Thread) -> None:
+    await prepare_search(session, arguments.key)
     try:
         threads, numbers = await session.mailbox.thread(
             arguments.algorithm,
