@@ -164,10 +164,10 @@ class ImapService(MultiService):
 
         A second SIGTERM or SIGINT meanwhile ends it at once.
         """
-        events.stopping()
         self._hangup.give_back()
         for each in self._hurry:
             each.take()
+        events.stopping()  # who reads this may tell us again
         closed: Deferred[Any] = super().stopService()
         patience: float = STOP_SECONDS
         if self.workers is not None:

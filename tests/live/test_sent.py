@@ -89,7 +89,7 @@ class RecordedServerTests(unittest.TestCase):
 class OneDoorTests(unittest.TestCase):
     """What the recording takes for granted: one place writes to the transport."""
 
-    WRITES = frozenset({"write", "writeSequence", "sendLine"})
+    WRITES = frozenset({"write", "writeSequence", "writeSomeData", "sendLine"})
     STOCK = frozenset(
         {
             *("sendPositiveResponse", "sendNegativeResponse", "sendBadResponse"),
@@ -109,4 +109,16 @@ class OneDoorTests(unittest.TestCase):
                     node.attr in self.STOCK | {"sendLine"}
                 ):
                     calls.append(f"{path.name}: {holder}.{node.attr}")
-        self.assertEqual(calls, ["connection.py: self.transport.write"])
+        self.assertEqual(
+            set(calls),
+            {"outlet.py: transport.write", "outlet.py: transport.writeSomeData"},
+        )
+
+    def test_one_method_goes_through_the_door(self) -> None:
+        users = {
+            path.name
+            for path in Path(imapd.__file__).parent.rglob("*.py")
+            if "outlet.write(" in path.read_text()
+        }
+        # Whose ``send`` is the one that is recorded.
+        self.assertEqual(users, {"gathering.py"})
