@@ -177,9 +177,9 @@ class ImapService(MultiService):
             patience += 2 * PATIENCE_SECONDS
         elif self.serving is not None:
             closed = Deferred.fromCoroutine(self.serving.stop(closed))
-        self._stopped = closed
-        closed.addTimeout(patience, self._reactor())
-        return closed.addErrback(self._not_stopped).addBoth(self._at_end)
+        self._stopped = stopped = _waiting_for(closed)
+        stopped.addTimeout(patience, self._reactor())
+        return stopped.addErrback(self._not_stopped).addBoth(self._at_end)
 
     def _stop_now(self) -> None:
         """Told twice: whoever is busy is waited for no longer."""
@@ -221,6 +221,22 @@ class ImapService(MultiService):
             )
             if self.workers is not None:
                 self.workers.reload()
+
+
+def _waiting_for(closed: "Deferred[Any]") -> "Deferred[Any]":
+    """Fires as the other does, or at once if it is cancelled, wherever that stands.
+
+    Cancelled itself, the other may go on: the list of ports that are being closed
+    takes it for the end of closing, and sessions would be waited for after all.
+    """
+
+    def cancel(_: object) -> None:
+        closed.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        closed.cancel()
+
+    waiting: Deferred[Any] = Deferred(cancel)
+    closed.addBoth(lambda result: None if waiting.called else waiting.callback(result))
+    return waiting
 
 
 class PortService(StreamServerEndpointService):
