@@ -11,8 +11,7 @@ over all it says.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -20,11 +19,11 @@ from twisted.logger import Logger
 
 from imapd.ids import Uid
 from imapd.model.columns import FIELDS
-from imapd.store import database, quiet
 from imapd.store.cache import pagerows, pages, progress
+from imapd.store.cache.expendable import ExpendableDatabase
 from imapd.store.cache.pagerows import IsGone
 from imapd.store.cache.progress import Progress
-from imapd.store.database import Database, Schema
+from imapd.store.database import Schema
 
 _log = Logger()
 
@@ -57,7 +56,7 @@ class ColumnDatabase:
     """The cache of one account.  For any thread; it never raises."""
 
     def __init__(self, path: bytes) -> None:
-        self._database = Database(path, _SCHEMA, damaged=database.remove)
+        self._database = ExpendableDatabase(path, _SCHEMA)
 
     def load(self, mailbox: str, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
         """Return the values of these messages, in their order; None: not there.
@@ -65,7 +64,7 @@ class ColumnDatabase:
         UIDs ascend.
         """
         groups = pages.groups(uids)
-        found = self._try(
+        found = self._database.attempt(
             lambda connection: pagerows.read(
                 connection, mailbox, kind, (block for block, _, _ in groups)
             ),
@@ -105,7 +104,7 @@ class ColumnDatabase:
                 pagerows.add(connection, mailbox, kind, values, is_gone)
 
         if any(columns.values()):
-            self._try(write, write=True)
+            self._database.attempt(write, write=True)
 
     def forget(self, mailbox: str) -> None:
         """Drop a whole mailbox."""
@@ -115,7 +114,7 @@ class ColumnDatabase:
             connection.execute("DELETE FROM snapshot WHERE mailbox = ?", (mailbox,))
             progress.forget(connection, mailbox)
 
-        self._try(write, write=True)
+        self._database.attempt(write, write=True)
 
     def gaps(
         self, mailbox: str, kinds: Iterable[str], alive: Sequence[Uid]
@@ -147,7 +146,7 @@ class ColumnDatabase:
         changed = 0
         while some := list(islice(doubtful, _PRUNED_PAGES)):
             changed += (
-                self._try(
+                self._database.attempt(
                     lambda connection, some=some: pagerows.prune(  # type: ignore[misc]
                         connection, mailbox, some, is_gone
                     ),
@@ -162,7 +161,8 @@ class ColumnDatabase:
         kept = set(mailboxes)
         query = "SELECT mailbox FROM page UNION SELECT mailbox FROM snapshot"
         for mailbox in (
-            self._try(lambda c: c.execute(query).fetchall(), write=False) or ()
+            self._database.attempt(lambda c: c.execute(query).fetchall(), write=False)
+            or ()
         ):
             if mailbox[0] not in kept:
                 self.forget(mailbox[0])
@@ -177,7 +177,7 @@ class ColumnDatabase:
                 connection.execute("PRAGMA incremental_vacuum(1)")
             return max(count, 0)
 
-        while self._try(write, write=True) == _FREED_PAGES:
+        while self._database.attempt(write, write=True) == _FREED_PAGES:
             pass
 
     def asked_fields(self) -> list[str]:
@@ -186,7 +186,7 @@ class ColumnDatabase:
             "SELECT kind FROM (SELECT DISTINCT mailbox, kind FROM page "
             "WHERE kind GLOB ?) GROUP BY kind ORDER BY count(*) DESC, kind"
         )
-        rows = self._try(
+        rows = self._database.attempt(
             lambda connection: connection.execute(query, (FIELDS + "*",)).fetchall(),
             write=False,
         )
@@ -194,11 +194,15 @@ class ColumnDatabase:
 
     def progress(self, mailbox: str) -> Progress | None:
         """Return what ``set_progress`` was told last."""
-        return self._try(lambda each: progress.load(each, mailbox), write=False)
+        return self._database.attempt(
+            lambda each: progress.load(each, mailbox), write=False
+        )
 
     def set_progress(self, mailbox: str, reached: Progress) -> None:
         """Keep how far a mailbox is filled."""
-        self._try(lambda each: progress.save(each, mailbox, reached), write=True)
+        self._database.attempt(
+            lambda each: progress.save(each, mailbox, reached), write=True
+        )
 
     def claim(self, mailbox: str, owner: str, seconds: float) -> bool:
         """Keep others from filling a mailbox at the same time.
@@ -207,7 +211,7 @@ class ColumnDatabase:
         """
         now = time.time()
         return (
-            self._try(
+            self._database.attempt(
                 lambda each: progress.claim(each, mailbox, owner, now, seconds),
                 write=True,
             )
@@ -216,27 +220,36 @@ class ColumnDatabase:
 
     def release(self, mailbox: str, owner: str) -> None:
         """Give back a claim."""
-        self._try(lambda each: progress.release(each, mailbox, owner), write=True)
+        self._database.attempt(
+            lambda each: progress.release(each, mailbox, owner), write=True
+        )
 
     @property
     def is_kept(self) -> bool:
         """Whether what is saved can still be there tomorrow."""
-        done = self._try(lambda connection: True, write=True)
+        done = self._database.attempt(lambda connection: True, write=True)
         return bool(done) and not self._database.in_memory
 
     def _survey(self, mailbox: str) -> pagerows.Survey:
-        return self._try(lambda each: pagerows.survey(each, mailbox), write=False) or {}
+        return (
+            self._database.attempt(
+                lambda each: pagerows.survey(each, mailbox), write=False
+            )
+            or {}
+        )
 
     def save_snapshot(self, folder: str, mailbox: str, octets: bytes) -> None:
         """Keep what is known of a folder, under its name."""
         row = (folder, mailbox, octets, pagerows.crc(mailbox, folder, 0, octets))
         query = "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)"
-        self._try(lambda connection: connection.execute(query, row), write=True)
+        self._database.attempt(
+            lambda connection: connection.execute(query, row), write=True
+        )
 
     def load_snapshot(self, folder: str) -> bytes | None:
         """Return what was saved of a folder; None: nothing, or it is damaged."""
         query = "SELECT mailbox, octets, crc FROM snapshot WHERE folder = ?"
-        row = self._try(
+        row = self._database.attempt(
             lambda connection: connection.execute(query, (folder,)).fetchone(),
             write=False,
         )
@@ -247,23 +260,3 @@ class ColumnDatabase:
     def close(self) -> None:
         """Give the descriptor back."""
         self._database.close()
-
-    def _try(
-        self, work: Callable[[sqlite3.Connection], _T], *, write: bool
-    ) -> _T | None:
-        try:
-            with self._database.transaction(write=write) as connection:
-                return work(connection)
-        except (sqlite3.Error, OSError) as error:
-            path = self._database.path
-            if quiet.is_due(path, str(error)):
-                _log.warn(
-                    "store: cache {path!r} passed over: {error!r}",
-                    path=path,
-                    error=error,
-                )
-            if "full" in str(error):  # ours, or the disk: either way it must shrink
-                self._database.close()
-                with suppress(OSError):
-                    database.remove(self._database.path)
-            return None

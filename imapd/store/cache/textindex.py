@@ -12,15 +12,14 @@ that is told who is alive.
 
 import sqlite3
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Final, TypeVar
 
 from twisted.logger import Logger
 
 from imapd.ids import Uid
 from imapd.model.texts import MessageWords, TextFound
-from imapd.store import database, quiet
 from imapd.store.cache import textrows, textsegment
+from imapd.store.cache.expendable import ExpendableDatabase
 from imapd.store.cache.textmerge import (
     BODY,
     HEADER,
@@ -33,7 +32,7 @@ from imapd.store.cache.textmerge import (
 )
 from imapd.store.cache.textprobe import Probe
 from imapd.store.cache.textsegment import Damaged, Gone, Postings
-from imapd.store.database import Database, Schema
+from imapd.store.database import Schema
 
 _log = Logger()
 
@@ -55,7 +54,7 @@ class TextDatabase:
     """The text index of one account.  For any thread; it never raises."""
 
     def __init__(self, path: bytes) -> None:
-        self._database = Database(path, _SCHEMA, damaged=database.remove)
+        self._database = ExpendableDatabase(path, _SCHEMA)
 
     # Asking.
 
@@ -86,7 +85,10 @@ class TextDatabase:
         for segment in self._segments(mailbox):
             known.update(segment.uids)
         known.update(
-            self._try(lambda it: textrows.left_out(it, mailbox), write=False) or ()
+            self._database.attempt(
+                lambda it: textrows.left_out(it, mailbox), write=False
+            )
+            or ()
         )
         return [uid for uid in uids if uid not in known]
 
@@ -112,7 +114,7 @@ class TextDatabase:
                 textrows.insert(connection, mailbox, segment, sections)
 
         if messages:
-            self._try(write, write=True)
+            self._database.attempt(write, write=True)
         while some := due(self._segments(mailbox)):
             if not self._rewrite(mailbox, some, alive):
                 break
@@ -126,7 +128,7 @@ class TextDatabase:
 
     def forget(self, mailbox: str) -> None:
         """Drop a whole mailbox."""
-        self._try(lambda it: textrows.forget(it, mailbox), write=True)
+        self._database.attempt(lambda it: textrows.forget(it, mailbox), write=True)
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -135,7 +137,7 @@ class TextDatabase:
     # Segments.
 
     def _segments(self, mailbox: str) -> list[Segment]:
-        found, damaged = self._try(
+        found, damaged = self._database.attempt(
             lambda it: textrows.segments(it, mailbox), write=False
         ) or ([], [])
         if damaged:
@@ -196,13 +198,13 @@ class TextDatabase:
                 textrows.insert(connection, mailbox, new, sections)
             return True
 
-        return bool(self._try(write, write=True))
+        return bool(self._database.attempt(write, write=True))
 
     def _unless_damaged(
         self, segment: Segment, read: Callable[[sqlite3.Connection], _T]
     ) -> _T | None:
         try:
-            return self._try(read, write=False)
+            return self._database.attempt(read, write=False)
         except Gone:
             return None
         except Damaged as error:
@@ -216,27 +218,9 @@ class TextDatabase:
             count=len(ids),
             why=why,
         )
-        self._try(lambda connection: textrows.delete(connection, ids), write=True)
-
-    def _try(
-        self, work: Callable[[sqlite3.Connection], _T], *, write: bool
-    ) -> _T | None:
-        try:
-            with self._database.transaction(write=write) as connection:
-                return work(connection)
-        except (sqlite3.Error, OSError) as error:
-            path = self._database.path
-            if quiet.is_due(path, str(error)):
-                _log.warn(
-                    "store: text index {path!r} passed over: {error!r}",
-                    path=path,
-                    error=error,
-                )
-            if "full" in str(error):  # ours, or the disk: either way it must shrink
-                self._database.close()
-                with suppress(OSError):
-                    database.remove(path)
-            return None
+        self._database.attempt(
+            lambda connection: textrows.delete(connection, ids), write=True
+        )
 
 
 def _note(found: TextFound, segment: Segment, bits: int, *, exact: bool) -> None:
