@@ -19,9 +19,10 @@ from imapd.mailbox.ahead import NOTHING_AHEAD, Ahead
 from imapd.mailbox.api import Listener
 from imapd.mailbox.append import Append
 from imapd.mailbox.keeper import Keeper
-from imapd.mailbox.live import Flushing, LiveMailbox
+from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.names import NAMESPACES, Namespace
 from imapd.mailbox.notices import NO_NOTICES, Notices
+from imapd.mailbox.roles import Flushing
 from imapd.mailbox.selected import Selected
 from imapd.mailbox.threads import Workers
 from imapd.mailbox.watch import Watch

@@ -10,8 +10,8 @@ from twisted.logger import Logger
 from imapd.mailbox.account import Account
 from imapd.mailbox.ahead import NOTHING_AHEAD, Ahead
 from imapd.mailbox.keeper import KEPT_OCTETS, Keeper
-from imapd.mailbox.live import Flushing
 from imapd.mailbox.notices import NO_NOTICES, Notices
+from imapd.mailbox.roles import Flushing
 from imapd.mailbox.threads import Workers
 from imapd.mailbox.watch import Watch
 from imapd.store.api import AccountStore

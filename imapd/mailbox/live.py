@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import count
-from typing import Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
@@ -19,6 +18,7 @@ from twisted.python.failure import Failure
 from imapd.errors import NoPermission, NoSuchMailbox, ReadOnly, Unavailable
 from imapd.ids import MailboxPath, Uid
 from imapd.mailbox.notices import NO_NOTICES, Notices
+from imapd.mailbox.roles import Flushing, Member
 from imapd.mailbox.threads import Workers
 from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MailboxStatus, MessageState
@@ -32,30 +32,6 @@ SHORT_COUNT = 4
 
 _log = Logger()
 _order = count()
-
-
-class Member(Protocol):
-    """One session's place at a mailbox."""
-
-    view: SessionView
-    joined_validity: int  # the UIDVALIDITY of the UIDs in the view
-    read_only: bool
-
-    def changed(self) -> None:
-        """The view has news; called on the reactor, must not block or raise."""
-
-    def lost(self, why: str) -> None:
-        """The mailbox is gone or renumbered: the session cannot go on with it."""
-
-
-class Flushing(Protocol):
-    """Who has mailboxes write down what may wait."""
-
-    def changed(self, live: "LiveMailbox") -> None:
-        """There is something to be written."""
-
-    def forget(self, live: "LiveMailbox") -> None:
-        """The mailbox is closed, and has written all itself."""
 
 
 class LiveMailbox:

@@ -5,16 +5,12 @@ shift while our client's stay.  What the mailbox holds is read anew when it tell
 its listener of something, or its counts have changed.
 """
 
-# ruff: noqa: N802, N803  the listener's methods and arguments
-
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import Logger
 from twisted.mail.imap4 import MessageSet
-from twisted.mail.interfaces import IMailboxIMAPListener
-from zope.interface import implementer
 
 from imapd.errors import ImapError, MessageGone, ReadOnly, Unavailable
 from imapd.ids import MailboxPath, Seq, Uid
@@ -38,6 +34,7 @@ from imapd.server.foreigncalls import (
     split_flags,
 )
 from imapd.server.foreignmessage import ForeignSource, copy_message
+from imapd.server.foreignnews import ForeignNews
 from imapd.server.foreignsorting import SortsForeign
 from imapd.server.nomodseqs import NoModSeqs
 
@@ -63,26 +60,6 @@ class Places(Protocol):
         """Give a mailbox back."""
 
 
-@implementer(IMailboxIMAPListener)
-class _News:
-    """What the mailbox is given as its listener."""
-
-    def __init__(self, tell: Callable[[bool | None], None]) -> None:
-        self._tell = tell
-
-    def modeChanged(self, writeable: bool) -> None:
-        """It may be written now, or not."""
-        self._tell(bool(writeable))
-
-    def flagsChanged(self, newFlags: Any) -> None:
-        """By message numbers that need not be ours."""
-        self._tell(None)
-
-    def newMessages(self, exists: int | None, recent: int | None) -> None:
-        """Something was delivered."""
-        self._tell(None)
-
-
 class ForeignMailbox(NoModSeqs, SortsForeign):
     """One session's opening of a foreign mailbox."""
 
@@ -96,7 +73,7 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
         self._box = box
         self._listener = listener
         self._places = places
-        self._news = _News(self._told)
+        self._news = ForeignNews(self._told)
         self._lock = DeferredLock()
         self._flags: dict[Uid, Flags] = {}
         self._metas: dict[Uid, MessageMeta] = {}

@@ -41,6 +41,7 @@ from imapd.store.maildir.folders import FolderTree, is_below, new_encoding
 from imapd.store.maildir.layout import NameEncoding
 from imapd.store.maildir.mailbox import MaildirMailbox
 from imapd.store.maildir.subscriptions import Subscriptions
+from imapd.store.maildir.validities import Validities
 from imapd.store.state import AccountState
 
 _log = Logger()
@@ -93,6 +94,7 @@ class MaildirAccount:
         self._identity = opening.identity(self.root)
         self.tree = FolderTree(self.root, follow_links=follow)
         self.state = AccountState(self.root)
+        self.validities = Validities(self.root, self.tree, self.state)
         self._cache = ColumnDatabase(self._cache_path(columns.FILE_NAME))
         self._texts: TextDatabase | None = None
         if self.options.text_index:
@@ -168,7 +170,7 @@ class MaildirAccount:
                 texts=self._texts,
                 overflow=self.state,
                 take_over=courier.take_over,
-                new_uid_validity=self.reserve_uid_validity,
+                new_uid_validity=self.validities.reserve,
                 limits=self.limits,
                 modseqs=self.state,
             )
@@ -191,7 +193,7 @@ class MaildirAccount:
             uses = self.state.special_uses()
             if special_use is not None:
                 special_uses.check(special_use, uses, there)
-            self.tree.create(name, self._reserve())
+            self.tree.create(name, self.validities.reserve())
             # A crash here leaves the mailbox without its use, and no OK was said.
             stale = [use for use, used in uses.items() if used == path]
             if special_use is not None or stale:
@@ -218,7 +220,7 @@ class MaildirAccount:
             directory = self.tree.directory(name)
             last = uidvalidity.of_directory(directory)
             guid = uidvalidity.guid_of_directory(directory)
-            self._note_uid_validity(last)
+            self.validities.note(last)
             self.tree.remove(name)
             self._forget(path, numbering(guid, last))
 
@@ -280,39 +282,6 @@ class MaildirAccount:
         """Remove a name durably; one that is not in it is no error."""
         with self._changing("unsubscribing"):
             self._subscriptions.remove(path)
-
-    # -- numbers --
-
-    def reserve_uid_validity(self) -> int:
-        """Give out a UIDVALIDITY that no mailbox here has had, and keep it.
-
-        Raises:
-            Unavailable, OverQuota, NoPermission: it cannot be written down.
-        """
-        with fsops.translate_errors("reserving a UIDVALIDITY"):
-            return self._reserve()
-
-    def _reserve(self) -> int:
-        known = self.state.uid_validity
-        least = known + 1 if known < uidvalidity.LARGEST_PLAUSIBLE else 1
-        value = uidvalidity.reserve(self.root, least, self._greatest_uid_validity)
-        self.state.note_uid_validity(value)
-        return value
-
-    def _note_uid_validity(self, value: int) -> None:
-        """Never give it out again.  Either place is enough: the disk may be full."""
-        try:
-            self.state.note_uid_validity(value)
-        except ImapError:
-            uidvalidity.raise_to(self.root, value)
-            return
-        with suppress(OSError):
-            uidvalidity.raise_to(self.root, value)
-
-    def _greatest_uid_validity(self) -> int:
-        names = [b"", *self.tree.listing().values()]
-        directories = map(self.tree.directory, names)
-        return max(map(uidvalidity.of_directory, directories))
 
     @contextmanager
     def _changing(self, doing: str) -> Iterator[None]:
