@@ -65,7 +65,11 @@ async def responses(
         at += rendered.count
         for error in rendered.errors.values():
             failure = failure or error
-        marked = await _mark_seen(mailbox, wanted, rendered)
+        try:
+            marked = await _mark_seen(mailbox, wanted, rendered)
+        except BaseException:
+            rendered.close()
+            raise
         if rendered.large is not None:
             pieces = _pieces(mailbox, wanted, rendered, asked, marked)
             try:

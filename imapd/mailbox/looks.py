@@ -53,8 +53,11 @@ class Looks:
 
     def now(self) -> None:
         """Look, unless the directories are as they were at the last exact look."""
-        if self._looking or self._stopped or not self._unsettled():
+        if self._looking or self._stopped:
             return  # a slow disk must not pile up work
+        if not self._unsettled():
+            self._confirm_later()
+            return
         self._looking = True
         self._again = False
         Deferred.fromCoroutine(self._look())
@@ -109,6 +112,12 @@ class Looks:
             self._patience_seconds = min(2 * self._patience_seconds, MOST_SECONDS)
         else:
             self._patience_seconds = LEAST_SECONDS
+            self._confirm_later()
+
+    def _confirm_later(self) -> None:
+        """What another program did may hide behind what we did ourselves."""
+        if not self._live.gone and not self._live.store.is_confirmed:
+            self._look_in(MOST_SECONDS)
 
     def _unsettled(self) -> bool:
         if self._live.gone:

@@ -88,9 +88,18 @@ class Plan:
         )
 
     @property
-    def wants_cache(self) -> bool:
-        """Whether the cache has a part in it."""
-        return any(kind is not None for kind in self.kinds)
+    def is_quick(self) -> bool:
+        """Whether one message is a matter of a moment: the whole of it, and no more.
+
+        Nothing is asked of the cache, and nothing is parsed, however often a client
+        names a part.
+        """
+        reading = [
+            item
+            for item, kind in zip(self.items, self.kinds, strict=True)
+            if kind is not None or item not in _IN_MEMORY
+        ]
+        return len(reading) == 1 and _is_whole(reading[0])
 
     @property
     def batch_messages(self) -> int:
@@ -164,6 +173,11 @@ class Rendered:
     #: The batch is one message, and one of its items comes in pieces.
     large: "Large | None" = None
 
+    def close(self) -> None:
+        """Give back what is held, where the batch is not sent."""
+        if self.large is not None:
+            self.large.stream.close()
+
 
 @dataclass(frozen=True, slots=True)
 class Large:
@@ -184,7 +198,7 @@ def render(
 
     ``message`` is one of them that may be read already.
     """
-    batch = list(uids[: plan.batch_messages])
+    batch = uids[: plan.batch_messages]
     wanted = {kind for kind in plan.kinds if kind is not None}
     known = {kind: source.load_column(kind, batch) for kind in wanted}
     if not plan.reads and not any(None in values for values in known.values()):
@@ -213,11 +227,11 @@ def _cut(item: FetchSection, octets: bytes | None) -> bytes | None:
     return octets[item.partial.first : item.partial.first + item.partial.count]
 
 
-def _columns(plan: Plan, values: Sequence[_Values]) -> list[rows.Column | None]:
+def _columns(plan: Plan, values: Sequence[Sequence[Any]]) -> list[rows.Column | None]:
     return [_column(item, each) for item, each in zip(plan.items, values, strict=True)]
 
 
-def _column(item: FetchItem, values: _Values) -> rows.Column | None:
+def _column(item: FetchItem, values: Sequence[Any]) -> rows.Column | None:
     if isinstance(item, FetchSection):
         name = msgatt.section_name(item.section, item.partial)
         return rows.literal_column(name, values)
@@ -241,7 +255,7 @@ class _Reader:
         self,
         source: MessageSource,
         plan: Plan,
-        batch: list[Uid],
+        batch: Sequence[Uid],
         known: dict[str, list[bytes | None]],
         message: LazyMessage | None,
     ) -> None:

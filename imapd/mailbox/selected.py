@@ -136,12 +136,18 @@ class Selected:
         live = self._live
         if len(uids) == 1 and plan.in_pieces:
             return await self._render_piece(plan, uids[0])
-        if len(uids) == 1 and not plan.wants_cache and live.workers.quick:
+        if len(uids) == 1 and plan.is_quick and live.workers.quick:
             with suppress(WouldBlock):
                 quick = QuickSource(live.store)
-                return live.workers.short(render, quick, plan, uids)
-        rendered = await live.workers.run(render, live.store, plan, uids)
-        self._same_numbers()
+                return self._checked(live.workers.short(render, quick, plan, uids))
+        return self._checked(await live.workers.run(render, live.store, plan, uids))
+
+    def _checked(self, rendered: Rendered) -> Rendered:
+        try:
+            self._same_numbers()
+        except BaseException:
+            rendered.close()
+            raise
         return rendered
 
     async def _render_piece(self, plan: Plan, uid: Uid) -> Rendered:
@@ -149,8 +155,9 @@ class Selected:
         message = PARTIALS.find(self, uid)
         if message is None:
             message = LazyMessage(live.store, uid, whole=True)
-        rendered = await live.workers.run(render, live.store, plan, [uid], message)
-        self._same_numbers()
+        rendered = self._checked(
+            await live.workers.run(render, live.store, plan, [uid], message)
+        )
         if not self._closed:
             PARTIALS.keep(self, message)
         return rendered

@@ -106,7 +106,8 @@ def fields_kind(names: Iterable[bytes]) -> str:
         kind = FIELDS + b" ".join(ordered).decode("ascii")
         if len(kind) <= FIELDS_CHARACTERS:
             return kind
-    return ODD_FIELDS + hashlib.blake2b(b"\n".join(ordered), digest_size=12).hexdigest()
+    apart = b"".join(b"%d:%b" % (len(name), name) for name in ordered)
+    return ODD_FIELDS + hashlib.blake2b(apart, digest_size=12).hexdigest()
 
 
 def field_names(kind: str) -> frozenset[bytes] | None:

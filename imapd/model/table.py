@@ -95,6 +95,7 @@ class MessageTable:
         place = index_of(self.uids, uid)
         if place is None:
             return False
+        self._make_room()
         self.codes[place] = self._code(flags)
         self._changed()
         return True
@@ -105,6 +106,7 @@ class MessageTable:
         if not fresh:
             return fresh
         fresh.sort(key=lambda state: state.uid)
+        self._make_room()
         self._changed()
         last = self.uids[-1] if len(self.uids) else 0
         codes = [self._code(each.flags) for each in fresh]
@@ -144,14 +146,17 @@ class MessageTable:
     def _code(self, flags: Flags) -> int:
         code = self._numbers.get(flags)
         if code is None:
-            if len(self.sets) > len(self.codes) + _SPARE_SETS:
-                self._compact()
             code = self._numbers[flags] = len(self.sets)
             self.sets.append(flags)
         return code
 
-    def _compact(self) -> None:
-        """Number anew the sets that some message has."""
+    def _make_room(self) -> None:
+        """Number anew the sets that some message has, if there are many others.
+
+        Before codes are given out, never between: those not stored yet would change.
+        """
+        if len(self.sets) <= len(self.codes) + _SPARE_SETS:
+            return
         used = sorted(set(self.codes))
         sets = [self.sets[code] for code in used]
         number = {code: at for at, code in enumerate(used)}

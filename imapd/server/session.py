@@ -205,6 +205,7 @@ class Session:
         """Leave the selected mailbox, if there is one, expunging nothing."""
         selected, self.selected = self.selected, None
         self.selected_path = None
+        self._just_selected = False
         self._told_modseq, self._holding = 0, False
         self.lost = None
         if self.state is State.SELECTED:

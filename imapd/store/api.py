@@ -109,6 +109,13 @@ class MailboxStore(Protocol):
         asked from time to time then.
         """
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether no change of others can hide behind changes of our own.
+
+        If not, ``changed`` says so in a while.
+        """
+
     def sync(self, claim_recent: bool) -> Changes:
         r"""Bring what we know in line with the disk; give new messages their UIDs.
 

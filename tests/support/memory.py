@@ -314,6 +314,7 @@ class OpenMailbox:
         self.validity = 0
 
     memory_octets = 1000
+    is_confirmed = True
 
     @property
     def uid_validity(self) -> int:

@@ -181,6 +181,17 @@ def crlf_size(octets: bytes) -> int:
     return len(octets) + octets.count(b"\n") - octets.count(b"\r\n")
 
 
+def find(core: MailboxCore, path: bytes) -> bytes | None:
+    """Look in both directories for a file that had this path; None: it is gone."""
+    base = base_of(path[4:])
+    for part in (b"new/", b"cur/"):
+        with suppress(FileNotFoundError):  # an archive may have no new
+            for name in fsops.names(core.directory + b"/" + part):
+                if base_of(name) == base:
+                    return part + name
+    return None
+
+
 def _path(core: MailboxCore, uid: Uid, attempt: int) -> bytes:
     """Return where a message is: by the index, and then by looking for it.
 

@@ -134,12 +134,16 @@ class MailboxCore(FlagNames):
 
     def reset(self) -> None:
         """Forget everything; the next sync is a first one."""
+        self._untold = Changes()
+        self.forget_folder()
+
+    def forget_folder(self) -> None:
+        """Forget what was read; what is being told meanwhile goes on."""
         self.uidlist = UidList(self.directory)
         self.cur = Directory(self.cur.path)
         self.new = Directory(self.new.path)
         self.index = FileIndex()
         self.told_table = None
-        self._untold = Changes()
         self.synced = self.pending = False
         self.snapshot_stamp = None
         self.published, self.touched = set(), set()

@@ -124,19 +124,17 @@ class FlagNames:
         Sessions ask after every command, and are given the same tuple as long as
         it is the same.
         """
-        known, sets = self._known, self.index.distinct
-        if known is None or self._known_of != (id(sets), len(sets)):
-            self._known_of = (id(sets), len(sets))
-            known = self._known = self._collect(list(sets))  # another thread's
+        known, used = self._known, self.index.keywords
+        if known is None or self._known_of != (id(used), len(used)):
+            self._known_of = (id(used), len(used))
+            known = self._known = self._collect(list(used.values()))  # another thread's
         return known
 
-    def _collect(self, sets: list[Flags]) -> tuple[bytes, ...]:
+    def _collect(self, used: list[bytes]) -> tuple[bytes, ...]:
         known = {name.lower(): name for name in self.keywords.names()}
         for names in list(self.overflow_keywords.values()):
             for name in sorted(names):
                 known.setdefault(name.lower(), name)
-        for flags in sets:
-            for name in sorted(flags):
-                if not name.startswith(b"\\"):
-                    known.setdefault(name.lower(), name)
+        for name in used:
+            known.setdefault(name.lower(), name)
         return tuple(known.values())

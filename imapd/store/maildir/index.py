@@ -5,6 +5,9 @@ from collections.abc import Collection, Iterator, Sequence
 from imapd.ids import Uid
 from imapd.model.flags import NO_FLAGS, Flags
 
+#: Sets of flags whose keywords are known to be noted; clients make them up.
+_MOST_SETS = 4096
+
 
 class FileIndex:
     """Messages by UID, and their files by name.
@@ -18,8 +21,10 @@ class FileIndex:
         self.new: dict[bytes, Uid] = {}
         self._names: dict[Uid, bytes] = {}
         self.flags: dict[Uid, Flags] = {}  # as last told to the caller
-        #: Every set of flags that some message has, or had since the folder was read.
-        self.distinct: dict[Flags, None] = {}
+        #: The keywords that some message has, or had since the folder was read, by
+        #: their lower case.  Only ever added to, or replaced.
+        self.keywords: dict[bytes, bytes] = {}
+        self._seen: set[Flags] = set()
         self.highest = 0  # the highest UID ever told to the caller
 
     def __len__(self) -> int:
@@ -30,6 +35,10 @@ class FileIndex:
 
     def __iter__(self) -> Iterator[Uid]:
         return iter(self._names)
+
+    def items(self) -> list[tuple[Uid, bytes]]:
+        """UIDs and names as they are now; safe from any thread."""
+        return list(self._names.items())
 
     def name(self, uid: Uid) -> bytes | None:
         """Return the file name of a message; None if it is not here."""
@@ -63,8 +72,13 @@ class FileIndex:
     def tell(self, uid: Uid, flags: Flags) -> None:
         """Note the flags that the caller is told of a message."""
         self.flags[uid] = flags
-        if flags not in self.distinct:
-            self.distinct[flags] = None
+        if flags not in self._seen:
+            if len(self._seen) >= _MOST_SETS:
+                self._seen.clear()
+            self._seen.add(flags)
+            for name in sorted(flags):
+                if not name.startswith(b"\\"):
+                    self.keywords.setdefault(name.lower(), name)
 
     def remove(self, uid: Uid) -> Flags:
         """Forget a message; return the flags it had."""
@@ -77,7 +91,8 @@ class FileIndex:
         """Forget everything: the numbers are others now."""
         for table in (self.cur, self.new, self._names, self.flags):
             table.clear()
-        self.distinct = {}  # another one: what was made of it is known to be old
+        self.keywords = {}  # another one: what was made of it is known to be old
+        self._seen = set()
         self.highest = 0
 
     def _drop_name(self, name: bytes, uid: Uid) -> None:

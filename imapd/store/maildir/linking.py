@@ -4,9 +4,11 @@ import errno
 import os
 import stat
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
+from imapd.errors import Unavailable
 from imapd.store import fsops
 from imapd.store.maildir.names import unique_base
 
@@ -23,19 +25,32 @@ def link_or_copy(source: bytes, folder: bytes, path: bytes) -> None:
     Raises:
         FileNotFoundError: there is no ``source`` any more.
         FileExistsError: the new name is taken.
-        OSError: it is no regular file, or cannot be linked or copied.
+        Unavailable: the file cannot be read, for which the folder is not to blame.
+        OSError: it cannot be linked or copied.
     """
-    status = fsops.status(source)
-    if not stat.S_ISREG(status.st_mode):  # a link, a FIFO or a directory
-        raise OSError(errno.EINVAL, "not a regular file", source)
-    if _is_young(source, status):
-        _sync(source)
+    with _reading():
+        status = fsops.status(source)
+        if not stat.S_ISREG(status.st_mode):  # a link, a FIFO or a directory
+            raise OSError(errno.EINVAL, "not a regular file", source)
+        if _is_young(source, status):
+            _sync(source)
     try:
         fsops.link(source, folder + b"/" + path)
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise
         _copy(source, folder, path)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Tell what is wrong with the source apart from what is with the folder."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Unavailable("A message cannot be read") from error
 
 
 def _is_young(source: bytes, status: os.stat_result) -> bool:
@@ -66,7 +81,8 @@ def _sync(source: bytes) -> None:
 
 def _copy(source: bytes, folder: bytes, path: bytes) -> None:
     draft = b"%b/tmp/%b" % (folder, unique_base())
-    descriptor = fsops.open_read(source)
+    with _reading():
+        descriptor = fsops.open_read(source)
     try:
         # A crash in here leaves litter in tmp/ for 36 hours.
         _write_copy(descriptor, draft)
@@ -79,19 +95,24 @@ def _copy(source: bytes, folder: bytes, path: bytes) -> None:
         fsops.close(descriptor)
 
 
+def _read(descriptor: int, offset: int) -> bytes:
+    with _reading():
+        return fsops.read_at(descriptor, _PIECE_OCTETS, offset)
+
+
 def _write_copy(descriptor: int, draft: bytes) -> None:
     copy_descriptor = fsops.open_exclusive(draft)
     try:
         try:
             offset = 0
-            while piece := fsops.read_at(descriptor, _PIECE_OCTETS, offset):
+            while piece := _read(descriptor, offset):
                 fsops.write(copy_descriptor, piece)
                 offset += len(piece)
             fsops.set_times(draft, os.fstat(descriptor).st_mtime_ns)
             fsops.fsync(copy_descriptor)
         finally:
             fsops.close(copy_descriptor)
-    except OSError:
+    except (OSError, Unavailable):
         with suppress(OSError):
             fsops.unlink(draft)
         raise

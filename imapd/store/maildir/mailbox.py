@@ -118,6 +118,11 @@ class MaildirMailbox:
         """
         return self._core.new.path, self._core.cur.path
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a listing has confirmed what we did ourselves."""
+        return self._core.cur.is_confirmed and self._core.new.is_confirmed
+
     def sync(self, claim_recent: bool) -> Changes:
         """Bring what we know in line with the disk.
 

@@ -72,9 +72,13 @@ def restore(core: MailboxCore, changes: Changes) -> None:
         for directory, part in ((core.cur, "cur"), (core.new, "new")):
             directory.resume(int(head[part]), confirmed=bool(head["confirmed"]))
         core.ignored = {bytes.fromhex(name) for name in head["ignored"]}
-        highest, in_new = int(head["highest"]), set(head["in_new"])
+        highest = int(head["highest"])
+        in_new = {names[int(at)] for at in head["in_new"]}
+        if len(set(names)) != len(names):
+            raise ValueError("one name twice")
     except (KeyError, TypeError, ValueError, IndexError):
-        core.reset()  # of another version, or damaged in spite of its check sum
+        # Of another version, or damaged in spite of its check sum.
+        core.forget_folder()
         return
     table.load_later(lambda: _records(core, extras))
     core.told_table = table
@@ -90,10 +94,10 @@ def _fill(
     changes: Changes,
     uids: Sequence[Uid],
     names: Sequence[bytes],
-    in_new: set[int],
+    in_new: set[bytes],
 ) -> None:
     index = core.index
-    index.load(uids, names, {names[at] for at in in_new})
+    index.load(uids, names, in_new)
     for uid, name in zip(uids, names, strict=True):
         flags = core.flags_of(name, uid)
         index.tell(uid, flags)
@@ -104,10 +108,9 @@ def _records(
     core: MailboxCore, extras: bytes
 ) -> tuple[dict[bytes, Uid], dict[Uid, bytes]]:
     """What the UID list says of the messages that are there."""
-    names = {uid: core.index.name(uid) for uid in sorted(core.index)}
-    uids = {base_of(name): uid for uid, name in names.items() if name is not None}
+    uids = {base_of(name): uid for uid, name in sorted(core.index.items())}
     found = {}
-    for line in extras.splitlines():
+    for line in extras.split(b"\n")[:-1]:
         number, _, extra = line.partition(b" ")
         found[Uid(int(number))] = extra
     return uids, found

@@ -88,8 +88,9 @@ def _compare_numbers(core: MailboxCore, changes: Changes) -> None:
     elif core.synced and (
         core.made_up or core.told_table is not table or table.renumbered
     ):
-        for uid in restore_missing(core):
-            forget(core, changes, uid)
+        lost = list(restore_missing(core))
+        if lost:
+            forget(core, changes, *lost)
             core.pending = True
     core.told_table = table
     table.renumbered = False
@@ -110,8 +111,7 @@ def _scan(core: MailboxCore, changes: Changes) -> bool:
     if found.exact:
         core.index.highest = max(core.index.highest, found.last_uid)
         gone = [uid for uid in found.missing if uid in core.index]
-        for uid in gone:
-            forget(core, changes, uid)
+        forget(core, changes, *gone)
         core.forget_messages(gone)
     core.pending = found.deferred or (bool(found.missing) and not found.exact)
     for kept, second in found.duplicates:
@@ -231,15 +231,19 @@ def _add(core: MailboxCore, changes: Changes, found: Found) -> None:
 # -- what changed -------------------------------------------------------------
 
 
-def forget(core: MailboxCore, changes: Changes, uid: Uid) -> None:
-    """Take a message that is gone out of the index, and tell."""
-    core.index.remove(uid)
-    changes.flags.pop(uid, None)
-    told = [state for state in changes.added if state.uid != uid]
-    if len(told) != len(changes.added):  # added and gone in one go: never heard of
-        changes.added[:] = told
-    else:
-        changes.expunged.append(uid)
+def forget(core: MailboxCore, changes: Changes, *gone: Uid) -> None:
+    """Take messages that are gone out of the index, and tell."""
+    for uid in gone:
+        core.index.remove(uid)
+        changes.flags.pop(uid, None)
+    doomed = set(gone)
+    if changes.added:  # added and gone in one go: never heard of
+        doomed -= {state.uid for state in changes.added}
+        if len(doomed) < len(set(gone)):
+            removed = set(gone)
+            left = [state for state in changes.added if state.uid not in removed]
+            changes.added[:] = left
+    changes.expunged.extend(uid for uid in gone if uid in doomed)
 
 
 def tell_flags(core: MailboxCore, changes: Changes, uids: Iterable[Uid]) -> None:

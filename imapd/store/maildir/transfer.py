@@ -10,6 +10,7 @@ from imapd.ids import Uid
 from imapd.model.mailbox import Appended, Changes, Copied
 from imapd.store import fsops
 from imapd.store.maildir.change import ATTEMPT_COUNT, relocate
+from imapd.store.maildir.contents import find
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.deliver import MaildirDelivery
 from imapd.store.maildir.keywords import LETTERS
@@ -68,7 +69,7 @@ def copy(
         if source is not target:
             to_target = stack.enter_context(target.telling())
         sync_first(source, to_source)
-        wanted = _all_incoming(source, sorted(set(uids)), to_source)
+        wanted = _all_incoming(source, sorted(set(uids)))
         published = publish(target, wanted, to_target, claim_recent) if wanted else []
         pairs = [(one.uid, uid) for one, uid in published if one.uid is not None]
         if move and pairs:
@@ -78,25 +79,20 @@ def copy(
     return Copied(target.uidlist.table.uid_validity, pairs, to_target, to_source)
 
 
-def _all_incoming(
-    source: MailboxCore, uids: Iterable[Uid], changes: Changes
-) -> list[Incoming]:
+def _all_incoming(source: MailboxCore, uids: Iterable[Uid]) -> list[Incoming]:
     """Say where the messages are that are there, and what they are to become."""
     found = []
     for uid in uids:
-        one = _incoming(source, uid, unique_base(), changes, ATTEMPT_COUNT)
-        if one is not None:
-            found.append(one)
+        path = source.index.path(uid)
+        if path is not None:
+            found.append(_incoming(source, uid, path, unique_base(), ATTEMPT_COUNT))
     return found
 
 
 def _incoming(
-    source: MailboxCore, uid: Uid, base: bytes, changes: Changes, attempts: int
-) -> Incoming | None:
-    """One message by what its name says now; None if it is gone."""
-    path = source.index.path(uid)
-    if path is None:
-        return None
+    source: MailboxCore, uid: Uid, path: bytes, base: bytes, attempts: int
+) -> Incoming:
+    """One message by what its name says."""
     parsed = parse(path[4:])
     unknown = bytes(
         letter
@@ -105,11 +101,17 @@ def _incoming(
     )
 
     def again() -> Incoming | None:
-        """Look where the file went that is not where it was."""
+        """Look where the file went that is not where it was.
+
+        Only look: the locks of the target are held, which may be those of the source.
+        """
         if not attempts:
             raise MessageGone("A message is being changed by another program")
-        relocate(source, changes)
-        return _incoming(source, uid, base, changes, attempts - 1)
+        source.pending = True  # the next sync takes it in, and tells
+        found = find(source, path)
+        if found is None:
+            return None
+        return _incoming(source, uid, found, base, attempts - 1)
 
     return Incoming(
         source=source.directory + b"/" + path,

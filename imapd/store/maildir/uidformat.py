@@ -7,6 +7,7 @@ folder: what is written here must never be such a file.
 """
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,6 +21,10 @@ LARGEST_UID: Final = LARGEST_NUMBER - 1  # Dovecot refuses 2**32 - 1
 _NUMBER = re.compile(rb"[0-9]{1,10}\Z")
 _GUID = re.compile(rb"[0-9a-fA-F]{32}\Z")
 _V1_HEADER = re.compile(rb"1 +([0-9]{1,10}) +([0-9]{1,10})\s*\Z")
+
+
+#: Records are made once; and seldom, so that one lock serves all tables.
+_LOADING = threading.RLock()
 
 
 class BrokenUidList(Exception):
@@ -59,9 +64,13 @@ class UidTable:
         """Called for a slot that has no value: the records are asked for."""
         if name not in ("uids", "extras"):
             raise AttributeError(name)
-        load, self.later = self.later, None
-        self.uids, self.extras = ({}, {}) if load is None else load()
-        return getattr(self, name)
+        with _LOADING:  # readers come from other threads than the one that syncs
+            load = self.later
+            if load is not None:
+                uids, extras = load()  # if it fails, the next one tries again
+                self.uids, self.extras = uids, extras
+                self.later = None
+        return object.__getattribute__(self, name)
 
     def add(self, uid: Uid, base: bytes, extras: bytes = b"") -> None:
         """Take one record; a base that is there already gets its newer UID."""
