@@ -17,7 +17,7 @@ def literal(raw: bytes) -> bytes:
 
 def body(client: Client, uid: int, section: str = "") -> bytes:
     raw = client.ok(f"UID FETCH {uid} BODY.PEEK[{section}]")
-    return b"" if b'""' in raw[:80] or b"NIL" in raw[:80] else literal(raw)
+    return literal(raw) if re.search(rb"\] \{\d+\}\r\n", raw) else b""
 
 
 def size(client: Client, uid: int) -> int:
