@@ -125,3 +125,25 @@ class ArrayTests(unittest.TestCase):
         self.assertEqual(Numbered.of_runs(all_uids, [(1, 1), (3, 4)]), some)
         self.assertEqual(Numbered.of_runs(all_uids, [(3, 4)]), some[1:])
         self.assertEqual(Numbered.of_runs(all_uids, []), [])
+
+
+class ManySetsTests(unittest.TestCase):
+    """More sets of flags at once than may be left over."""
+
+    def test_each_message_keeps_its_own(self) -> None:
+        states = [
+            MessageState(
+                Uid(number + 1),
+                frozenset(b"k%d" % bit for bit in range(12) if number >> bit & 1),
+            )
+            for number in range(3000)
+        ]
+        table = MessageTable()
+        table.add(states)
+        for turn in range(2):
+            for each in states:
+                self.assertEqual(table.flags(each.uid), each.flags, turn)
+            for each in states[:1500]:
+                table.set_flags(each.uid, each.flags | {b"other"})
+            for each in states[:1500]:
+                table.set_flags(each.uid, each.flags)

@@ -71,6 +71,19 @@ class OwnChangeTests(FolderTestCase):
                 self.assertFalse(self.box.sync(False), name)
                 self.assertEqual(self.listed, [], name)
 
+    def test_many_at_once_after_one_of_another_are_listed_once(self) -> None:
+        """However fast they come: none waits until the one before is old."""
+        cur = Path(os.fsdecode(self.box._core.cur.path))
+        (name,) = (each.name for each in cur.iterdir() if each.name[0] == "1")
+        os.rename(cur / name, cur / f"{name}F")
+        with self.patient(), self.count():
+            for number in range(20):
+                mode = (StoreMode.ADD, StoreMode.REMOVE)[number % 2]
+                self.box.store_flags([Uid(1)], mode, [SEEN])
+                if self.box.changed():
+                    self.box.sync(False)
+        self.assertEqual(self.listed.count(b"cur"), 1)
+
     def test_new_mail_is_claimed_without_a_second_listing(self) -> None:
         self.deliver("9.x.host")
         settle()

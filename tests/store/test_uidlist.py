@@ -2,7 +2,9 @@
 
 import os
 import random
+import threading
 from pathlib import Path
+from unittest import TestCase
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -231,3 +233,43 @@ class DamageTests(FolderTestCase):
         append(box, b"x: y\r\n\r\n")
         self.assertLess(len(self.list.read_bytes().splitlines()), 60)
         self.assertEqual(parse(self.list.read_bytes()).uid_next, box.uid_next)
+
+
+class LaterTests(TestCase):
+    """Records that are read when somebody asks for them, from whatever thread."""
+
+    def test_whoever_asks_meanwhile_waits(self) -> None:
+        begun, go = threading.Event(), threading.Event()
+
+        def load() -> tuple[dict[bytes, Uid], dict[Uid, bytes]]:
+            begun.set()
+            go.wait(10)
+            return {b"a": Uid(1)}, {Uid(1): b"W3"}
+
+        table, found = UidTable(), []
+        table.load_later(load)
+        first = threading.Thread(target=lambda: found.append(table.uids))
+        second = threading.Thread(target=lambda: found.append(table.uids))
+        first.start()
+        begun.wait(10)
+        second.start()
+        go.set()
+        first.join(10)
+        second.join(10)
+        self.assertEqual(found, [{b"a": 1}] * 2)
+        self.assertEqual(table.extras, {1: b"W3"})
+
+    def test_what_failed_is_tried_again(self) -> None:
+        results = [None, ({b"a": Uid(1)}, {})]
+
+        def load() -> tuple[dict[bytes, Uid], dict[Uid, bytes]]:
+            result = results.pop(0)
+            if result is None:
+                raise OSError("not now")
+            return result
+
+        table = UidTable()
+        table.load_later(load)
+        with self.assertRaises(OSError):
+            len(table.uids)
+        self.assertEqual(table.uids, {b"a": 1})

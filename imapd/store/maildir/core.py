@@ -246,7 +246,8 @@ class MailboxCore(FlagNames):
         new = self.new.mark() if in_new else None
         yield
         self.cur.adopt(cur)
-        self.new.adopt(new)
+        if in_new:
+            self.new.adopt(new)
 
     def in_new(self, uids: Iterable[Uid]) -> bool:
         """Whether one of the messages lies in ``new``."""

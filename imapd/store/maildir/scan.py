@@ -89,11 +89,12 @@ class Directory:
     def adopt(self, mark: int | None) -> None:
         """Take what happened since ``mark`` for our own, until a listing confirms it.
 
-        Nothing is taken for ours if the directory was listed meanwhile.
+        Nothing is taken for ours if a listing was due, or the directory was listed
+        meanwhile; but the next listing need not wait until this change is old.
         """
+        self._own_mtime_ns = self._look()
         if mark is None or mark != self._list_count:
             return
-        self._own_mtime_ns = self._look()
         self._clean = True
         if self._confirm_at is None:
             self._confirm_later()
