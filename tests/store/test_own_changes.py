@@ -159,3 +159,23 @@ class OwnChangeTests(FolderTestCase):
         settle()
         self.box.sync(False)
         self.assertFalse(self.box.changed())
+
+    def test_a_source_that_cannot_be_read_is_no_fault_of_the_target(self) -> None:
+        other = self.open("other")
+        other.sync(True)
+        bad = self.box._core.index.name(Uid(1)) or b""
+        real = fsops.open_read
+
+        def open_read(path: bytes) -> int:
+            if os.path.basename(path).startswith(bad.split(b":")[0]):
+                raise PermissionError(13, "denied", path)
+            return real(path)
+
+        with (
+            mock.patch.object(fsops, "open_read", open_read),
+            self.assertRaises(Unavailable),
+        ):
+            other.copy_from(self.box, [Uid(1)], False, False)
+        self.assertFalse(other.read_only)
+        other.copy_from(self.box, [Uid(2)], False, False)
+        self.assertEqual(len(uids_of(self.open("other").sync(False))), 1)
