@@ -136,6 +136,8 @@ def _list_until_sure(core: MailboxCore, whole: bool) -> Found:
         found.exact = cur is not None and cur.exact  # else nothing is taken for gone
         found.unknown.clear()
         found.duplicates.clear()
+        if found.exact:
+            found.added.clear()  # what an earlier listing saw may be gone
         names = None if cur is None else cur.names
         found.missing = _match(core, found, new.names, names)
         if found.exact or not found.missing or attempt == count - 1:
