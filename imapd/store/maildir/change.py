@@ -194,6 +194,7 @@ def provide_letters(core: MailboxCore, names: Iterable[bytes]) -> None:
         for letter in letters_of(core.index.name(uid) or b"")
     }
     with core.lock() as lock:
+        core.read_keywords()  # letters that other messages have may be named now
         core.keywords.assign(lock, new.values(), used)
     core.forget_flags()
     if core.overflow is None and any(

@@ -150,6 +150,11 @@ class MailboxCore(FlagNames):
         self.ignored, self.made_up, self.whereabouts = set(), {}, {}
         self.reset_flags()
 
+    def read_keywords(self) -> None:
+        """Read the letters' names if they changed: the next sync tells what did."""
+        if self.refresh_keywords():
+            self.touched.update(self.index)
+
     # -- numbers --
 
     @property
@@ -209,6 +214,15 @@ class MailboxCore(FlagNames):
         """Whether the index has the numbers of the present UIDVALIDITY."""
         told = self.told_table
         return told is None or told.uid_validity == self.uidlist.table.uid_validity
+
+    @property
+    def has_other_numbers(self) -> bool:
+        """Whether the UID list was read since the index was compared with it.
+
+        It is read under its lock before each change: what another server wrote then
+        does not make it look changed any more.
+        """
+        return self.told_table is not self.uidlist.table or self.told_table.renumbered
 
     def make_up_uid(self, base: bytes) -> Uid:
         """Give a message a UID that only this process knows."""

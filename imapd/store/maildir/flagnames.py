@@ -36,6 +36,7 @@ class FlagNames:
         self.overflow_keywords: dict[int, frozenset[bytes]] = {}
         #: Keywords that another server keeps, where we may not take them over.
         self.taken_keywords: dict[int, frozenset[bytes]] = {}
+        self._has_unnamed = False
         self.forget_flags()
 
     @property
@@ -44,11 +45,22 @@ class FlagNames:
         raise RuntimeError("the core knows")
 
     def refresh_keywords(self) -> bool:
-        """Read the letters' names again; return whether they changed."""
+        """Read the letters' names again; return whether they changed.
+
+        Then every message is to be looked at again.
+        """
         if not self.keywords.refresh():
             return False
+        self._has_unnamed = False
         self.forget_flags()
         return True
+
+    def letters_were_named(self) -> bool:
+        """Whether letters that were seen without a name may have one now.
+
+        Dovecot renames files first and writes the names of new letters after that.
+        """
+        return self._has_unnamed and self.keywords.changed()
 
     def forget_flags(self) -> None:
         """Compute flags anew: letters got names."""
@@ -62,7 +74,7 @@ class FlagNames:
         flags = self._flags_of_letters.get(letters)
         if flags is None:
             flags = frozenset(
-                SYSTEM_LETTERS.get(letter) or self.keywords.name_of(letter)
+                SYSTEM_LETTERS.get(letter) or self._keyword(letter)
                 for letter in letters
                 if letter in SYSTEM_LETTERS or letter in LETTERS
             )
@@ -71,6 +83,10 @@ class FlagNames:
             self._flags_of_letters[letters] = flags
         more = self.overflow_keywords.get(uid)
         return flags | more if more else flags
+
+    def _keyword(self, letter: int) -> bytes:
+        self._has_unnamed = self._has_unnamed or not self.keywords.has_name(letter)
+        return self.keywords.name_of(letter)
 
     # -- keywords without letters --
 

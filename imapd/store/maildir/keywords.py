@@ -75,12 +75,17 @@ class KeywordTable:
         """Return the keyword of a letter; ``unknown-<n>`` if the file has none."""
         index = letter - FIRST_LETTER
         name = self._names[index]
-        if name is not None and _ATOM.match(name):
+        if name is not None and self.has_name(letter):
             return name
         made_up = b"unknown-%d" % index
         while self._indexes.get(made_up.lower(), index) != index:
             made_up += b"?"
         return made_up
+
+    def has_name(self, letter: int) -> bool:
+        """Whether the file names a letter, with a name that can be a keyword."""
+        name = self._names[letter - FIRST_LETTER]
+        return name is not None and is_keyword(name)
 
     def letter_of(self, name: bytes) -> int | None:
         """Return the letter of a keyword, without regard to case."""

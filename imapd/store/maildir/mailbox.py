@@ -102,12 +102,17 @@ class MaildirMailbox:
         return MESSAGE_OCTETS * len(self._core.index)
 
     def changed(self) -> bool:
-        """Whether a ``sync`` might find something: three ``stat``."""
+        """Whether a ``sync`` might find something: three ``stat``, or four."""
         core = self._core
-        if not core.synced or core.pending or core.has_untold:
+        if not core.synced or core.pending or core.has_untold or core.has_other_numbers:
             return True
         try:
-            return core.new.changed() or core.cur.changed() or core.uidlist.changed()
+            return (
+                core.new.changed()
+                or core.cur.changed()
+                or core.uidlist.changed()
+                or core.letters_were_named()
+            )
         except OSError:
             return True  # what is wrong is for sync to say
 

@@ -50,7 +50,8 @@ def _is_whole(core: MailboxCore) -> bool:
         core.synced
         and core.snapshot_stamp != _stamp(core)
         and not core.read_only
-        and not (core.pending or core.has_untold or core.made_up or core.published)
+        and not (core.pending or core.has_untold or core.has_other_numbers)
+        and not (core.made_up or core.published)
         and not core.uidlist.changed()
         and not core.uidlist.needs_rewrite()
         and core.cur.known_mtime_ns is not None

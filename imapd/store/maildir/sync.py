@@ -52,14 +52,14 @@ def sync(core: MailboxCore, changes: Changes, claim_recent: bool) -> None:
     if not core.synced or core.uidlist.changed():
         load_uid_list(core)
     _compare_numbers(core, changes)
-    if core.refresh_keywords():
-        core.touched.update(core.index)
+    core.read_keywords()
     if not core.synced or core.pending or core.new.changed() or core.cur.changed():
         core.touched |= core.load_overflow()
         for _ in range(SCAN_COUNT):
-            if not _scan(core, changes):
+            overtaken = _scan(core, changes)
+            # The list may have been read again, under its lock.
+            if not (_compare_numbers(core, changes) or overtaken):
                 break
-            _compare_numbers(core, changes)
     tell_flags(core, changes, core.touched)
     core.touched.clear()
     if claim_recent and not core.read_only:
@@ -73,10 +73,15 @@ def sync_first(core: MailboxCore, changes: Changes) -> None:
         sync(core, changes, claim_recent=False)
 
 
-def _compare_numbers(core: MailboxCore, changes: Changes) -> None:
-    """Find out what the UID list says now of messages we know."""
+def _compare_numbers(core: MailboxCore, changes: Changes) -> bool:
+    """Find out what the UID list says now of messages we know.
+
+    True: some have other numbers, which a listing is to find.
+    """
     table = core.uidlist.table
-    if not core.knows_numbers():
+    lost: list[Uid] = []
+    again = not core.knows_numbers()
+    if again:
         changes.renumbered = True
         changes.added.clear()
         changes.expunged.clear()
@@ -88,12 +93,13 @@ def _compare_numbers(core: MailboxCore, changes: Changes) -> None:
     elif core.synced and (
         core.made_up or core.told_table is not table or table.renumbered
     ):
-        lost = list(restore_missing(core))
+        lost = restore_missing(core)
         if lost:
             forget(core, changes, *lost)
             core.pending = True
     core.told_table = table
     table.renumbered = False
+    return again or bool(lost)
 
 
 # -- listing ------------------------------------------------------------------

@@ -69,6 +69,8 @@ def copy(
         if source is not target:
             to_target = stack.enter_context(target.telling())
         sync_first(source, to_source)
+        if source.letters_were_named():  # elsewhere only names say what was meant
+            source.read_keywords()
         wanted = _all_incoming(source, sorted(set(uids)))
         published = publish(target, wanted, to_target, claim_recent) if wanted else []
         pairs = [(one.uid, uid) for one, uid in published if one.uid is not None]

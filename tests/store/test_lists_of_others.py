@@ -1,0 +1,145 @@
+"""What another server writes in its lists alone is found, though no file moved."""
+
+import os
+import time
+from unittest import mock
+
+from imapd.ids import Uid
+from imapd.model.flags import SEEN, StoreMode
+from imapd.store.locks import MailboxLock
+from imapd.store.maildir import scan
+from imapd.store.maildir.mailbox import MaildirMailbox
+from tests.store.folders import FolderTestCase, append, uids_of
+
+
+class ListTests(FolderTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        for number in range(3):
+            self.deliver(f"{number}.x.host:2,", part="cur")
+        self.box = self.open()
+        self.box.sync(True)
+        self.confirm(self.box)
+
+    def confirm(self, box: MaildirMailbox) -> None:
+        """List once more what a listing has to confirm, and be sure of it."""
+        time.sleep(scan.CONFIRM_SECONDS + 0.05)
+        box.sync(True)
+        self.assertFalse(box.changed())
+
+    def renumber(self, name: str) -> None:
+        """As Dovecot does with a message that it had taken for expunged."""
+        with (self.folder(name) / "dovecot-uidlist").open("ab") as uid_list:
+            uid_list.write(b"7 :1.x.host\n")
+
+    def test_a_keyword_named_after_its_letter_was_seen(self) -> None:
+        cur = self.folder() / "cur"
+        os.rename(cur / "1.x.host:2,", cur / "1.x.host:2,a")
+        time.sleep(2 * scan.FINE_SECONDS)
+        self.assertEqual(self.box.sync(True).flags, {Uid(2): {b"unknown-0"}})
+        self.confirm(self.box)
+        (cur.parent / "dovecot-keywords").write_bytes(b"0 later\n")
+        self.assertTrue(self.box.changed())
+        self.assertEqual(self.box.sync(True).flags, {Uid(2): {b"later"}})
+        self.assertFalse(self.box.changed())
+
+    def test_a_keyword_named_before_we_give_a_letter(self) -> None:
+        """What is read under the lock tells of messages that were seen before."""
+        cur = self.folder() / "cur"
+        os.rename(cur / "1.x.host:2,", cur / "1.x.host:2,a")
+        time.sleep(2 * scan.FINE_SECONDS)
+        self.box.sync(True)
+        self.confirm(self.box)
+        (cur.parent / "dovecot-keywords").write_bytes(b"0 later\n")
+        changes = self.box.store_flags([Uid(1)], StoreMode.ADD, [b"work"])
+        self.assertEqual(changes.flags[Uid(1)], {b"work"})
+        more = self.box.sync(True) if self.box.changed() else changes
+        self.assertEqual(more.flags[Uid(2)], {b"later"})
+
+    def test_a_keyword_named_before_we_copy(self) -> None:
+        cur = self.folder() / "cur"
+        os.rename(cur / "1.x.host:2,", cur / "1.x.host:2,a")
+        time.sleep(2 * scan.FINE_SECONDS)
+        self.box.sync(True)
+        (cur.parent / "dovecot-keywords").write_bytes(b"0 later\n")
+        target = self.open("target")
+        copied = target.copy_from(self.box, [Uid(2)], False, False)
+        self.assertEqual(copied.target.added[0].flags, {b"later"})
+        self.assertEqual(self.box.sync(True).flags, {Uid(2): {b"later"}})
+
+    def test_a_keyword_without_a_name_stays_in_doubt(self) -> None:
+        cur = self.folder() / "cur"
+        os.rename(cur / "1.x.host:2,", cur / "1.x.host:2,z")
+        time.sleep(2 * scan.FINE_SECONDS)
+        self.box.sync(True)
+        self.box.store_flags([Uid(1)], StoreMode.ADD, [b"work"])
+        self.confirm(self.box)
+        keywords = self.folder() / "dovecot-keywords"
+        keywords.write_bytes(keywords.read_bytes() + b"25 later\n")
+        self.assertTrue(self.box.changed())
+        self.assertEqual(self.box.sync(True).flags, {Uid(2): {b"later"}})
+
+    def test_a_new_number_is_found_by_what_we_do_meanwhile(self) -> None:
+        """Under the lock the list is read, so it has not changed afterwards."""
+        target = self.open("target")
+        target.sync(True)
+
+        def copy(into: MaildirMailbox) -> None:
+            into.copy_from(self.box, [Uid(1)], False, False)
+
+        actions = {
+            "append": lambda box: append(box, b"a: b\r\n\r\n"),
+            "copy": copy,
+        }
+        for name, action in actions.items():
+            with self.subTest(name), mock.patch.object(scan, "CONFIRM_SECONDS", 60.0):
+                for number in range(3):
+                    self.deliver(f"{number}.x.host:2,", box=name, part="cur")
+                box = self.open(name)
+                box.sync(True)
+                time.sleep(2 * scan.FINE_SECONDS)
+                box.sync(True)
+                self.assertFalse(box.changed())
+                self.renumber(name)
+                action(box)
+                while box.changed():
+                    box.sync(True)
+                self.assertEqual(sorted(box._core.index), [1, 3, 7, 8])
+
+    def test_a_new_number_is_found_when_new_mail_is_numbered(self) -> None:
+        """The list is read again in the middle of a sync, after it was compared."""
+        self.deliver("8.x.host")
+        core = self.box._core
+        real, told = core.lock, 0
+
+        def lock(*arguments: float) -> MailboxLock:
+            nonlocal told
+            told += 1
+            if told == 1:
+                self.renumber("box")
+            return real(*arguments)
+
+        with (
+            mock.patch.object(core, "lock", lock),
+            mock.patch.object(scan, "CONFIRM_SECONDS", 60.0),
+        ):
+            changes = self.box.sync(True)
+            expunged, added = changes.expunged, uids_of(changes)
+            while self.box.changed():
+                changes = self.box.sync(True)
+                expunged += changes.expunged
+                added += uids_of(changes)
+        self.assertTrue(told)
+        self.assertEqual((expunged, added), ([2], [7, 8]))
+
+    def test_no_snapshot_is_made_of_old_numbers(self) -> None:
+        for number in range(100):
+            self.deliver(f"{number}.y.host:2,", part="cur")
+        self.confirm(self.box)
+        self.box.store_flags([Uid(1)], StoreMode.ADD, [SEEN])
+        with (self.folder() / "dovecot-uidlist").open("ab") as uid_list:
+            uid_list.write(b"107 :1.x.host\n")
+        append(self.box, b"a: b\r\n\r\n")
+        self.box.close()
+        added = uids_of(self.open().sync(True))
+        self.assertEqual(added[:2] + added[-2:], [1, 3, 107, 108])
