@@ -1,4 +1,4 @@
-# make demo | test | bench | check | lint | types | clean
+# make demo | test | bench | torture | check | lint | types | clean
 # Everything happens in .venv; nothing needs root, nor a network but the package index.
 
 # The first Python of at least 3.11, or the one you name: make PYTHON=python3.13 test
@@ -16,7 +16,12 @@ PYTEST_ARGUMENTS ?= -n auto --dist loadfile
 # For example --quick, or --scenarios login,search; all of them: --help.
 BENCH_ARGUMENTS ?=
 
-.PHONY: demo test bench check lint types clean
+# Of all harnesses together.
+SECONDS ?= 600
+# For example --only crash, or --seed 17; all of them: --help.
+TORTURE_ARGUMENTS ?=
+
+.PHONY: demo test bench torture check lint types clean
 
 demo: $(VENV)/.run
 	@exec $(BIN)/python -m scripts.demo
@@ -27,6 +32,10 @@ test: $(VENV)/.test
 # Beside Dovecot and Courier, where .ci/peers installed them.
 bench: $(VENV)/.test
 	@$(BIN)/python -m benchmarks $(BENCH_ARGUMENTS)
+
+# The harnesses of tests/torture, for longer than the tests run them.
+torture: $(VENV)/.test
+	@$(BIN)/python -m tests.torture --seconds $(SECONDS) $(TORTURE_ARGUMENTS)
 
 check: lint types test
 

@@ -1,0 +1,1 @@
+"""Harnesses that hunt for lost mail and open doors: see ``README.rst``."""

@@ -1,0 +1,41 @@
+"""Every harness there is, as a row."""
+
+import importlib
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tests.torture.budget import Budget
+from tests.torture.figures import Figure
+
+Run = Callable[[Budget], Iterable[Figure]]
+
+
+@dataclass(frozen=True, slots=True)
+class Harness:
+    """Where it is, what it takes, and what it shows."""
+
+    name: str
+    #: A module of this package with a function ``run(budget)``.
+    module: str
+    #: The goals of which it prints a figure.
+    goals: tuple[str, ...]
+    #: Of the seconds, beside the others.
+    share: float = 1
+    #: Programs without which it is skipped, visibly.
+    needs: tuple[str, ...] = ()
+
+    def missing(self) -> list[str]:
+        """Return the programs that this machine lacks."""
+        path = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+        return [each for each in self.needs if shutil.which(each, path=path) is None]
+
+    def load(self) -> Run:
+        """Import it."""
+        module = importlib.import_module(f"tests.torture.{self.module}")
+        run: Run = module.run
+        return run
+
+
+HARNESSES: Final[tuple[Harness, ...]] = ()
