@@ -2,6 +2,8 @@
 
 import os
 import time
+from contextlib import AbstractContextManager
+from typing import Any
 from unittest import mock
 
 from imapd.ids import Uid
@@ -9,6 +11,7 @@ from imapd.model.flags import SEEN, StoreMode
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir import scan
 from imapd.store.maildir.mailbox import MaildirMailbox
+from imapd.store.maildir.uidformat import parse
 from tests.store.folders import FolderTestCase, append, uids_of
 
 
@@ -20,6 +23,7 @@ class ListTests(FolderTestCase):
         self.box = self.open()
         self.box.sync(True)
         self.confirm(self.box)
+        self.list = self.folder() / "dovecot-uidlist"
 
     def confirm(self, box: MaildirMailbox) -> None:
         """List once more what a listing has to confirm, and be sure of it."""
@@ -108,29 +112,46 @@ class ListTests(FolderTestCase):
 
     def test_a_new_number_is_found_when_new_mail_is_numbered(self) -> None:
         """The list is read again in the middle of a sync, after it was compared."""
-        self.deliver("8.x.host")
-        core = self.box._core
-        real, told = core.lock, 0
+        for name, box in (("known", self.box), ("first", self.open())):
+            with self.subTest(name):
+                number = parse(self.list.read_bytes()).last_uid + 1
+                self.deliver(f"{number}.y.host")
+                before = sorted(box._core.index)
+                with self.numbering(box, b"%d :1.x.host\n" % number):
+                    expunged, added = self.follow(box)
+                self.assertEqual(expunged, before[1:2] if before else [])
+                self.assertEqual(added[-2:], [number, number + 1])
+                self.assertEqual(len(box._core.index), len(self.names()))
+
+    def names(self) -> list[str]:
+        return os.listdir(self.folder() / "cur") + os.listdir(self.folder() / "new")
+
+    def numbering(
+        self, box: MaildirMailbox, line: bytes
+    ) -> AbstractContextManager[Any]:
+        """Let another server write a line just before we first take the lock."""
+        real, told = box._core.lock, 0
 
         def lock(*arguments: float) -> MailboxLock:
             nonlocal told
             told += 1
             if told == 1:
-                self.renumber("box")
+                with self.list.open("ab") as uid_list:
+                    uid_list.write(line)
             return real(*arguments)
 
-        with (
-            mock.patch.object(core, "lock", lock),
-            mock.patch.object(scan, "CONFIRM_SECONDS", 60.0),
-        ):
-            changes = self.box.sync(True)
+        return mock.patch.object(box._core, "lock", lock)
+
+    def follow(self, box: MaildirMailbox) -> tuple[list[Uid], list[int]]:
+        """Sync for as long as something may have changed; return what was told."""
+        with mock.patch.object(scan, "CONFIRM_SECONDS", 60.0):
+            changes = box.sync(True)
             expunged, added = changes.expunged, uids_of(changes)
-            while self.box.changed():
-                changes = self.box.sync(True)
+            while box.changed():
+                changes = box.sync(True)
                 expunged += changes.expunged
                 added += uids_of(changes)
-        self.assertTrue(told)
-        self.assertEqual((expunged, added), ([2], [7, 8]))
+        return expunged, added
 
     def test_no_snapshot_is_made_of_old_numbers(self) -> None:
         for number in range(100):

@@ -90,9 +90,8 @@ def _compare_numbers(core: MailboxCore, changes: Changes) -> bool:
         core.made_up.clear()
         core.published.clear()
         core.synced = False
-    elif core.synced and (
-        core.made_up or core.told_table is not table or table.renumbered
-    ):
+    elif core.made_up or core.told_table is not table or table.renumbered:
+        # In the midst of a first sync, too: what it has listed has old numbers.
         lost = restore_missing(core)
         if lost:
             forget(core, changes, *lost)
