@@ -224,7 +224,8 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
 
     # Reading.
 
-    async def _source(self, uids: Iterable[Uid]) -> ForeignSource:
+    async def source(self, uids: Iterable[Uid]) -> ForeignSource:
+        """Those of the messages that are still there, to be read."""
         present = runs(sorted(uid for uid in uids if uid in self._flags))
         messages = await fetch_messages(self._box, present, uid=True)
         return ForeignSource(messages, self._metas)
@@ -244,7 +245,7 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
         return fetching.responses(mailbox, messages, items, with_uid=with_uid)
 
     async def _render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
-        return render(await self._source(uids), plan, uids)
+        return render(await self.source(uids), plan, uids)
 
     async def search(self, key: SearchKey) -> Numbered:
         """The messages that match, ascending; those gone match nothing."""
@@ -256,7 +257,7 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
         found: list[tuple[Seq, Uid]] = []
         for start in range(0, len(uids), searching.BATCH_MESSAGES):
             batch = uids[start : start + searching.BATCH_MESSAGES]
-            source = await self._source(() if in_memory else batch)
+            source = await self.source(() if in_memory else batch)
             messages = [
                 searching.Message(source, Seq(seq), uid, flags, uid in recent)
                 for seq, uid in enumerate(batch, start + 1)

@@ -1,6 +1,8 @@
 """SORT and THREAD of anybody's mailbox: every message is read, once a session."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Protocol
 
 from imapd.ids import Uid
 from imapd.mailbox import sortcolumns, sorting
@@ -14,23 +16,27 @@ from imapd.model.view import SessionView
 from imapd.server.foreignmessage import ForeignSource
 
 
-class SortsForeign:
-    """The part of ``ForeignMailbox`` that answers SORT and THREAD."""
+class SortableMailbox(Protocol):
+    """A mailbox whose messages are read to sort them."""
 
     view: SessionView
-
-    def __init__(self) -> None:
-        self._sort_keys = MailboxKeys()
+    sort_keys: MailboxKeys
 
     async def search(self, key: SearchKey) -> Numbered:
         """The messages that match."""
-        raise NotImplementedError
 
-    async def _source(self, uids: Iterable[Uid]) -> ForeignSource:
-        raise NotImplementedError
+    async def source(self, uids: Iterable[Uid]) -> ForeignSource:
+        """Those of the messages that are still there, to be read."""
+
+
+class SortsForeign:
+    """The part of ``ForeignMailbox`` that answers SORT and THREAD."""
+
+    def __init__(self) -> None:
+        self.sort_keys = MailboxKeys()
 
     async def sort(
-        self,
+        self: SortableMailbox,
         criteria: tuple[Criterion, ...],
         key: SearchKey,
         *,
@@ -38,20 +44,28 @@ class SortsForeign:
         pause: Pause,
     ) -> Sequence[int]:
         """The messages that match, sorted; those gone match nothing."""
-        return await sorting.sort(self._lent(), criteria, key, uid=uid, pause=pause)
+        return await sorting.sort(_lent(self), criteria, key, uid=uid, pause=pause)
 
     async def thread(
-        self, algorithm: ThreadAlgorithm, key: SearchKey, *, uid: bool, pause: Pause
+        self: SortableMailbox,
+        algorithm: ThreadAlgorithm,
+        key: SearchKey,
+        *,
+        uid: bool,
+        pause: Pause,
     ) -> tuple[Threads, Sequence[int]]:
         """The messages that match as threads; those gone match nothing."""
-        return await sorting.thread(self._lent(), algorithm, key, uid=uid, pause=pause)
+        return await sorting.thread(_lent(self), algorithm, key, uid=uid, pause=pause)
 
-    def _lent(self) -> sorting.Mailbox:
-        self._sort_keys.prune(self.view.uids)
-        return sorting.Mailbox(self.view, self._sort_keys, self.search, self._load_keys)
 
-    async def _load_keys(
-        self, kinds: Iterable[str], uids: Sequence[Uid]
-    ) -> sortcolumns.Loaded:
-        batch = uids[: sortcolumns.READ_MESSAGES]
-        return sortcolumns.load(await self._source(batch), kinds, batch)
+def _lent(mailbox: SortableMailbox) -> sorting.Mailbox:
+    mailbox.sort_keys.prune(mailbox.view.uids)
+    load = partial(_load_keys, mailbox)
+    return sorting.Mailbox(mailbox.view, mailbox.sort_keys, mailbox.search, load)
+
+
+async def _load_keys(
+    mailbox: SortableMailbox, kinds: Iterable[str], uids: Sequence[Uid]
+) -> sortcolumns.Loaded:
+    batch = uids[: sortcolumns.READ_MESSAGES]
+    return sortcolumns.load(await mailbox.source(batch), kinds, batch)

@@ -4,11 +4,21 @@ RFC 7162 §3.1.2.2: the client is told NOMODSEQ, and asks for none.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from imapd.ids import Uid
 from imapd.model.flags import StoreMode
 from imapd.model.requests import SequenceMatch
 from imapd.model.sets import Ranges, SequenceSet
+
+
+class FlagStore(Protocol):
+    """A mailbox that changes flags, whatever they were."""
+
+    async def store_flags(
+        self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
+    ) -> None:
+        """Change flags; the view learns of every change."""
 
 
 class NoModSeqs:
@@ -17,14 +27,8 @@ class NoModSeqs:
     condstore = False
     highest_modseq = 0
 
-    async def store_flags(
-        self, uids: Sequence[Uid], mode: StoreMode, flags: Iterable[bytes]
-    ) -> None:
-        """Change flags."""
-        raise NotImplementedError
-
     async def store(
-        self,
+        self: FlagStore,
         uids: Sequence[Uid],
         mode: StoreMode,
         flags: Iterable[bytes],
