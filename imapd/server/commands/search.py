@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from imapd.errors import SyntaxRejected
 from imapd.model.requests import Search
 from imapd.model.search import Return
-from imapd.server.commands.numbers import prepare_search, told_by
+from imapd.server.commands.searching import highest_modseq, searching, told_of
 from imapd.server.registry import command
 from imapd.server.session import Session
 from imapd.server.states import SELECTED
@@ -31,29 +31,19 @@ async def _search(session: Session, arguments: Search) -> None:
     returns = arguments.returns
     if returns is not None and Return.SAVE in returns:
         raise SyntaxRejected("SAVE is not offered here")
-    by_modseq = await prepare_search(session, arguments.key)
-    try:
+    async with searching(session, arguments.key) as by_modseq:
         found = await session.mailbox.search(arguments.key)
-    except IndexError:
-        raise SyntaxRejected("No message has this number") from None
     numbers: Sequence[int] = found.uids if arguments.uid else found.seqs
     modseq = None
     if by_modseq and found:
-        modseq = max(map(session.mailbox.modseq, told_by(found.uids, returns)))
+        modseq = highest_modseq(session, found.uids, returns)
     if returns is None:
         session.untagged(response.search(numbers, modseq))
         return
-    pairs: list[tuple[bytes, int]] = []
-    if numbers and Return.MIN in returns:
-        pairs.append((b"MIN", numbers[0]))
-    if numbers and Return.MAX in returns:
-        pairs.append((b"MAX", numbers[-1]))
-    if Return.COUNT in returns:
-        pairs.append((b"COUNT", len(numbers)))
     # RETURN () means ALL.  RFC 4731 §3.1.
     wants_all = Return.ALL in returns or not returns
+    wanted = numbers if wants_all else None
+    pairs = told_of(numbers, returns)
     session.untagged(
-        response.esearch(
-            session.tag, arguments.uid, pairs, numbers if wants_all else None, modseq
-        )
+        response.esearch(session.tag, arguments.uid, pairs, wanted, modseq)
     )

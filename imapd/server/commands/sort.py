@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-from imapd.errors import SyntaxRejected
 from imapd.ids import Uid
 from imapd.model.requests import Sort, Thread
 from imapd.model.search import Return
-from imapd.server.commands.numbers import prepare_search, told_by
+from imapd.server.commands.searching import highest_modseq, searching, told_of
 from imapd.server.registry import command
 from imapd.server.session import Session
 from imapd.server.states import SELECTED
@@ -43,34 +42,23 @@ async def uid_thread(session: Session, arguments: Thread) -> bytes:
 
 
 async def _sort(session: Session, arguments: Sort) -> None:
-    by_modseq = await prepare_search(session, arguments.key)
-    try:
+    async with searching(session, arguments.key) as by_modseq:
         numbers = await session.mailbox.sort(
             arguments.criteria,
             arguments.key,
             uid=arguments.uid,
             pause=session.connection.ready,
         )
-    except IndexError:
-        raise SyntaxRejected("No message has this number") from None
     returns, partial = arguments.returns, arguments.partial
     modseq = None
     if by_modseq and numbers:
-        view, mailbox = session.mailbox.view, session.mailbox
+        view = session.mailbox.view
         uids = numbers if arguments.uid else [view.uids[n - 1] for n in numbers]
-        told = told_by([Uid(uid) for uid in uids], returns)
-        modseq = max(map(mailbox.modseq, told))
+        modseq = highest_modseq(session, [Uid(uid) for uid in uids], returns)
     if returns is None:
         await _send(session, sort_data(numbers, modseq))
         return
-    pairs: list[tuple[bytes, int]] = []
-    # The lowest and the highest in the order of the criteria.  RFC 5267 §3.1.
-    if numbers and Return.MIN in returns:
-        pairs.append((b"MIN", numbers[0]))
-    if numbers and Return.MAX in returns:
-        pairs.append((b"MAX", numbers[-1]))
-    if Return.COUNT in returns:
-        pairs.append((b"COUNT", len(numbers)))
+    pairs = told_of(numbers, returns)
     if partial is not None:
         numbers = numbers[partial[0] - 1 : partial[1]]
     wanted = numbers if partial is not None or Return.ALL in returns else None
@@ -81,16 +69,13 @@ async def _sort(session: Session, arguments: Sort) -> None:
 
 
 async def _thread(session: Session, arguments: Thread) -> None:
-    await prepare_search(session, arguments.key)
-    try:
+    async with searching(session, arguments.key):
         threads, numbers = await session.mailbox.thread(
             arguments.algorithm,
             arguments.key,
             uid=arguments.uid,
             pause=session.connection.ready,
         )
-    except IndexError:
-        raise SyntaxRejected("No message has this number") from None
     await _send(session, thread_data(threads, numbers))
 
 
