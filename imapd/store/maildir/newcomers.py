@@ -30,6 +30,7 @@ class Found:
     """What the listings of one sync showed.  Paths are relative."""
 
     added: dict[Uid, bytes] = field(default_factory=dict)  # have a UID, not in index
+    renamed: dict[Uid, bytes] = field(default_factory=dict)  # in index elsewhere
     unknown: dict[bytes, bytes] = field(default_factory=dict)  # by base
     duplicates: list[tuple[bytes, bytes]] = field(default_factory=list)
     missing: set[Uid] = field(default_factory=set)

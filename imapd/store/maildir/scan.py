@@ -41,6 +41,14 @@ class Listing:
     exact: bool  # every file that was there is listed
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a directory was like before a listing, and before what goes with it."""
+
+    mtime_ns: int
+    settled: bool  # no further change can hide behind this mtime
+
+
 class Directory:
     """``cur`` or ``new`` of one folder."""
 
@@ -108,25 +116,36 @@ class Directory:
         if self._confirm_at is not None:
             self._clean = False
 
-    def list(self) -> Listing:
-        """List the directory.
+    def start(self) -> Start:
+        """Note how it is now, for a listing that is exact only if it stays so.
 
         Raises:
             NotADirectoryError: it is a link or a file.
         """
+        mtime_ns = self._look()
+        settled = self._age_seconds(mtime_ns) >= settle_seconds(mtime_ns)
+        return Start(mtime_ns, settled)
+
+    def list(self, start: Start | None = None) -> Listing:
+        """List the directory; exact if it did not change since ``start``, or now.
+
+        Raises:
+            NotADirectoryError: it is a link or a file.
+        """
+        start = start or self.start()
         self._list_count += 1
         began = time.monotonic()
-        before = self._look()
-        settled = self._age_seconds(before) >= settle_seconds(before)
-        names = frozenset(() if before == _MISSING else fsops.names(self.path))
-        steady = self._look() == before
+        there = self._mtime_ns != _MISSING
+        names = frozenset(fsops.names(self.path) if there else ())
+        steady = self._look() == start.mtime_ns
         self._list_seconds = time.monotonic() - began
         # Without a pause in what we do it would never be old enough.
-        self._clean = steady and (settled or before == self._own_mtime_ns)
+        own = start.mtime_ns == self._own_mtime_ns
+        self._clean = steady and (start.settled or own)
         self._confirm_at = None
-        if self._clean and not settled:
+        if self._clean and not start.settled:
             self._confirm_later()
-        return Listing(names, exact=steady and settled)
+        return Listing(names, exact=steady and start.settled)
 
     def _look(self) -> int:
         if self.may_be_missing and not fsops.exists(self.path):

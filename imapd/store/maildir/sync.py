@@ -128,26 +128,33 @@ def _list_until_sure(core: MailboxCore, whole: bool) -> Found:
     """List both directories until nothing is missing or a listing was exact.
 
     ``new`` goes first: what moves on to ``cur`` meanwhile is seen at least once.
-    Files are only missed if they are renamed into ``cur`` while it is listed; so
-    that one must be exact.  Without ``whole`` it is listed only if it changed since
-    it last was: of the two it is the large one, and a delivery does not touch it.
+    Files are only missed if they are renamed within ``cur`` or into it while it is
+    listed, or out of it, back to ``new`` that is listed already; so ``cur`` must be
+    the same from before ``new`` is listed until the end.
+
+    Without ``whole`` it is listed only if it changed since it last was: of the two
+    it is the large one, and a delivery does not touch it.
     """
     found = Found()
     count = SCAN_COUNT if core.synced else FIRST_SCAN_COUNT
     for attempt in range(count):
         found.last_uid = core.uidlist.table.last_uid
+        start = core.cur.start()
         new = core.new.list()
-        cur = core.cur.list() if whole or attempt or core.cur.changed() else None
+        cur = core.cur.list(start) if whole or attempt or core.cur.changed() else None
         found.exact = cur is not None and cur.exact  # else nothing is taken for gone
         found.unknown.clear()
         found.duplicates.clear()
-        if found.exact:
-            found.added.clear()  # what an earlier listing saw may be gone
+        if found.exact:  # it alone counts: what earlier ones saw may be gone
+            found.added.clear()
         names = None if cur is None else cur.names
         found.missing = _match(core, found, new.names, names)
         if found.exact or not found.missing or attempt == count - 1:
             break
         time.sleep(FINE_SECONDS)
+    for uid, path in found.renamed.items():
+        core.index.put(uid, path[4:], path.startswith(_NEW))
+    core.touched.update(found.renamed)
     return found
 
 
@@ -157,7 +164,7 @@ def _match(
     new: frozenset[bytes],
     cur: frozenset[bytes] | None,
 ) -> set[Uid]:
-    """Compare a listing with the index, take over renames; return who is missing.
+    """Compare a listing with the index; return who is missing.
 
     None for ``cur``: it is as the index says.
     """
@@ -171,12 +178,15 @@ def _match(
     if core.ignored:
         fresh = [path for path in fresh if path[4:] not in core.ignored]
     seen: dict[bytes, bytes] = {}
+    earlier, found.renamed = found.renamed, {}
     for path in fresh:
         name = path[4:]
         if not usable(name):
             core.ignored.add(name)
             continue
         _match_one(core, found, missing, seen, path)
+    for uid in missing & earlier.keys():
+        found.renamed[uid] = earlier[uid]  # that listing saw more of this message
     listed = core.uidlist.table
     if listed.last_uid > index.highest:
         missing.update(
@@ -202,8 +212,7 @@ def _match_one(
     elif uid is not None and uid in core.index:
         if uid in missing:
             missing.discard(uid)
-            core.index.put(uid, path[4:], path.startswith(_NEW))
-            core.touched.add(uid)
+            found.renamed[uid] = path
         else:
             found.duplicates.append((core.index.path(uid) or path, path))
             return

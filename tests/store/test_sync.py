@@ -1,0 +1,162 @@
+"""One sync: listings that race with other programs, and what is told of them."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+from imapd.ids import Uid
+from imapd.model.flags import FLAGGED, SEEN
+from imapd.model.mailbox import Changes
+from imapd.store import fsops
+from tests.store.folders import FolderTestCase, settle
+
+#: Gets the names of one listing, may change the disk, and says what was listed.
+Race = Callable[[list[bytes]], list[bytes]]
+
+
+def without(*lost: str) -> Race:
+    """A listing that misses files, as one does beside renames."""
+    return lambda names: [name for name in names if os.fsdecode(name) not in lost]
+
+
+class RacingTests(FolderTestCase):
+    """Listings are not exact as long as the directory was just changed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for number in range(1, 4):
+            self.deliver(f"{number}.x.host:2,", b"%d\n\n" % number, part="cur")
+        self.box = self.open()
+        self.settled()
+        self.cur = self.folder() / "cur"
+        self.new = self.folder() / "new"
+
+    def settled(self) -> None:
+        self.box.sync(False)
+        settle()
+        self.box.sync(False)
+
+    def race(self, part: str, *races: Race) -> Any:
+        """Let the first listings of a directory meet what other programs do."""
+        real = fsops.names
+        left = iter(races)
+
+        def names(directory: bytes) -> list[bytes]:
+            found = real(directory)
+            if os.path.basename(directory) != part.encode():
+                return found
+            return next(left, list)(found)
+
+        return mock.patch.object(fsops, "names", names)
+
+    def numbered(self, uid: int, base: str) -> None:
+        """Another server gives a message its UID."""
+        with open(self.folder() / "dovecot-uidlist", "a") as file:
+            file.write(f"{uid} :{base}\n")
+
+    def contents(self) -> dict[Uid, bytes]:
+        """What there is, as a session that was told everything would know it."""
+        self.settled()
+        index = self.box._core.index
+        return {uid: self.box.read(uid)[:1] for uid in sorted(index)}
+
+    def test_gone_before_the_exact_listing(self) -> None:
+        """What only an earlier listing saw is not taken for a message."""
+        path = self.deliver("4.x.host:2,", b"4\n\n", part="cur")
+        self.numbered(4, "4.x.host")
+
+        def first(names: list[bytes]) -> list[bytes]:
+            self.assertIn(b"4.x.host:2,", names)
+            path.unlink()
+            return without("1.x.host:2,")(names)
+
+        with self.race("cur", first):
+            changes = self.box.sync(False)
+        self.assertEqual(changes, Changes())
+        self.assertNotIn(Uid(4), self.box._core.index)
+        self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3"})
+
+    def test_renamed_and_then_gone(self) -> None:
+        os.rename(self.cur / "1.x.host:2,", self.cur / "1.x.host:2,S")
+
+        def first(names: list[bytes]) -> list[bytes]:
+            (self.cur / "1.x.host:2,S").unlink()
+            return without("2.x.host:2,")(names)
+
+        with self.race("cur", first):
+            changes = self.box.sync(False)
+        self.assertEqual(changes, Changes(expunged=[Uid(1)]))
+        self.assertEqual(self.contents(), {2: b"2", 3: b"3"})
+
+    def test_renamed_and_then_again(self) -> None:
+        os.rename(self.cur / "1.x.host:2,", self.cur / "1.x.host:2,S")
+
+        def first(names: list[bytes]) -> list[bytes]:
+            os.rename(self.cur / "1.x.host:2,S", self.cur / "1.x.host:2,F")
+            return without("2.x.host:2,")(names)
+
+        with self.race("cur", first):
+            changes = self.box.sync(False)
+        self.assertEqual(changes, Changes(flags={Uid(1): frozenset({FLAGGED})}))
+        self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3"})
+
+    def test_renamed_and_then_back(self) -> None:
+        os.rename(self.cur / "1.x.host:2,", self.cur / "1.x.host:2,S")
+
+        def first(names: list[bytes]) -> list[bytes]:
+            os.rename(self.cur / "1.x.host:2,S", self.cur / "1.x.host:2,")
+            return without("2.x.host:2,")(names)
+
+        with self.race("cur", first):
+            changes = self.box.sync(False)
+        self.assertEqual(changes, Changes())
+        self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3"})
+
+    def test_a_second_file_of_one_base_is_no_rename(self) -> None:
+        """The UID stays with its file, if a listing missed it and the next did not."""
+        self.deliver("1.x.host:2,S", b"X\n\n", part="cur")
+        with self.race("cur", without("1.x.host:2,", "2.x.host:2,")):
+            changes = self.box.sync(False)
+        self.assertEqual(changes, Changes())
+        self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3", 4: b"X"})
+
+    def test_where_no_listing_becomes_exact(self) -> None:
+        """The last one counts, and of what it misses the one before."""
+
+        def busy(*lost: str) -> Race:
+            def listing(names: list[bytes]) -> list[bytes]:
+                os.utime(self.cur)
+                return without(*lost)(names)
+
+            return listing
+
+        def back(names: list[bytes]) -> list[bytes]:
+            os.rename(self.cur / "1.x.host:2,S", self.cur / "1.x.host:2,")
+            return busy("2.x.host:2,")(names)
+
+        os.rename(self.cur / "1.x.host:2,", self.cur / "1.x.host:2,S")
+        lost = ("1.x.host:2,S", "2.x.host:2,")
+        with self.race("cur", busy("2.x.host:2,"), *[busy(*lost)] * 3):
+            changes = self.box.sync(False)
+        self.assertEqual(changes, Changes(flags={Uid(1): frozenset({SEEN})}))
+        self.assertTrue(self.box.changed())
+        with self.race("cur", back, *[busy("2.x.host:2,")] * 3):
+            changes = self.box.sync(False)
+        self.assertEqual(changes, Changes(flags={Uid(1): frozenset()}))
+        self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3"})
+
+    def test_back_to_new_between_the_two_listings(self) -> None:
+        """A client that marks a message as new again does not expunge it."""
+        os.utime(self.cur)
+        settle()
+
+        def after_new(names: list[bytes]) -> list[bytes]:
+            os.rename(self.cur / "1.x.host:2,", self.new / "1.x.host")
+            settle()  # however long it takes until the other one is listed
+            return names
+
+        with self.race("new", after_new):
+            changes = self.box.sync(False)
+        self.assertEqual(changes, Changes())
+        self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3"})
