@@ -162,6 +162,53 @@ class SettleTests(LooksCase):
             self.workers.finish()
 
 
+class ConfirmTests(LooksCase):
+    """What another program did may hide behind what we did ourselves."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = OpenMailbox(self.box)
+        self.store.is_confirmed = False
+        self.live = LiveMailbox(self.store, self.workers)
+        self.successResultOf(Deferred.fromCoroutine(self.live.refresh()))
+        self.looks = Looks(self.clock, self.live)
+        self.box.syncs = 0
+
+    def test_after_a_look(self) -> None:
+        self.box.deliver()
+        self.looks.soon()
+        self.pass_time(MOST_SECONDS / 2)
+        self.assertEqual(self.box.syncs, 1)
+        self.box.deliver()  # no hint of it comes
+        self.pass_time(MOST_SECONDS)
+        self.assertEqual(len(self.live.uids), 2)
+
+    def test_where_nothing_was_to_be_seen(self) -> None:
+        self.looks.now()
+        self.box.deliver()
+        self.pass_time(MOST_SECONDS + TICK_SECONDS)
+        self.assertEqual(len(self.live.uids), 1)
+
+    def test_until_it_is(self) -> None:
+        self.looks.now()
+        self.assertEqual(self.pass_time(3 * MOST_SECONDS), [])
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.store.is_confirmed = True
+        self.pass_time(MOST_SECONDS + TICK_SECONDS)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_not_of_one_that_is_gone(self) -> None:
+        self.looks.now()
+        self.live.vanish("deleted")
+        self.pass_time(MOST_SECONDS + TICK_SECONDS)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_not_after_stop(self) -> None:
+        self.looks.now()
+        self.looks.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
 class StopTests(LooksCase):
     def test_no_timer_is_left(self) -> None:
         self.box.deliver()

@@ -1,15 +1,18 @@
 """One sync: listings that race with other programs, and what is told of them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
+from imapd.errors import Unavailable
 from imapd.ids import Uid
 from imapd.model.flags import FLAGGED, SEEN
-from imapd.model.mailbox import Changes
+from imapd.model.mailbox import Changes, MessageState
 from imapd.store import fsops
-from tests.store.folders import FolderTestCase, settle
+from imapd.store.maildir import snapshot
+from imapd.store.maildir.mailbox import MaildirMailbox
+from tests.store.folders import FolderTestCase, settle, uids_of
 
 #: Gets the names of one listing, may change the disk, and says what was listed.
 Race = Callable[[list[bytes]], list[bytes]]
@@ -160,3 +163,92 @@ class RacingTests(FolderTestCase):
             changes = self.box.sync(False)
         self.assertEqual(changes, Changes())
         self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3"})
+
+
+class _Counted(list[MessageState]):
+    """Knows how often somebody went through all of it."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[MessageState]:
+        self.passes += 1
+        return super().__iter__()
+
+
+class ForgetTests(FolderTestCase):
+    """Many messages that are gone at once."""
+
+    count = 200
+
+    def setUp(self) -> None:
+        super().setUp()
+        for number in range(self.count):
+            self.deliver(f"1{number:04}.x.host:2,", part="cur")
+        self.uids = [Uid(number + 1) for number in range(self.count)]
+        settle()
+
+    def remove(self, *, odd: bool) -> list[Uid]:
+        """Another program removes every second message."""
+        gone = self.uids[0 if odd else 1 :: 2]
+        for uid in gone:
+            (self.folder() / "cur" / f"1{uid - 1:04}.x.host:2,").unlink()
+        settle()
+        return gone
+
+    def counted(self, box: MaildirMailbox) -> _Counted:
+        """What the next sync tells as added."""
+        added = _Counted()
+        box._core._untold = Changes(added=added)
+        return added
+
+    def test_added_and_gone_in_one_sync_are_never_told(self) -> None:
+        with mock.patch.object(snapshot, "LEAST_MESSAGES", 1):
+            box = self.open()
+            box.sync(True)
+            box.close()
+        self.assertEqual(len(self.cache.snapshots), 1)
+        gone = self.remove(odd=True)
+        box = self.open()
+        added = self.counted(box)
+        changes = box.sync(False)
+        self.assertEqual(changes.expunged, [])
+        self.assertEqual(uids_of(changes), self.uids[1::2])
+        self.assertLess(added.passes, 10)  # not one for each that is gone
+        self.assertTrue(all(uid not in box._core.index for uid in gone))
+
+    def test_those_that_were_told_are_told_once(self) -> None:
+        box = self.open()
+        box.sync(True)
+        gone = self.remove(odd=True)
+        self.deliver("20000.x.host:2,", part="cur")
+        settle()
+        added = self.counted(box)
+        changes = box.sync(False)
+        self.assertEqual(changes.expunged, gone)
+        self.assertEqual(uids_of(changes), [self.count + 1])
+        self.assertLess(added.passes, 10)
+        self.assertFalse(box.sync(False))
+
+    def test_those_that_got_other_numbers(self) -> None:
+        """Another UID list, and one message of which nobody was told under the old."""
+        box = self.open()
+        box.sync(True)
+        added = self.counted(box)
+        self.deliver("20000.x.host")
+        with mock.patch.object(fsops, "rename_new", side_effect=OSError(5, "")):
+            self.assertRaises(Unavailable, box.sync, True)
+        self.assertEqual(len(added), 1)  # and not told yet
+        path = self.folder() / "dovecot-uidlist"
+        header, *lines = path.read_text().splitlines()
+        header = header.replace(f"N{self.count + 1} ", "N1001 ")
+        moved = [
+            f"{500 + number} :{line.partition(':')[2]}"
+            for number, line in enumerate(lines, 1)
+        ]
+        fresh = self.root / "fresh"
+        fresh.write_text("\n".join((header, *moved, "")))
+        os.rename(fresh, path)
+        changes = box.sync(False)
+        self.assertEqual(changes.expunged, self.uids)
+        self.assertEqual(uids_of(changes), list(range(501, 502 + self.count)))
+        self.assertLess(added.passes, 10)
