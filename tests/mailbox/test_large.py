@@ -17,7 +17,7 @@ from imapd.mailbox.rendering import plan
 from imapd.mailbox.selected import Selected
 from imapd.mailbox.threads import InlineWorkers
 from imapd.model.numbered import Numbered
-from imapd.model.requests import FetchAtom, FetchSection
+from imapd.model.requests import FetchAtom, FetchItem, FetchSection
 from imapd.model.structure import Section
 from tests.store.folders import FolderTestCase
 
@@ -73,7 +73,7 @@ class LargeTests(FolderTestCase, SynchronousTestCase):
 
     def fetch(self, item: FetchSection) -> AsyncGenerator[bytes, None]:
         messages = Numbered.of([(Seq(1), Uid(1))])
-        items = [FetchAtom.UID, item]
+        items: list[FetchItem] = [FetchAtom.UID, item]
         return self.selected.fetch(messages, items, with_uid=True)
 
     def next_of(self, answer: AsyncGenerator[bytes, None]) -> "Deferred[bytes]":

@@ -2,6 +2,7 @@
 
 import errno
 import stat
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
@@ -16,6 +17,7 @@ from imapd.store import fsops, quiet
 from imapd.store.api import WouldBlock
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import base_of, file_size, rfc822_size
+from imapd.store.maildir.scan import FINE_SECONDS, Directory
 from imapd.store.maildir.streaming import MessageStream
 
 _log = Logger()
@@ -182,14 +184,28 @@ def crlf_size(octets: bytes) -> int:
 
 
 def find(core: MailboxCore, path: bytes) -> bytes | None:
-    """Look in both directories for a file that had this path; None: it is gone."""
+    """Look in both directories for a file that had this path; None: it is gone.
+
+    What one listing misses may be there: see ``scan``.
+
+    Raises:
+        MessageGone: no listing could tell.
+    """
     base = base_of(path[4:])
-    for part in (b"new/", b"cur/"):
-        with suppress(FileNotFoundError):  # an archive may have no new
-            for name in fsops.names(core.directory + b"/" + part):
+    # Of our own: those of the core are to be listed by the next sync all the same.
+    new, cur = Directory(core.new.path), Directory(core.cur.path)
+    new.may_be_missing = True  # in an archive
+    for _ in range(ATTEMPT_COUNT):
+        start = cur.start()
+        in_new, in_cur = new.list(), cur.list(start)
+        for part, listing in ((b"new/", in_new), (b"cur/", in_cur)):
+            for name in listing.names:
                 if base_of(name) == base:
                     return part + name
-    return None
+        if in_cur.exact:
+            return None
+        time.sleep(FINE_SECONDS)
+    raise MessageGone("A message is being changed by another program")
 
 
 def _path(core: MailboxCore, uid: Uid, attempt: int) -> bytes:
