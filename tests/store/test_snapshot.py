@@ -1,16 +1,19 @@
 """A folder that did not change is taken up without a listing, and never wrongly."""
 
+import json
 import os
 import time
+from array import array
 from unittest import mock
 
+from imapd.errors import Unavailable
 from imapd.ids import Uid
 from imapd.model.flags import FLAGGED, SEEN, StoreMode
 from imapd.model.mailbox import MessageState
 from imapd.store import fsops
 from imapd.store.maildir import scan, snapshot
 from imapd.store.maildir.mailbox import MaildirMailbox
-from tests.store.folders import FolderTestCase, append, settle
+from tests.store.folders import FolderTestCase, append, settle, uids_of
 
 State = dict[Uid, MessageState]
 
@@ -23,7 +26,9 @@ def state(box: MaildirMailbox, *, claim_recent: bool = False) -> State:
     return found
 
 
-class SnapshotTests(FolderTestCase):
+class SnapshotCase(FolderTestCase):
+    """A folder of which a snapshot was saved."""
+
     def setUp(self) -> None:
         super().setUp()
         patched = mock.patch.object(snapshot, "LEAST_MESSAGES", 1)
@@ -46,6 +51,8 @@ class SnapshotTests(FolderTestCase):
     def listings(self) -> "mock._patch[mock.MagicMock]":
         return mock.patch.object(fsops, "names", wraps=fsops.names)
 
+
+class SnapshotTests(SnapshotCase):
     def test_what_did_not_change_is_not_listed(self) -> None:
         box = self.open()
         with self.listings() as names:
@@ -180,3 +187,116 @@ class SnapshotTests(FolderTestCase):
         box.sync(False)
         box.close()
         self.assertEqual(self.cache.snapshots, {})
+
+
+class DoctoredTests(SnapshotCase):
+    """What a snapshot says is believed only if all of it can be so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        (self.name,) = self.cache.snapshots
+        self.magic, self.head, self.rest = self.cache.snapshots[self.name].split(
+            b"\n", 2
+        )
+
+    def doctor(self, rest: bytes | None = None, **head: object) -> None:
+        """Let it say something else."""
+        said = json.dumps(json.loads(self.head) | head).encode()
+        rest = self.rest if rest is None else rest
+        self.cache.snapshots[self.name] = b"\n".join((self.magic, said, rest))
+
+    def with_uids(self, *uids: int) -> bytes:
+        return array("I", uids).tobytes() + self.rest[4 * len(uids) :]
+
+    def test_it_is_believed_as_it_is(self) -> None:
+        """Else the tests below would say nothing."""
+        self.doctor()
+        self.assertFalse(self.is_listed())
+
+    def is_listed(self) -> bool:
+        """Whether an opening lists the folder; what it finds is right in any case."""
+        box = self.open()
+        with self.listings() as names:
+            found = state(box)
+        self.assertEqual(found, self.known)
+        self.assertEqual(box.uid_next, 7)
+        self.assertEqual(box.read(Uid(6)), b"Subject: x\n\nbody\n")
+        listed = {os.path.basename(call.args[0]) for call in names.call_args_list}
+        return b"cur" in listed
+
+    def test_uids_out_of_order(self) -> None:
+        cases = {
+            "not ascending": self.with_uids(1, 2, 4, 3, 5, 6),
+            "one twice": self.with_uids(1, 2, 3, 3, 5, 6),
+            "none": self.with_uids(0, 2, 3, 4, 5, 6),
+            "one not given out yet": self.with_uids(1, 2, 3, 4, 5, 7),
+        }
+        for name, rest in cases.items():
+            self.doctor(rest)
+            self.assertTrue(self.is_listed(), name)
+
+    def test_names_that_cannot_be(self) -> None:
+        self.assertIn(b"11.x.host:2,S\0", self.rest)
+        self.doctor(self.rest.replace(b"11.x.host:2,S\0", b"10.x.host:2,a\0"))
+        self.assertIn(b"10.x.host:2,a\0", self.rest)
+        self.assertTrue(self.is_listed(), "one name twice")
+        for at in (6, 999, -7, "x"):
+            self.doctor(in_new=[at])
+            self.assertTrue(self.is_listed(), at)
+
+    def test_a_highest_uid_below_one_that_is_there(self) -> None:
+        self.doctor(highest=5)
+        self.assertTrue(self.is_listed())
+
+    def test_the_uid_list_is_another_file(self) -> None:
+        """Of another UIDVALIDITY, though as long and as old as the one that was."""
+        path = self.folder() / "dovecot-uidlist"
+        status, octets = path.stat(), path.read_bytes()
+        validity = octets.split(b" ")[1]
+        other = b"V9" + validity[2:]
+        self.assertNotEqual(other, validity)
+        fresh = self.folder() / "fresh"
+        fresh.write_bytes(octets.replace(validity, other, 1))
+        os.utime(fresh, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.rename(fresh, path)
+        self.assertTrue(self.is_listed())
+        self.assertEqual(b"V%d" % self.open_and_sync().uid_validity, other)
+
+    def open_and_sync(self) -> MaildirMailbox:
+        box = self.open()
+        box.sync(False)
+        return box
+
+    def test_keywords_without_letters_are_those_of_today(self) -> None:
+        box = self.open_and_sync()
+        self.overflow.set(box._core.numbering, {2: frozenset({b"late"})})
+        known = state(self.open())
+        self.assertEqual(known[Uid(2)].flags, self.known[Uid(2)].flags | {b"late"})
+
+    def test_extras_with_odd_octets(self) -> None:
+        path = self.folder() / "dovecot-uidlist"
+        octets = path.read_bytes().replace(b"\n2 :", b"\n2 Pold\rid\x0c\x1c :")
+        path.write_bytes(octets)
+        box = self.open_and_sync()
+        settle()
+        box.sync(False)
+        box.close()
+        extras = self.open_and_sync()._core.uidlist.table.extras
+        self.assertEqual(extras[Uid(2)], b"Pold\rid\x0c\x1c")
+
+    def test_what_was_not_told_yet_is_told_once(self) -> None:
+        """Two syncs fail: as soon as they list, or when all was listed."""
+        path = self.folder() / "dovecot-uidlist"
+        for at, failing in enumerate(("names", "rename_new")):
+            self.cache.snapshots.clear()
+            box = self.open_and_sync()
+            octets = path.read_bytes()
+            path.write_bytes(octets.replace(octets.split(b" ")[1], b"V9%d" % at, 1))
+            self.cache.snapshots[self.name] = b"damaged"
+            for _ in range(2):
+                with mock.patch.object(fsops, failing, side_effect=OSError(5, "")):
+                    self.assertRaises(Unavailable, box.sync, True)
+            changes = box.sync(False)
+            self.assertTrue(changes.renumbered, failing)
+            self.assertEqual(uids_of(changes), sorted(self.known), failing)
+            self.assertEqual(changes.expunged, [], failing)

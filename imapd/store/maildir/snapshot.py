@@ -17,6 +17,7 @@ import os
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
+from operator import lt
 from typing import Any, Final
 
 from imapd.ids import Uid
@@ -61,9 +62,15 @@ def _is_whole(core: MailboxCore) -> bool:
 
 
 def restore(core: MailboxCore, changes: Changes) -> None:
-    """Take up what was kept, if it is still so; ``changes`` gets every message."""
-    octets = None if core.cache is None else core.cache.load_snapshot(_folder(core))
-    if octets is None or core.read_only:
+    """Take up what was kept, if it is still so; ``changes`` gets every message.
+
+    Nothing is asked of it after a sync that failed when it had found messages: they
+    are in ``changes`` already.
+    """
+    if core.cache is None or core.read_only or len(core.index):
+        return
+    octets = core.cache.load_snapshot(_folder(core))
+    if octets is None:
         return
     try:
         head, uids, names, extras = _parse(octets)
@@ -77,6 +84,9 @@ def restore(core: MailboxCore, changes: Changes) -> None:
         in_new = {names[int(at)] for at in head["in_new"]}
         if len(set(names)) != len(names):
             raise ValueError("one name twice")
+        steps = [0, *uids, highest + 1, table.uid_next + 1]
+        if not all(map(lt, steps, steps[1:])):
+            raise ValueError("UIDs that are out of order, or not given out yet")
     except (KeyError, TypeError, ValueError, IndexError):
         # Of another version, or damaged in spite of its check sum.
         core.forget_folder()
