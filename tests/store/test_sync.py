@@ -12,7 +12,7 @@ from imapd.model.mailbox import Changes, MessageState
 from imapd.store import fsops
 from imapd.store.maildir import snapshot
 from imapd.store.maildir.mailbox import MaildirMailbox
-from tests.store.folders import FolderTestCase, settle, uids_of
+from tests.store.folders import FolderTestCase, append, settle, uids_of
 
 #: Gets the names of one listing, may change the disk, and says what was listed.
 Race = Callable[[list[bytes]], list[bytes]]
@@ -163,6 +163,40 @@ class RacingTests(FolderTestCase):
             changes = self.box.sync(False)
         self.assertEqual(changes, Changes())
         self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3"})
+
+    def test_what_was_no_file_and_is_one_now(self) -> None:
+        """Another program puts a message in the place of something else at once."""
+        aside = self.root / "aside"
+        for part in (self.cur, self.new):
+            path = part / f"{part.name}.x.host"
+            path.symlink_to("/dev/null")
+            (part / "line\nend").write_bytes(b"")  # no name of a message ever
+            self.settled()
+            self.settled()
+            aside.write_bytes(b"4\n\n")
+            os.rename(aside, path)
+            found = uids_of(self.box.sync(False))
+            settle()
+            found += uids_of(self.box.sync(False))
+            self.assertEqual(len(found), 1, part)
+        self.assertEqual(len(self.contents()), 5)
+
+    def test_what_we_published_is_gone_before_it_is_listed(self) -> None:
+        """It does not keep a snapshot from being saved, for good."""
+        self.deliver("4.x.host:2,", b"4\n\n", part="cur")
+        self.numbered(4, "4.x.host")  # so that the folder is listed
+
+        def removed(names: list[bytes]) -> list[bytes]:
+            (name,) = names
+            (self.new / os.fsdecode(name)).unlink()
+            return []
+
+        with self.race("new", removed):
+            append(self.box, b"a: b\r\n\r\n")
+        self.assertEqual(self.contents().keys(), {1, 2, 3, 4})
+        with mock.patch.object(snapshot, "LEAST_MESSAGES", 1):
+            self.box.close()
+        self.assertEqual(len(self.cache.snapshots), 1)
 
 
 class _Counted(list[MessageState]):

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from imapd.errors import InUse, Unavailable
 from imapd.ids import Uid
-from imapd.store import fsops
+from imapd.store import fsops, quiet
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import base_of, sort_key
 from imapd.store.maildir.numbers import refresh_locked
@@ -108,7 +108,8 @@ def _messages_only(core: MailboxCore, unknown: dict[bytes, bytes]) -> list[bytes
     for base, path in unknown.items():
         status = fsops.status_or_none(core.directory + b"/" + path)
         if status is not None and not stat.S_ISREG(status.st_mode):
-            _log.warn("store: {path!r} is not a message", path=path)
+            if quiet.is_due("message", core.directory, path):
+                _log.warn("store: {path!r} is not a message", path=path)
             core.ignored.add(path[4:])
         elif status is not None:
             bases.append(base)

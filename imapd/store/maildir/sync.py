@@ -114,7 +114,9 @@ def _scan(core: MailboxCore, changes: Changes) -> bool:
         newcomers.number(core, found)
     _add(core, changes, found)
     if found.exact:
-        core.index.highest = max(core.index.highest, found.last_uid)
+        highest = core.index.highest = max(core.index.highest, found.last_uid)
+        # Those that are there are in the index by now.
+        core.published = {uid for uid in core.published if uid > highest}
         gone = [uid for uid in found.missing if uid in core.index]
         forget(core, changes, *gone)
         core.forget_messages(gone)
@@ -169,6 +171,8 @@ def _match(
     None for ``cur``: it is as the index says.
     """
     index = core.index
+    # What was no file may be one by now; a name that no message can have stays so.
+    core.ignored = {name for name in core.ignored if not usable(name)}
     missing = {uid for name, uid in index.new.items() if name not in new}
     fresh = [_NEW + name for name in new if name not in index.new]
     if cur is not None:
