@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -65,9 +66,9 @@ class ListTests(FolderTestCase):
         os.rename(cur / "1.x.host:2,", cur / "1.x.host:2,a")
         time.sleep(2 * scan.FINE_SECONDS)
         self.box.sync(True)
-        (cur.parent / "dovecot-keywords").write_bytes(b"0 later\n")
         target = self.open("target")
-        copied = target.copy_from(self.box, [Uid(2)], False, False)
+        with self.locking(self.box, cur.parent / "dovecot-keywords", b"0 later\n"):
+            copied = target.copy_from(self.box, [Uid(2)], False, False)
         self.assertEqual(copied.target.added[0].flags, {b"later"})
         self.assertEqual(self.box.sync(True).flags, {Uid(2): {b"later"}})
 
@@ -117,7 +118,7 @@ class ListTests(FolderTestCase):
                 number = parse(self.list.read_bytes()).last_uid + 1
                 self.deliver(f"{number}.y.host")
                 before = sorted(box._core.index)
-                with self.numbering(box, b"%d :1.x.host\n" % number):
+                with self.locking(box, self.list, b"%d :1.x.host\n" % number):
                     expunged, added = self.follow(box)
                 self.assertEqual(expunged, before[1:2] if before else [])
                 self.assertEqual(added[-2:], [number, number + 1])
@@ -126,18 +127,18 @@ class ListTests(FolderTestCase):
     def names(self) -> list[str]:
         return os.listdir(self.folder() / "cur") + os.listdir(self.folder() / "new")
 
-    def numbering(
-        self, box: MaildirMailbox, line: bytes
+    def locking(
+        self, box: MaildirMailbox, path: Path, line: bytes
     ) -> AbstractContextManager[Any]:
-        """Let another server write a line just before we first take the lock."""
+        """Let another server write a line before we first get the lock."""
         real, told = box._core.lock, 0
 
         def lock(*arguments: float) -> MailboxLock:
             nonlocal told
             told += 1
             if told == 1:
-                with self.list.open("ab") as uid_list:
-                    uid_list.write(line)
+                with path.open("ab") as file:
+                    file.write(line)
             return real(*arguments)
 
         return mock.patch.object(box._core, "lock", lock)

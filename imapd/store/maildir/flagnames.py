@@ -36,7 +36,8 @@ class FlagNames:
         self.overflow_keywords: dict[int, frozenset[bytes]] = {}
         #: Keywords that another server keeps, where we may not take them over.
         self.taken_keywords: dict[int, frozenset[bytes]] = {}
-        self._has_unnamed = False
+        #: A letter was seen that had no name.
+        self.has_unnamed = False
         self.forget_flags()
 
     @property
@@ -51,7 +52,7 @@ class FlagNames:
         """
         if not self.keywords.refresh():
             return False
-        self._has_unnamed = False
+        self.has_unnamed = False
         self.forget_flags()
         return True
 
@@ -60,7 +61,7 @@ class FlagNames:
 
         Dovecot renames files first and writes the names of new letters after that.
         """
-        return self._has_unnamed and self.keywords.changed()
+        return self.has_unnamed and self.keywords.changed()
 
     def forget_flags(self) -> None:
         """Compute flags anew: letters got names."""
@@ -85,7 +86,7 @@ class FlagNames:
         return flags | more if more else flags
 
     def _keyword(self, letter: int) -> bytes:
-        self._has_unnamed = self._has_unnamed or not self.keywords.has_name(letter)
+        self.has_unnamed = self.has_unnamed or not self.keywords.has_name(letter)
         return self.keywords.name_of(letter)
 
     # -- keywords without letters --

@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 
 from twisted.logger import Logger
 
-from imapd.errors import ImapError, MessageGone
+from imapd.errors import ImapError, InUse, MessageGone
 from imapd.ids import Uid
 from imapd.model.mailbox import Appended, Changes, Copied
 from imapd.store import fsops
@@ -20,6 +20,7 @@ from imapd.store.maildir.names import (
     sizes_part,
     unique_base,
 )
+from imapd.store.maildir.newcomers import SYNC_LOCK_SECONDS
 from imapd.store.maildir.publish import Incoming, publish
 from imapd.store.maildir.sync import forget, sync_first
 
@@ -69,8 +70,8 @@ def copy(
         if source is not target:
             to_target = stack.enter_context(target.telling())
         sync_first(source, to_source)
-        if source.letters_were_named():  # elsewhere only names say what was meant
-            source.read_keywords()
+        if source.has_unnamed:  # elsewhere only the name says what was meant
+            _read_names(source)
         wanted = _all_incoming(source, sorted(set(uids)))
         published = publish(target, wanted, to_target, claim_recent) if wanted else []
         pairs = [(one.uid, uid) for one, uid in published if one.uid is not None]
@@ -79,6 +80,18 @@ def copy(
             # neither.
             _remove(source, [uid for uid, _ in pairs], to_source)
     return Copied(target.uidlist.table.uid_validity, pairs, to_target, to_source)
+
+
+def _read_names(source: MailboxCore) -> None:
+    """Read the letters' names when nobody is about to write some.
+
+    Dovecot puts a new letter into file names and names it afterwards, under one lock.
+    """
+    if not source.read_only:
+        with suppress(OSError, InUse), source.lock(SYNC_LOCK_SECONDS):
+            source.read_keywords()
+            return
+    source.read_keywords()
 
 
 def _all_incoming(source: MailboxCore, uids: Iterable[Uid]) -> list[Incoming]:
