@@ -22,9 +22,16 @@ from benchmarks.options import Options, parse
 from benchmarks.results import Results
 from benchmarks.scenarios import SCENARIOS, Scenario, choose
 
+_BROKEN = 1
+_INTERRUPTED = 130
+
 
 def main(arguments: Sequence[str]) -> int:
-    """Run, print the table, write what was asked for."""
+    """Run, print the table, write what was asked for.
+
+    Returns:
+        The exit status; 1 where a scenario broke: the rest is shown and written.
+    """
     options, raw = parse(arguments)
     if raw.list:
         print("scenarios:", *(scenario.name for scenario in SCENARIOS))
@@ -44,14 +51,14 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     _allow_files()
     begin = time.time()
-    results, whole = _run(options, names, chosen)
+    results, status = _run(options, names, chosen)
     run = _description(options, begin)
     print(f"\n{table.render(results)}\n{_caption(run)}", flush=True)
-    if not whole:
+    if status == _INTERRUPTED:
         print("bench: interrupted; no file was written", file=sys.stderr)
-        return 130
+        return status
     _write(options, results, run)
-    return 0
+    return status
 
 
 def _allow_files() -> None:
@@ -81,8 +88,8 @@ def _installed(options: Options) -> tuple[str, ...]:
 
 def _run(
     options: Options, names: tuple[str, ...], chosen: list[Scenario]
-) -> tuple[Results, bool]:
-    """Return the results, and False where it was interrupted."""
+) -> tuple[Results, int]:
+    """Return the results, and the exit status."""
     options.stock.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-")).absolute()
     # On the same file system as the stock, where copies are links, and where mail
@@ -99,13 +106,14 @@ def _run(
             bench = Bench(options, started, Stock(options.stock, options.real_mail))
             for server in started:
                 server.probe(bench.reader(server))
-            whole = False
+            status = _INTERRUPTED
             with contextlib.suppress(KeyboardInterrupt):
+                all_whole = True
                 for scenario in chosen:
-                    _run_one(bench, scenario)
-                whole = True
+                    all_whole &= _run_one(bench, scenario)
+                status = 0 if all_whole else _BROKEN
             bench.results.arrange([name for one in SCENARIOS for name in one.metrics])
-            return bench.results, whole
+            return bench.results, status
     finally:
         if options.keep:
             print(f"bench: logs are in {folder}, mail is in {mail}")
@@ -114,11 +122,11 @@ def _run(
                 shutil.rmtree(one, ignore_errors=True)
 
 
-def _run_one(bench: Bench, scenario: Scenario) -> None:
+def _run_one(bench: Bench, scenario: Scenario) -> bool:
+    """Return False where it broke, and not a server."""
     print(f"-- {scenario.name}", flush=True)
     begin = time.monotonic()
-    bench.metrics = scenario.metrics
-    scenario.run(bench)
+    whole = bench.run(scenario)
     for name in scenario.metrics:
         metric = bench.results.metrics.get(name)
         if metric and metric.samples:
@@ -129,6 +137,7 @@ def _run_one(bench: Bench, scenario: Scenario) -> None:
             ]
             print(f"   {name}: {', '.join(values)}", flush=True)
     print(f"   {time.monotonic() - begin:.0f} s", flush=True)
+    return whole
 
 
 def _description(options: Options, begin: float) -> dict[str, Any]:

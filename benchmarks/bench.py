@@ -4,10 +4,11 @@ import contextlib
 import itertools
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.client import Connection, Refused
 from benchmarks.mail.maildir import Stock, copy_maildir
@@ -15,6 +16,9 @@ from benchmarks.options import Options
 from benchmarks.processes import settle
 from benchmarks.results import Kind, Results, Sample
 from benchmarks.servers import Server
+
+if TYPE_CHECKING:
+    from benchmarks.scenarios import Scenario
 
 _AFTERWARDS_SECONDS = 0.04
 _SLOW_SECONDS = 8
@@ -52,6 +56,8 @@ class Bench:
         self._recording = True
         #: What a warm-up recorded; it counts where it took too long for another.
         self._held: list[Callable[[], None]] = []
+        #: In this turn, for servers to come to rest: no time of the one it is about.
+        self._waited_seconds = 0.0
         self._fresh = itertools.count(_FIRST_FRESH_USER)
 
     # --- mail -----------------------------------------------------------------
@@ -102,7 +108,7 @@ class Bench:
         """Run ``measure`` for each server in turn, A B A B, in rounds from 0 on.
 
         ``warm_up``: one more round before, -1, that is not counted.  A server that
-        takes very long for one has no other.
+        takes very long for one, and has a figure by then, has no other.
         """
         states: dict[Server, _State] = {}
         for server in self.servers if servers is None else servers:
@@ -112,8 +118,7 @@ class Bench:
         running = set(states)
         for turn in range(-1 if warm_up else 0, total):
             for server in [server for server in states if server in running]:
-                took = self._take_turn(server, measure, states[server], turn)
-                if took is None or took > _SLOW_SECONDS:
+                if not self._take_turn(server, measure, states[server], turn):
                     running.remove(server)
         for state in states.values():
             finish(state)
@@ -124,28 +129,58 @@ class Bench:
         measure: Callable[[Server, _State, int], None],
         state: _State,
         turn: int,
-    ) -> float | None:
-        """Return the seconds it took, None when it failed."""
+    ) -> bool:
+        """Return whether it shall have another turn."""
         self._recording, self._held = turn >= 0, []
+        self._waited_seconds = 0.0
         begin, took = time.monotonic(), None
         try:
             with self._excused(server):
                 measure(server, state, turn)
-                took = time.monotonic() - begin
+                took = time.monotonic() - begin - self._waited_seconds
         finally:
             self._recording = True
-        if took is not None and took > _SLOW_SECONDS:
-            for add in self._held:
-                add()
-        return took
+        if took is None:
+            return False
+        if took <= _SLOW_SECONDS:
+            return True
+        for add in self._held:
+            add()
+        return turn < 0 and not self._held
 
     @contextlib.contextmanager
     def _excused(self, server: Server) -> Iterator[None]:
         try:
             yield
         except FAILURES as error:
-            reason = f"{type(error).__name__}: {error}"[:200]
-            self.results.excuse(self.metrics, server.name, reason)
+            self._excuse(server, error)
+
+    def _excuse(self, server: Server, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        if not server.running:
+            reason += f"; the server has ended: {server.last_words()}"
+        self.results.excuse(self.metrics, server.name, reason)
+
+    def run(self, scenario: "Scenario") -> bool:
+        """Run it; False where we broke.
+
+        Whatever happens, each server then has a figure in each row, or a reason.
+        """
+        self.metrics = scenario.metrics
+        whole = False
+        try:
+            scenario.run(self)
+            whole = True
+        except Exception as error:  # hours of other figures shall not be lost
+            traceback.print_exc()
+            for server in self.servers:
+                self._excuse(server, error)
+        for name in scenario.metrics:
+            for server in self.servers:
+                if not self.results.has_word(name, server.name):
+                    reason = "it ended without a figure, and nothing says why"
+                    self.results.excuse((name,), server.name, reason)
+        return whole
 
     @contextlib.contextmanager
     def rows(self, *names: str) -> Iterator[None]:
@@ -173,9 +208,11 @@ class Bench:
 
     def settle(self) -> None:
         """Wait until no server does anything any more."""
+        begin = time.monotonic()
         if not settle([server.tree for server in self.servers]):
             for name in self.metrics:
                 self.results.note(name, "a server was still at work on what was before")
+        self._waited_seconds += time.monotonic() - begin
 
     @contextlib.contextmanager
     def span(
@@ -184,6 +221,9 @@ class Bench:
         """Measure what is done inside; set ``count`` to the units of work.
 
         ``at_once``: do not wait before until all servers are quiet.
+
+        Raises:
+            Refused: no unit of work was done.
         """
         if not at_once:
             self.settle()
@@ -196,9 +236,10 @@ class Bench:
         # What a server does after its answer is work too.
         time.sleep(_AFTERWARDS_SECONDS)
         cpu = server.tree.cpu_seconds() - before
-        if span.count:
-            sample = Sample(wall / span.count, cpu / span.count, client / wall)
-            self.record(server, metric, sample, unit=unit)
+        if not span.count:
+            raise Refused(f"not one {unit} was done in {wall:.1f} s")
+        sample = Sample(wall / span.count, cpu / span.count, client / wall)
+        self.record(server, metric, sample, unit=unit)
 
     def record(
         self,

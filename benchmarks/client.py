@@ -51,12 +51,18 @@ _TLS = _tls_context()
 def open_socket(door: Door) -> socket.socket:
     """Connect, without TLS yet."""
     connection = socket.socket()
-    if door.receive_octets:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, door.receive_octets)
-    connection.settimeout(_TIMEOUT_SECONDS)
-    connection.bind((door.source, 0))
-    connection.connect(("127.0.0.1", door.port))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        if door.receive_octets:
+            connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVBUF, door.receive_octets
+            )
+        connection.settimeout(_TIMEOUT_SECONDS)
+        connection.bind((door.source, 0))
+        connection.connect(("127.0.0.1", door.port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

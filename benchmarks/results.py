@@ -111,6 +111,12 @@ class Results:
                 self.metrics.setdefault(name, Metric(name, ""))
         print(f"   # {server}: {reason}", flush=True)
 
+    def has_word(self, name: str, server: str) -> bool:
+        """Whether a row has a figure of that server, or a reason why not."""
+        metric = self.metrics.get(name)
+        measured = metric is not None and bool(metric.samples.get(server))
+        return measured or (name, server) in self.reasons
+
     def arrange(self, names: Sequence[str]) -> None:
         """Put the rows in that order, those not named after them."""
         found = [name for name in names if name in self.metrics]

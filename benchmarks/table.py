@@ -105,6 +105,9 @@ def render(results: Results) -> str:
             excused.setdefault((server, reason), []).append(name)
     for (server, reason), names in excused.items():
         lines.append(f"n/a: {server}: {reason} ({', '.join(names)})")
+    for (name, server), reason in results.reasons.items():
+        if results.metrics[name].samples.get(server):
+            lines.append(f"{name}: {server} did not finish: {reason}")
     for name, notes in results.notes.items():
         lines += [f"{name}: {note}" for note in notes]
     lines += [

@@ -56,14 +56,20 @@ def run_crowd(
     seconds: float,
     make: Callable[[], tuple[str, Script]],
 ) -> None:
-    """Keep ``size`` clients at work for that time; each that ended has a successor."""
+    """Keep ``size`` clients at work for that time; each that ended has a successor.
+
+    So many there are in any case: a warm-up has no time, and is to warm.
+    """
     crowd = Crowd()
     end = time.perf_counter() + seconds
+    made = 0
 
     def refill() -> None:
-        while len(crowd) < size and time.perf_counter() < end:
+        nonlocal made
+        while len(crowd) < size and (made < size or time.perf_counter() < end):
             user, script = make()
             crowd.add(server.door(user), script)
+            made += 1
 
     try:
         refill()
@@ -77,6 +83,9 @@ def _tell_errors(bench: Bench, server: Server, crowd: Crowd) -> None:
     for name in bench.metrics if crowd.errors else ():
         count, first = len(crowd.errors), crowd.errors[0]
         bench.results.note(name, f"{server.name}: {count} failed, such as: {first}")
+    for name in bench.metrics if crowd.busy else ():
+        text = f"{server.name}: {crowd.busy} clients still waited at the end"
+        bench.results.note(name, text)
 
 
 def noop(bench: Bench) -> None:

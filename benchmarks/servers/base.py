@@ -1,6 +1,7 @@
 """What the servers have in common: a port, users with one password, a process tree."""
 
 import abc
+import contextlib
 import itertools
 import re
 from pathlib import Path
@@ -60,6 +61,18 @@ class Server(abc.ABC):
         if self._child:
             self._child.stop()
             self._child = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._child is not None and self._child.running()
+
+    def last_words(self) -> str:
+        """The last line of its log, "" if there is none."""
+        with contextlib.suppress(OSError):
+            lines = self.log_file.read_text(errors="replace").split("\n")
+            return next((line for line in reversed(lines) if line.strip()), "")
+        return ""
 
     def restart(self) -> None:
         """Start it anew, on other ports: nothing is left in its memory."""

@@ -1,26 +1,43 @@
 """Turns, warm-ups and excuses, with servers that are only names; and /proc."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.bench import Bench
-from benchmarks.client import Refused
+from benchmarks.client import Door, Refused
+from benchmarks.crowd import Script
 from benchmarks.mail.maildir import Stock
 from benchmarks.options import parse
 from benchmarks.processes import ProcessTree
 from benchmarks.results import Sample
+from benchmarks.scenarios import Scenario
+from benchmarks.scenarios.logins import run_crowd
 from benchmarks.servers import Server
 from tests.benchmarks.scratch import scratch
+from tests.live.process import free_ports
 
 
 class Named:
     def __init__(self, name: str, *capabilities: str) -> None:
         self.name = name
         self.capabilities = frozenset(capabilities)
+        self.running = True
+        self.tree = ProcessTree(os.getpid())
+        self.port = free_ports(1)[0]
+
+    def last_words(self) -> str:
+        return "out of memory"
+
+    def door(self, user: str) -> Door:
+        return Door(self.port)
 
 
 class BenchTests(SynchronousTestCase):
@@ -69,6 +86,84 @@ class BenchTests(SynchronousTestCase):
         reason = self.bench.results.reasons["sort", "imapd"]
         self.assertIn("sorry", reason)
         self.assertEqual(self.finished, ["imapd", "dovecot"])
+
+    def test_a_wait_for_others_is_not_slowness(self) -> None:
+        module = sys.modules["benchmarks.bench"]
+
+        def settle(trees: Sequence[ProcessTree]) -> bool:
+            time.sleep(0.1)
+            return True
+
+        self.patch(module, "settle", settle)
+        self.patch(module, "_SLOW_SECONDS", 0.09)
+
+        def measure(server: Server, state: str, turn: int) -> None:
+            self.bench.settle()
+            self.measure(server, state, turn)
+
+        self.bench.interleave(lambda server: "", measure)
+        samples = self.bench.results.metrics["sort"].samples
+        self.assertEqual([sample.value for sample in samples["imapd"]], [0, 1])
+
+    def test_a_slow_turn_without_a_figure_is_not_the_last(self) -> None:
+        self.patch(sys.modules["benchmarks.bench"], "_SLOW_SECONDS", -1)
+
+        def measure(server: Server, state: str, turn: int) -> None:
+            if turn >= 0:
+                self.measure(server, state, turn)
+
+        self.bench.interleave(lambda server: "", measure)
+        self.assertEqual(self.turns, [("imapd", 0), ("dovecot", 0)])
+
+    def test_nothing_done_is_a_reason_not_a_missing_row(self) -> None:
+        def measure(server: Server, state: str, turn: int) -> None:
+            with self.bench.span(server, "sort", "session", at_once=True) as span:
+                span.count = 0
+
+        self.bench.interleave(lambda server: "", measure)
+        self.assertIn("not one session", self.bench.results.reasons["sort", "imapd"])
+
+    def test_who_has_ended_leaves_its_last_words(self) -> None:
+        def measure(server: Server, state: str, turn: int) -> None:
+            self.named(server).running = False
+            raise ConnectionRefusedError("nobody there")
+
+        self.bench.interleave(lambda server: "", measure)
+        self.assertIn("out of memory", self.bench.results.reasons["sort", "imapd"])
+
+    def named(self, server: Server) -> Named:
+        return cast(Named, server)
+
+    def test_a_scenario_that_breaks_costs_only_its_rows_and_says_why(self) -> None:
+        def run(bench: Bench) -> None:
+            bench.record(self.servers[0], "sort", Sample(1), unit="command")
+            raise ZeroDivisionError("of our own making")
+
+        told = io.StringIO()
+        with contextlib.redirect_stderr(told):
+            whole = self.bench.run(Scenario("sort", run, ("sort", "thread")))
+        self.assertFalse(whole)
+        self.assertIn("of our own making", told.getvalue())
+        reasons = self.bench.results.reasons
+        for row in ("sort", "thread"):
+            self.assertIn("of our own making", reasons[row, "dovecot"])
+
+    def test_no_row_goes_missing_without_a_word(self) -> None:
+        def run(bench: Bench) -> None:
+            bench.record(self.servers[0], "sort", Sample(1), unit="command")
+
+        self.assertTrue(self.bench.run(Scenario("sort", run, ("sort", "thread"))))
+        self.assertEqual(
+            set(self.bench.results.reasons),
+            {("sort", "dovecot"), ("thread", "imapd"), ("thread", "dovecot")},
+        )
+
+    def test_a_crowd_has_all_its_clients_even_without_time(self) -> None:
+        def script() -> Script:
+            yield b"NOOP"
+
+        run_crowd(self.bench, self.servers[0], 20, 0, lambda: ("user1", script()))
+        self.assertIn("20 failed", self.bench.results.notes["sort"][0])
 
     def test_only_the_rows_named_are_excused(self) -> None:
         with self.bench.rows("large-sort"):
