@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from benchmarks.client import Connection, Refused
 from benchmarks.mail.maildir import Stock, copy_maildir
 from benchmarks.options import Options
-from benchmarks.processes import settle
+from benchmarks.processes import rest, settle
 from benchmarks.results import Kind, Results, Sample
 from benchmarks.servers import Server
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _AFTERWARDS_SECONDS = 0.04
 _SLOW_SECONDS = 8
+#: A mailbox of 100,000 messages is indexed in less.
+_REST_SECONDS = 1200
 _FIRST_FRESH_USER = 500
 
 #: What goes wrong at a server, and costs only its figure.
@@ -112,7 +114,7 @@ class Bench:
         """
         states: dict[Server, _State] = {}
         for server in self.servers if servers is None else servers:
-            with self._excused(server):
+            with self.excused(server):
                 states[server] = prepare(server)
         total = self.options.rounds if rounds is None else rounds
         running = set(states)
@@ -135,7 +137,7 @@ class Bench:
         self._waited_seconds = 0.0
         begin, took = time.monotonic(), None
         try:
-            with self._excused(server):
+            with self.excused(server):
                 measure(server, state, turn)
                 took = time.monotonic() - begin - self._waited_seconds
         finally:
@@ -149,7 +151,8 @@ class Bench:
         return turn < 0 and not self._held
 
     @contextlib.contextmanager
-    def _excused(self, server: Server) -> Iterator[None]:
+    def excused(self, server: Server) -> Iterator[None]:
+        """Let a server fail inside, and say why."""
         try:
             yield
         except FAILURES as error:
@@ -213,6 +216,13 @@ class Bench:
             for name in self.metrics:
                 self.results.note(name, "a server was still at work on what was before")
         self._waited_seconds += time.monotonic() - begin
+
+    def rest(self, server: Server) -> None:
+        """Wait until it has made all that it makes of a mailbox in the background."""
+        if not rest(server.tree, _REST_SECONDS):
+            for name in self.metrics:
+                text = f"{server.name} was not ready in {_REST_SECONDS:.0f} s"
+                self.results.note(name, text)
 
     @contextlib.contextmanager
     def span(

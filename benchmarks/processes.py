@@ -1,5 +1,6 @@
 """What a server costs: CPU time and memory of all its processes, from /proc."""
 
+import math
 import os
 import re
 import time
@@ -9,6 +10,10 @@ from dataclasses import dataclass
 _TICKS = os.sysconf("SC_CLK_TCK")
 _QUIET_SHARE = 0.03
 _QUIET_SECONDS = 0.05
+#: Longer than a server waits before it begins on what can be made ahead of need.
+_REST_SECONDS = 5.0
+#: States in /proc: it runs or waits for a processor, it waits for a disk.
+_AT_WORK = (b"R", b"D")
 _SIZES = re.compile(r"(?m)^(Pss|Private_Clean|Private_Dirty):\s+(\d+) kB")
 
 
@@ -19,6 +24,18 @@ class Memory:
     pss_octets: int
     private_octets: int
     processes: int
+
+
+def _threads_at_work(pid: int) -> bool:
+    """Whether a thread of it computes, or would if it got a processor."""
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
+                if file.read().rpartition(b")")[2].split()[0] in _AT_WORK:
+                    return True
+    except OSError:
+        pass  # it has gone, or the thread has
+    return False
 
 
 def _status(pid: int) -> tuple[int, float] | None:
@@ -65,6 +82,11 @@ class ProcessTree:
             waiting += children.get(pid, [])
         return found
 
+    @property
+    def at_work(self) -> bool:
+        """Whether anything of it computes, even if others leave it no processor."""
+        return any(_threads_at_work(pid) for pid in self.pids())
+
     def cpu_seconds(self) -> float:
         """Return the CPU time used so far, processes that ended included."""
         return sum(_clock(pid) + reaped for pid, reaped in self.pids().items())
@@ -94,7 +116,24 @@ def settle(trees: Sequence[ProcessTree], seconds: float = 60) -> bool:
         time.sleep(_QUIET_SECONDS)
         after, now = [tree.cpu_seconds() for tree in trees], time.monotonic()
         used = sum(after) - sum(before)
-        if used <= _QUIET_SHARE * (now - since):
+        quiet = used <= _QUIET_SHARE * (now - since)
+        # On a busy machine it may be at work and get nothing done in that moment.
+        if quiet and not any(tree.at_work for tree in trees):
             return True
         before, since = after, now
+    return False
+
+
+def rest(tree: ProcessTree, seconds: float) -> bool:
+    """Wait until it does nothing for so long that nothing more is to come of itself."""
+    end = time.monotonic() + seconds
+    quiet_since = before = -math.inf
+    while time.monotonic() < end:
+        used, now = tree.cpu_seconds(), time.monotonic()
+        if used - before > _QUIET_SHARE or tree.at_work:
+            quiet_since = now
+        elif now - quiet_since >= _REST_SECONDS:
+            return True
+        before = used
+        time.sleep(1)
     return False

@@ -7,7 +7,9 @@ RFC 3501 §5.5, §7.4.1; RFC 2180.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Final
 
 from imapd.ids import Seq, Uid
 from imapd.model.numbered import Numbered, index_of, joined, uid_array, without
@@ -29,6 +31,24 @@ class Updates:
     flags: list[tuple[Seq, Uid]] = field(default_factory=list)
 
 
+#: Most sessions have none of what is to be told: an empty set each is 216 octets.
+_NONE: Final[frozenset[Uid]] = frozenset()
+
+
+def _more(known: AbstractSet[Uid], uids: Iterable[Uid]) -> AbstractSet[Uid]:
+    """Add to a set of one's own; it is made with the first that comes."""
+    own = known if isinstance(known, set) else set(known)
+    own.update(uids)
+    return own or _NONE
+
+
+def _less(known: AbstractSet[Uid], uids: Iterable[Uid]) -> AbstractSet[Uid]:
+    """Take from a set of one's own."""
+    if isinstance(known, set):
+        known.difference_update(uids)
+    return known or _NONE
+
+
 class SessionView:
     """The ascending UIDs a session knows; message number n is ``uids[n - 1]``.
 
@@ -40,10 +60,10 @@ class SessionView:
 
     def __init__(self, uids: Iterable[Uid] = (), recent: Iterable[Uid] = ()) -> None:
         self.uids = uid_array(uids)
-        self.recent: set[Uid] = set(recent)
+        self.recent = _more(_NONE, recent)
         self._arrived: list[Uid] = []
-        self._changed: set[Uid] = set()
-        self._gone: set[Uid] = set()
+        self._changed: AbstractSet[Uid] = _NONE
+        self._gone: AbstractSet[Uid] = _NONE
         self._now: Sequence[Uid] | None = None
         self._hidden = False  # the mailbox has messages that this session never sees
 
@@ -71,7 +91,7 @@ class SessionView:
         self._now = now
         self._hidden = self._hidden or len(fresh) < len(reported)
         self._arrived.extend(fresh)
-        self.recent.update(set(recent).intersection(fresh))
+        self.recent = _more(self.recent, set(recent).intersection(fresh))
 
     def expunged(self, uids: Iterable[Uid], now: Sequence[Uid] | None = None) -> None:
         """Messages that are no more; those never told of are forgotten at once."""
@@ -80,19 +100,20 @@ class SessionView:
         if self._arrived and not gone.isdisjoint(self._arrived):
             never_told = gone.intersection(self._arrived)
             self._arrived = [uid for uid in self._arrived if uid not in never_told]
-            self.recent -= never_told
+            self.recent = _less(self.recent, never_told)
             gone -= never_told
         # Only those that have a number: another may come back under its UID.
-        self._gone.update(uid for uid in gone if self.seq(uid) is not None)
-        self._changed -= gone
+        numbered = (uid for uid in gone if self.seq(uid) is not None)
+        self._gone = _more(self._gone, numbered)
+        self._changed = _less(self._changed, gone)
 
     def flags_changed(self, uids: Iterable[Uid]) -> None:
         """Messages whose flags are not what the session last saw."""
-        self._changed.update(uids)
+        self._changed = _more(self._changed, uids)
 
     def told_flags(self, uids: Iterable[Uid]) -> None:
         """The session got these flags by other means: no need to repeat them."""
-        self._changed.difference_update(uids)
+        self._changed = _less(self._changed, uids)
 
     def untold_flags(self) -> set[Uid]:
         """Messages whose flags are not what the session last saw."""
@@ -156,7 +177,7 @@ class SessionView:
             updates.exists = len(self.uids)
             updates.recent = len(self.recent)
         if self._changed:
-            changed, self._changed = self._changed, set()
+            changed, self._changed = self._changed, _NONE
             for uid in sorted(changed - self._gone):
                 seq = self.seq(uid)
                 if seq is not None:
@@ -168,7 +189,7 @@ class SessionView:
         return updates
 
     def _drop(self, updates: Updates) -> None:
-        gone, self._gone = self._gone, set()
+        gone, self._gone = self._gone, _NONE
         told = [(self.seq(uid), uid) for uid in sorted(gone, reverse=True)]
         updates.expunged = [seq for seq, _ in told if seq is not None]
         updates.vanished = [uid for seq, uid in reversed(told) if seq is not None]
@@ -176,5 +197,5 @@ class SessionView:
             self.uids = without(self.uids, gone)
         if not gone.isdisjoint(self.recent):
             # EXPUNGE says nothing of \Recent: RECENT must be said again.
-            self.recent -= gone
+            self.recent = _less(self.recent, gone)
             updates.recent = len(self.recent)

@@ -140,7 +140,7 @@ class Session:
         self.user = b""
         self.tag = b""  # of the command that runs
         self._just_selected = False  # nobody has to look at the mailbox again
-        self.enabled: set[bytes] = set()
+        self.enabled: frozenset[bytes] = frozenset()  # the same one where it is empty
         self.condstore = False  # the client has named CONDSTORE in some way
         self.holds_expunges = False  # this command may not tell of any
         self._told_modseq = 0  # up to it the client was told everything

@@ -10,6 +10,8 @@ from imapd.ids import Uid
 from imapd.model.sets import STAR, SequenceSet
 from imapd.model.view import SessionView, Updates
 
+SETS = ("recent", "_changed", "_gone")
+
 
 def view(*uids: int, recent: tuple[int, ...] = ()) -> SessionView:
     return SessionView(map(Uid, uids), map(Uid, recent))
@@ -42,6 +44,17 @@ class ViewTests(unittest.TestCase):
         told = one.drain(may_expunge=True)
         self.assertEqual((told.expunged, told.exists, told.recent), ([], 2, 1))
         self.assertEqual(list(one.uids), [1, 3])
+
+    def test_two_sessions_without_news_share_all_they_hold(self) -> None:
+        views = view(1, 2), view(1, 2, recent=(2,))
+        for one in views:
+            one.flags_changed([Uid(1)])
+            one.told_flags([Uid(1)])
+            one.arrived([Uid(3)], [Uid(3)])
+            one.expunged([Uid(2), Uid(3)])
+            one.drain(may_expunge=True)
+        held = [[id(getattr(one, name)) for name in SETS] for one in views]
+        self.assertEqual(held[0], held[1])
 
     def test_flags(self) -> None:
         one = view(4, 6, 8)

@@ -126,7 +126,7 @@ async def enable(session: Session, arguments: Enable) -> bytes:
         for name in dict.fromkeys(arguments.capabilities)
         if name in ENABLEABLE and name not in session.enabled
     ]
-    session.enabled.update(fresh)
+    session.enabled |= frozenset(fresh)
     session.untagged(response.enabled(fresh))
     if fresh:
         await session.enable_condstore(may_expunge=True)
