@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from imapd.server import outlet
+from imapd.server import outlet, tlsmemory
 
 _log = Logger(namespace="imapd.tls")
 
@@ -30,6 +30,8 @@ ALPN_NAME = b"imap"
 
 LEAST_RSA_BITS = 2048
 _FLUSH_OCTETS = 32768  # two records
+#: Buffers that had no more in them are not worth the work.
+_SMALL_OCTETS = 1024
 
 # AEAD with an ephemeral key exchange only (RFC 9325 §4.2).  TLS 1.3 has nothing else.
 _CIPHERS = b":".join(
@@ -58,7 +60,22 @@ class OtherProtocolOffered(SSL.Error):
 
 
 class TlsProtocol(TLSMemoryBIOProtocol):
-    """Twisted's, without gathering: our connections write what belongs together."""
+    """Twisted's, without gathering: our connections write what belongs together.
+
+    The buffers that a handshake or a large message leaves behind are given back as
+    soon as something small comes: a client's next command, mostly IDLE.
+    """
+
+    _has_grown = True
+
+    def dataReceived(self, bytes: bytes) -> None:  # noqa: N802 - Twisted's names
+        """Take octets of TLS."""
+        super().dataReceived(bytes)
+        if len(bytes) > _SMALL_OCTETS:
+            self._has_grown = True
+        elif self._has_grown and self._handshakeDone:
+            self._has_grown = False
+            tlsmemory.give_back(self._tlsConnection)
 
     def _flushSendBIO(self) -> None:  # noqa: N802 - Twisted's name
         # Private; where a later Twisted does not call it, only the haste is lost.
@@ -66,6 +83,8 @@ class TlsProtocol(TLSMemoryBIOProtocol):
             octets = self._tlsConnection.bio_read(_FLUSH_OCTETS)
         except SSL.WantReadError:
             return  # there is nothing to send
+        if len(octets) > _SMALL_OCTETS:
+            self._has_grown = True
         outlet.write(self.transport, octets)
 
 

@@ -19,6 +19,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
+from imapd.server import tlsmemory
 from imapd.server.tls import TlsContext
 from tests.support.certificates import Authority, certificate_pem, key_pem, make_key
 
@@ -242,6 +243,34 @@ class ServeTests(TestCase):
                 self.assertIn(expected, attempt(settings), name)
 
         return deferToThread(every)
+
+    def test_buffers_that_grew_are_given_back_once(self) -> Deferred[None]:
+        given: list[object] = []
+        self.patch(tlsmemory, "give_back", given.append)
+
+        def talk(*sizes: int) -> Deferred[None]:
+            def echo(tls: ssl.SSLSocket, octets: int) -> None:
+                tls.sendall(b"x" * octets)
+                while octets > 0:
+                    octets -= len(tls.recv(octets))
+
+            def each() -> None:
+                with self.connect(self.client()) as tls:
+                    tls.recv(6)
+                    for size in sizes:
+                        echo(tls, size)
+
+            return deferToThread(each)
+
+        def small(_: None) -> Deferred[None]:
+            # What the handshake left behind, and then nothing more.
+            self.assertEqual(len(given), 1)
+            return talk(1, 50_000, 1, 1)
+
+        def large(_: None) -> None:
+            self.assertGreaterEqual(len(given) - 1, 2)
+
+        return talk(1, 1, 1, 1).addCallback(small).addCallback(large)
 
     def test_no_session_is_resumed(self) -> Deferred[None]:
         def twice() -> None:
