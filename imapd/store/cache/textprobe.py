@@ -1,7 +1,7 @@
 """Looking for a search string in the words of a segment of the text index."""
 
+import random
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from imapd.store.cache.textsegment import ReadChunk, Vocabulary, union
@@ -51,29 +51,32 @@ class Probe:
 
 
 class VocabularyCache:
-    """Vocabularies that were used last, within a bound; for any thread."""
+    """Vocabularies that were used, within a bound; for any thread.
+
+    What has to go is left to chance.  A search walks through all segments of a
+    mailbox, always in the same order: with a mailbox a little larger than the bound,
+    the one used longest ago would always be the one needed next.
+    """
 
     def __init__(self, largest_octets: int) -> None:
         self._largest_octets = largest_octets
         self._octets = 0
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[int, int], Vocabulary] = OrderedDict()
+        self._kept: dict[tuple[int, int], Vocabulary] = {}
+        self._random = random.Random()  # noqa: S311 - nobody gains by guessing
 
     def get(self, key: tuple[int, int]) -> Vocabulary | None:
         """Return one that is there."""
         with self._lock:
-            vocabulary = self._kept.get(key)
-            if vocabulary is not None:
-                self._kept.move_to_end(key)
-            return vocabulary
+            return self._kept.get(key)
 
     def put(self, key: tuple[int, int], vocabulary: Vocabulary) -> None:
-        """Keep one, and let the oldest go."""
+        """Keep one, and let others go, or itself."""
         with self._lock:
             old = self._kept.pop(key, None)
             self._octets -= old.octets if old is not None else 0
             self._kept[key] = vocabulary
             self._octets += vocabulary.octets
             while self._octets > self._largest_octets:
-                _, oldest = self._kept.popitem(last=False)
-                self._octets -= oldest.octets
+                chosen = self._random.choice(list(self._kept))
+                self._octets -= self._kept.pop(chosen).octets
