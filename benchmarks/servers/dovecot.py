@@ -1,13 +1,12 @@
 """Debian's Dovecot 2.3, as it is and with its fast logins."""
 
-import grp
 import os
-import pwd
 from typing import ClassVar
 
 from benchmarks.servers.base import Server
 from tests.live import process
-from tests.live.process import Child, other_user, program
+from tests.live.dovecot import mail_owner, start
+from tests.live.process import Child
 
 _CONFIGURATION = """\
 base_dir = {folder}/run
@@ -87,28 +86,20 @@ class Dovecot(Server):
 
     def launch(self, plain: int, implicit: int) -> Child:
         """Start the master process."""
-        # In the user namespace of other_user() our uid has nobody's number.
-        uid, gid = (65534, 65534) if os.getuid() == 0 else (os.getuid(), os.getgid())
-        configuration = self.folder / "dovecot.conf"
-        configuration.write_text(
-            _CONFIGURATION.format(
-                folder=self.folder,
-                mail=self.mail,
-                users=self.users,
-                certificate=self.authority.certificate,
-                key=self.authority.key,
-                user=pwd.getpwuid(uid).pw_name,
-                group=grp.getgrgid(gid).gr_name,
-                clients=min(os.sysconf("SC_OPEN_MAX") * 9 // 10, _MOST_CLIENTS),
-                plain=plain,
-                implicit=implicit,
-            )
-            + self.extra
+        user, group = mail_owner()
+        text = _CONFIGURATION.format(
+            folder=self.folder,
+            mail=self.mail,
+            users=self.users,
+            certificate=self.authority.certificate,
+            key=self.authority.key,
+            user=user,
+            group=group,
+            clients=min(os.sysconf("SC_OPEN_MAX") * 9 // 10, _MOST_CLIENTS),
+            plain=plain,
+            implicit=implicit,
         )
-        prefix = other_user() if os.getuid() == 0 else ()
-        dovecot = program("dovecot") or "dovecot"
-        command = [*prefix, dovecot, "-F", "-c", str(configuration)]
-        return Child(command, log=self.log_file)
+        return start(text + self.extra, self.folder, self.log_file)
 
 
 class FastDovecot(Dovecot):

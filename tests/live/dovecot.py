@@ -62,6 +62,22 @@ service imap-login {{
 """
 
 
+def mail_owner() -> tuple[str, str]:
+    """The user and the group that Dovecot finds our mail to belong to."""
+    # In the user namespace of other_user() our uid has nobody's number.
+    uid, gid = (65534, 65534) if os.getuid() == 0 else (os.getuid(), os.getgid())
+    return pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name
+
+
+def start(configuration: str, folder: Path, log: Path) -> Child:
+    """Start the master process; its configuration goes into ``folder``."""
+    file = folder / "dovecot.conf"
+    file.write_text(configuration)
+    prefix = other_user() if os.getuid() == 0 else ()
+    dovecot = program("dovecot") or "dovecot"
+    return Child([*prefix, dovecot, "-F", "-c", str(file)], log=log)
+
+
 class DovecotServer(PortServer):
     """Dovecot with its own configuration; the mail belongs to whoever runs the tests.
 
@@ -89,34 +105,22 @@ class DovecotServer(PortServer):
             self._location += f":INDEX={self.folder}/indexes/%u"
 
     def launch(self, plain: int, implicit: int) -> Child:
-        # In the user namespace of other_user() our uid has nobody's number.
-        uid, gid = (65534, 65534) if os.getuid() == 0 else (os.getuid(), os.getgid())
-        configuration = self.folder / "dovecot.conf"
-        configuration.write_text(
-            _CONFIGURATION.format(
-                folder=self.folder,
-                root=self.root,
-                users=self.users,
-                certificate=self.authority.certificate,
-                key=self.authority.key,
-                user=pwd.getpwuid(uid).pw_name,
-                group=grp.getgrgid(gid).gr_name,
-                location=self._location,
-                prefix=self._prefix,
-                separator=self._separator,
-                plain=plain,
-                implicit=implicit,
-            )
+        user, group = mail_owner()
+        text = _CONFIGURATION.format(
+            folder=self.folder,
+            root=self.root,
+            users=self.users,
+            certificate=self.authority.certificate,
+            key=self.authority.key,
+            user=user,
+            group=group,
+            location=self._location,
+            prefix=self._prefix,
+            separator=self._separator,
+            plain=plain,
+            implicit=implicit,
         )
-        prefix = other_user() if os.getuid() == 0 else ()
-        command = [
-            *prefix,
-            program("dovecot") or "dovecot",
-            "-F",
-            "-c",
-            str(configuration),
-        ]
-        return Child(command, log=self.log_file)
+        return start(text, self.folder, self.log_file)
 
     def complaints(self, *, races: bool = True) -> list[str]:
         """Lines of its log that a healthy Maildir does not cause.
