@@ -12,6 +12,7 @@ _QUIET_SHARE = 0.03
 _QUIET_SECONDS = 0.05
 #: Longer than a server waits before it begins on what can be made ahead of need.
 _REST_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
 #: States in /proc: it runs or waits for a processor, it waits for a disk.
 _AT_WORK = (b"R", b"D")
 _SIZES = re.compile(r"(?m)^(Pss|Private_Clean|Private_Dirty):\s+(\d+) kB")
@@ -135,5 +136,5 @@ def rest(tree: ProcessTree, seconds: float) -> bool:
         elif now - quiet_since >= _REST_SECONDS:
             return True
         before = used
-        time.sleep(1)
+        time.sleep(_LOOK_SECONDS)
     return False

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,7 +16,7 @@ from benchmarks.client import Door, Refused
 from benchmarks.crowd import Script
 from benchmarks.mail.maildir import Stock
 from benchmarks.options import parse
-from benchmarks.processes import ProcessTree
+from benchmarks.processes import ProcessTree, rest, settle
 from benchmarks.results import Sample
 from benchmarks.scenarios import Scenario
 from benchmarks.scenarios.logins import run_crowd
@@ -188,6 +188,34 @@ class ProcessTreeTests(SynchronousTestCase):
             both = ProcessTree(os.getpid()).memory()
         self.assertEqual(both.processes, alone.processes + 1)
         self.assertGreater(alone.pss_octets, 1 << 20)
+
+    def test_who_computes_is_not_at_rest(self) -> None:
+        module = sys.modules["benchmarks.processes"]
+        self.patch(module, "_REST_SECONDS", 0.2)
+        self.patch(module, "_LOOK_SECONDS", 0.02)
+        for busy, work in ((False, "input()"), (True, "while True: pass")):
+            tree, kill = self.start(f"print(flush=True)\n{work}")
+            try:
+                self.assertIs(rest(tree, 0.5 if busy else 20), not busy)
+                self.assertIs(settle([tree], 0.5 if busy else 20), not busy)
+            finally:
+                kill()
+
+    def start(self, program: str) -> tuple[ProcessTree, Callable[[], object]]:
+        """Start a program that says a line when it begins; return how to end it."""
+        child = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+
+        def kill() -> None:
+            child.kill()
+            child.communicate()
+
+        return ProcessTree(child.pid), kill
 
     def test_what_has_gone_costs_nothing(self) -> None:
         child = subprocess.Popen(["true"])
