@@ -63,6 +63,7 @@ class VocabularyCache:
         self._octets = 0
         self._lock = threading.Lock()
         self._kept: dict[tuple[int, int], Vocabulary] = {}
+        self._keys: list[tuple[int, int]] = []  # of those kept, in no order
         self._random = random.Random()  # noqa: S311 - nobody gains by guessing
 
     def get(self, key: tuple[int, int]) -> Vocabulary | None:
@@ -73,10 +74,16 @@ class VocabularyCache:
     def put(self, key: tuple[int, int], vocabulary: Vocabulary) -> None:
         """Keep one, and let others go, or itself."""
         with self._lock:
-            old = self._kept.pop(key, None)
-            self._octets -= old.octets if old is not None else 0
+            old = self._kept.get(key)
+            if old is None:
+                self._keys.append(key)
+            self._octets += vocabulary.octets - (0 if old is None else old.octets)
             self._kept[key] = vocabulary
-            self._octets += vocabulary.octets
             while self._octets > self._largest_octets:
-                chosen = self._random.choice(list(self._kept))
-                self._octets -= self._kept.pop(chosen).octets
+                self._drop_one()
+
+    def _drop_one(self) -> None:
+        keys = self._keys
+        place = self._random.randrange(len(keys))
+        keys[place], keys[-1] = keys[-1], keys[place]
+        self._octets -= self._kept.pop(keys.pop()).octets
