@@ -12,6 +12,8 @@ from twisted.logger import Logger
 
 from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug
 from imapd.ids import Uid
+from imapd.mailbox import itemcolumns
+from imapd.mailbox.itemcolumns import DYNAMIC, META, RFC822_SECTIONS, Values
 from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.source import MessageSource
 from imapd.mailbox.streams import LARGE_OCTETS
@@ -32,11 +34,6 @@ READ_OCTETS = 256 << 10
 MOST_TIMES = 4
 MOST_SPARE_OCTETS = 1 << 20
 
-_RFC822_SECTIONS = {
-    FetchAtom.RFC822: Section(),
-    FetchAtom.RFC822_HEADER: Section(text=SectionText.HEADER),
-    FetchAtom.RFC822_TEXT: Section(text=SectionText.TEXT),
-}
 _RENDERED = {
     FetchAtom.ENVELOPE: columns.ENVELOPE,
     FetchAtom.BODY: columns.BODY,
@@ -46,13 +43,8 @@ _WHOLE = {
     *(FetchAtom.BODY, FetchAtom.BODYSTRUCTURE),
     *(FetchAtom.RFC822, FetchAtom.RFC822_TEXT),
 }
-_META = {FetchAtom.INTERNALDATE: 0, FetchAtom.RFC822_SIZE: 1}
-#: What may change while we read, and is filled in when it is sent.
-DYNAMIC = {FetchAtom.FLAGS, FetchAtom.MODSEQ}
 _IN_MEMORY = {FetchAtom.UID, *DYNAMIC}
 _FORMS = (columns.BODY, columns.BODYSTRUCTURE)
-
-_Values = list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +136,7 @@ def _takes_more_than_header(item: FetchItem) -> bool:
 
 def _kind(item: FetchItem) -> str | None:
     if isinstance(item, FetchAtom):
-        if item in _META:
+        if item in META:
             return columns.META
         if item is FetchAtom.RFC822_HEADER:
             return columns.HEADER
@@ -203,49 +195,11 @@ def render(
     known = {kind: source.load_column(kind, batch) for kind in wanted}
     if not plan.reads and not any(None in values for values in known.values()):
         values = [
-            batch if kind is None else _decoded(item, known[kind])
+            batch if kind is None else itemcolumns.decoded(item, known[kind])
             for item, kind in zip(plan.items, plan.kinds, strict=True)
         ]
-        return Rendered(batch, _columns(plan, values), len(batch))
+        return Rendered(batch, itemcolumns.columns_of(plan.items, values), len(batch))
     return _Reader(source, plan, batch, known, message).render()
-
-
-def _decoded(item: FetchItem, values: Sequence[bytes | None]) -> _Values:
-    """Values as ``_columns`` takes them."""
-    if isinstance(item, FetchSection):
-        return [_cut(item, value) for value in values] if item.partial else [*values]
-    if item not in _META:
-        return [*values]
-    at = _META[item]
-    found = [columns.decode_meta(value or b"") for value in values]
-    return [0 if meta is None else meta[at] for meta in found]
-
-
-def _cut(item: FetchSection, octets: bytes | None) -> bytes | None:
-    if octets is None or item.partial is None:
-        return octets
-    return octets[item.partial.first : item.partial.first + item.partial.count]
-
-
-def _columns(plan: Plan, values: Sequence[Sequence[Any]]) -> list[rows.Column | None]:
-    return [_column(item, each) for item, each in zip(plan.items, values, strict=True)]
-
-
-def _column(item: FetchItem, values: Sequence[Any]) -> rows.Column | None:
-    if isinstance(item, FetchSection):
-        name = msgatt.section_name(item.section, item.partial)
-        return rows.literal_column(name, values)
-    if item in DYNAMIC:
-        return None
-    if item is FetchAtom.UID:
-        return rows.uid_column(values)
-    if item is FetchAtom.INTERNALDATE:
-        return rows.internaldate_column(values)
-    if item is FetchAtom.RFC822_SIZE:
-        return rows.size_column(values)
-    if item in _RFC822_SECTIONS:
-        return rows.literal_column(item.value.encode("ascii"), values)
-    return rows.rendered_column(item, values)
 
 
 class _Reader:
@@ -273,7 +227,7 @@ class _Reader:
         self._complete_meta()
         rendered: list[Uid] = []
         done = Rendered(rendered, [], 0)
-        values: list[_Values] = [[] for _ in self._plan.items]
+        values: list[Values] = [[] for _ in self._plan.items]
         octets = 0
         for at, uid in enumerate(self._batch):
             try:
@@ -304,7 +258,7 @@ class _Reader:
             self._source.save_columns(self._fresh)
         if done.large is not None:
             return done
-        done.columns = _columns(self._plan, values)
+        done.columns = itemcolumns.columns_of(self._plan.items, values)
         return done
 
     def _is_large(self, uid: Uid) -> bool:
@@ -334,7 +288,7 @@ class _Reader:
         done.columns = [
             None
             if number == streamed
-            else _column(each, [self._one(at, each, kind, message)])
+            else itemcolumns.column(each, [self._one(at, each, kind, message)])
             for number, (each, kind) in enumerate(pairs)
         ]
         done.large = Large(streamed, name, self._source.stream(uid))
@@ -345,11 +299,11 @@ class _Reader:
     ) -> Any:
         """The value of one item of one message."""
         if kind is not None:
-            return _decoded(item, [self._value(at, kind, item, message)])[0]
+            return itemcolumns.decoded(item, [self._value(at, kind, item, message)])[0]
         if isinstance(item, FetchSection):
-            return _cut(item, message.section(item.section))
-        if item in _RFC822_SECTIONS:
-            return message.section(_RFC822_SECTIONS[item]) or b""
+            return itemcolumns.cut(item, message.section(item.section))
+        if item in RFC822_SECTIONS:
+            return message.section(RFC822_SECTIONS[item]) or b""
         return message.uid
 
     def _complete_meta(self) -> None:
@@ -364,11 +318,11 @@ class _Reader:
                     meta.internal_date_seconds, meta.rfc822_size
                 )
 
-    def _row(self, at: int, uid: Uid) -> _Values:
+    def _row(self, at: int, uid: Uid) -> Values:
         message = self._message
         if message is None or message.uid != uid:
             message = LazyMessage(self._source, uid, whole=self._plan.whole)
-        row: _Values = []
+        row: Values = []
         total = 0
         for item, kind in zip(self._plan.items, self._plan.kinds, strict=True):
             value = self._one(at, item, kind, message)
