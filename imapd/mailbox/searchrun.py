@@ -5,9 +5,8 @@ a batch at a time, and each message is parsed at most once whatever the key.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import compress
-from typing import cast
 
 from imapd.ids import Seq, Uid
 from imapd.mailbox import searchheader
@@ -21,7 +20,7 @@ from imapd.mailbox.search import (
 from imapd.mailbox.searchmask import Decider, Snapshot, members
 from imapd.mailbox.source import SearchSource
 from imapd.model import columns
-from imapd.model.numbered import Numbered, uid_array
+from imapd.model.numbered import Chosen, Numbered
 from imapd.model.search import Dated, DateField, Header, SearchKey, walk
 
 #: A step ends after so long, with the batch it is at.
@@ -79,15 +78,14 @@ class Search:
     def result(self) -> Numbered:
         """The messages found, ascending, when there is no more to do."""
         uids = self._snapshot.uids
-        mask = members(self._found, len(uids))
-        seqs = uid_array(compress(range(1, len(uids) + 1), mask))
-        return Numbered(cast(Sequence[Seq], seqs), uid_array(compress(uids, mask)))
+        return Chosen(uids, members(self._found, len(uids)))
 
     def _run(self) -> Iterator[None]:
         decider = Decider(self._snapshot, self._source)
         yes, unknown = yield from decider.decide(self._key, self._snapshot.alive)
         self._found = yes & ~decider.gone
-        yield from self._read(unknown & ~decider.gone)
+        if left := unknown & ~decider.gone:
+            yield from self._read(left)
 
     def _read(self, unknown: int) -> Iterator[None]:
         """Look at the messages of whom it is not known."""

@@ -4,15 +4,18 @@ An array of UIDs is never changed once others may hold it: a mailbox and all the
 sessions that know the same messages share one, at four octets a message.
 """
 
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 from typing import cast, overload
 
 from imapd.ids import Seq, Uid
 
 #: Four octets hold every UID; RFC 3501 §2.3.1.1.
 _TYPE = "I"
+_MEMBER = re.compile(b"\1")
 
 
 def uid_array(uids: Iterable[int] = ()) -> Sequence[Uid]:
@@ -99,3 +102,45 @@ class Numbered(Sequence[tuple[Seq, Uid]]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class Chosen(Numbered):
+    """Messages of a view by a mask: a column is made when it is asked for.
+
+    Most who search want one of the two, and each is a number for every message.
+    """
+
+    __slots__ = ("_all", "_mask", "_seqs", "_uids")
+
+    def __init__(self, uids: Sequence[Uid], mask: bytes) -> None:
+        """``mask`` has an octet for each of the UIDs: 1, or 0 for one left out."""
+        self._all = uids
+        self._mask = mask
+        self._seqs: Sequence[Seq] | None = None
+        self._uids: Sequence[Uid] | None = None
+
+    def __len__(self) -> int:
+        return self._mask.count(1)
+
+    @property
+    def seqs(self) -> Sequence[Seq]:  # type: ignore[override]
+        """Their numbers."""
+        if self._seqs is None:
+            numbers = range(1, len(self._all) + 1)
+            self._seqs = cast(Sequence[Seq], uid_array(_picked(numbers, self._mask)))
+        return self._seqs
+
+    @property
+    def uids(self) -> Sequence[Uid]:  # type: ignore[override]
+        """Their UIDs."""
+        if self._uids is None:
+            self._uids = uid_array(_picked(self._all, self._mask))
+        return self._uids
+
+
+def _picked(numbers: Sequence[int], mask: bytes) -> Iterable[int]:
+    """Those whose octet is 1."""
+    if 4 * mask.count(1) > len(mask):
+        return compress(numbers, mask)
+    # Few: those between them are not even looked at.
+    return [numbers[one.start()] for one in _MEMBER.finditer(mask)]
