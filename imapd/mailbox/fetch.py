@@ -13,7 +13,8 @@ from imapd.errors import ImapError, MessageGone
 from imapd.ids import Seq, Uid
 from imapd.mailbox.api import Messages
 from imapd.mailbox.itemcolumns import DYNAMIC
-from imapd.mailbox.rendering import Plan, Rendered, plan
+from imapd.mailbox.planning import Plan, plan
+from imapd.mailbox.rendering import Rendered
 from imapd.mailbox.streams import BrokenLiteral
 from imapd.model.flags import NO_FLAGS, SEEN, Flags
 from imapd.model.requests import FetchAtom, FetchItem

@@ -25,8 +25,9 @@ from imapd.mailbox.api import Listener, Messages, Pause
 from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.partials import PARTIALS
+from imapd.mailbox.planning import Plan
 from imapd.mailbox.quick import QuickSource
-from imapd.mailbox.rendering import Plan, Rendered, render
+from imapd.mailbox.rendering import Rendered, render
 from imapd.mailbox.searchmask import Snapshot
 from imapd.mailbox.searchrun import Search
 from imapd.mailbox.watch import Watch

@@ -17,7 +17,8 @@ from imapd.ids import MailboxPath, Seq, Uid
 from imapd.mailbox import fetch as fetching
 from imapd.mailbox import search as searching
 from imapd.mailbox.api import Listener, Messages
-from imapd.mailbox.rendering import Plan, Rendered, render
+from imapd.mailbox.planning import Plan
+from imapd.mailbox.rendering import Rendered, render
 from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import MessageMeta
 from imapd.model.numbered import Numbered

@@ -13,7 +13,8 @@ from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug, Unavai
 from imapd.ids import Seq, Uid
 from imapd.mailbox import fetch, rendering
 from imapd.mailbox.message import HEAD_OCTETS
-from imapd.mailbox.rendering import Plan, Rendered, plan
+from imapd.mailbox.planning import Plan, plan
+from imapd.mailbox.rendering import Rendered
 from imapd.mailbox.streams import BrokenLiteral, HeldStream
 from imapd.model import columns
 from imapd.model.flags import SEEN, Flags

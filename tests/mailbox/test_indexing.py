@@ -15,7 +15,8 @@ from imapd.ids import INBOX, Uid
 from imapd.mailbox import derivers, indexing
 from imapd.mailbox.derivers import DERIVERS, Held
 from imapd.mailbox.indexing import CannotKeep, Claimed, Indexing, Tally, version
-from imapd.mailbox.rendering import plan, render
+from imapd.mailbox.planning import plan
+from imapd.mailbox.rendering import render
 from imapd.model import columns
 from imapd.model.flags import DELETED, StoreMode
 from imapd.model.mailbox import MessageMeta

@@ -13,7 +13,7 @@ from imapd.errors import Unavailable
 from imapd.ids import Seq, Uid
 from imapd.mailbox import rendering
 from imapd.mailbox.live import LiveMailbox
-from imapd.mailbox.rendering import plan
+from imapd.mailbox.planning import plan
 from imapd.mailbox.selected import Selected
 from imapd.mailbox.threads import InlineWorkers
 from imapd.model.numbered import Numbered

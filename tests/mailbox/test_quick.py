@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from imapd.errors import Unavailable
 from imapd.ids import Uid
 from imapd.mailbox.live import LiveMailbox
-from imapd.mailbox.rendering import Plan, plan
+from imapd.mailbox.planning import Plan, plan
 from imapd.mailbox.selected import Selected
 from imapd.mailbox.threads import InlineWorkers
 from imapd.model.columns import fields_kind

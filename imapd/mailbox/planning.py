@@ -1,0 +1,128 @@
+"""What the items of one FETCH need, worked out once for all of its messages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imapd.mailbox.itemcolumns import DYNAMIC, META
+from imapd.model import columns
+from imapd.model.requests import FetchAtom, FetchItem, FetchSection
+from imapd.model.structure import Section, SectionText
+
+#: A batch of what the cache may have ends at so many messages.
+BATCH_MESSAGES = 512
+#: One for which messages are read ends at so many messages.
+READ_MESSAGES = 128
+
+_RENDERED = {
+    FetchAtom.ENVELOPE: columns.ENVELOPE,
+    FetchAtom.BODY: columns.BODY,
+    FetchAtom.BODYSTRUCTURE: columns.BODYSTRUCTURE,
+}
+_WHOLE = {
+    *(FetchAtom.BODY, FetchAtom.BODYSTRUCTURE),
+    *(FetchAtom.RFC822, FetchAtom.RFC822_TEXT),
+}
+_IN_MEMORY = {FetchAtom.UID, *DYNAMIC}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the items of one FETCH need."""
+
+    items: tuple[FetchItem, ...]
+    kinds: tuple[str | None, ...]  # of each item: its column, None: it has none
+    reads: bool  # some item has no column: every message must be read
+    whole: bool  # if a message is read, it takes more than its header
+    in_memory: bool  # nothing needs the disk
+    sets_seen: bool
+
+    @property
+    def streamed(self) -> int | None:
+        """Where the one item stands that may be sent in pieces; None: there is none.
+
+        Of a large message nothing else must need more than the header.
+        """
+        wide = [
+            at for at, item in enumerate(self.items) if _takes_more_than_header(item)
+        ]
+        if len(wide) != 1 or not _is_whole(self.items[wide[0]]):
+            return None
+        return wide[0]
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether large messages are fetched piece by piece."""
+        return self.whole and any(
+            isinstance(item, FetchSection) and item.partial is not None
+            for item in self.items
+        )
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether one message is a matter of a moment: the whole of it, and no more.
+
+        Nothing is asked of the cache, and nothing is parsed, however often a client
+        names a part.
+        """
+        reading = [
+            item
+            for item, kind in zip(self.items, self.kinds, strict=True)
+            if kind is not None or item not in _IN_MEMORY
+        ]
+        return len(reading) == 1 and _is_whole(reading[0])
+
+    @property
+    def batch_messages(self) -> int:
+        """How many messages to ask for at once."""
+        return READ_MESSAGES if self.reads else BATCH_MESSAGES
+
+
+def plan(items: Sequence[FetchItem]) -> Plan:
+    """Read the items once for all messages."""
+    kinds = tuple(map(_kind, items))
+    return Plan(
+        items=tuple(items),
+        kinds=kinds,
+        reads=any(
+            kind is None and item not in _IN_MEMORY
+            for item, kind in zip(items, kinds, strict=True)
+        ),
+        whole=any(map(_takes_more_than_header, items)),
+        in_memory=all(item in _IN_MEMORY for item in items),
+        sets_seen=any(
+            not item.peek
+            if isinstance(item, FetchSection)
+            else item in (FetchAtom.RFC822, FetchAtom.RFC822_TEXT)
+            for item in items
+        ),
+    )
+
+
+def _is_whole(item: FetchItem) -> bool:
+    """Whether the item is all of the message."""
+    if isinstance(item, FetchSection):
+        return item.section == Section() and item.partial is None
+    return item is FetchAtom.RFC822
+
+
+def _takes_more_than_header(item: FetchItem) -> bool:
+    if isinstance(item, FetchSection):
+        text = item.section.text
+        return bool(item.section.path) or text in (None, SectionText.TEXT)
+    return item in _WHOLE
+
+
+def _kind(item: FetchItem) -> str | None:
+    if isinstance(item, FetchAtom):
+        if item in META:
+            return columns.META
+        if item is FetchAtom.RFC822_HEADER:
+            return columns.HEADER
+        return _RENDERED.get(item)
+    if item.section.path:
+        return None
+    if item.section.text is SectionText.HEADER:
+        return columns.HEADER
+    if item.section.text is SectionText.HEADER_FIELDS:
+        return columns.fields_kind(item.section.fields)
+    return None
