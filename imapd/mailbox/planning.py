@@ -58,18 +58,20 @@ class Plan:
         )
 
     @property
-    def is_quick(self) -> bool:
-        """Whether one message is a matter of a moment: the whole of it, and no more.
+    def whole_at(self) -> int | None:
+        """Where the whole message stands, if nothing else is read; None: not so.
 
-        Nothing is asked of the cache, and nothing is parsed, however often a client
-        names a part.
+        Such a message is a matter of a moment: nothing is asked of the cache, and
+        nothing is parsed, however often a client names a part.
         """
         reading = [
-            item
-            for item, kind in zip(self.items, self.kinds, strict=True)
+            at
+            for at, (item, kind) in enumerate(zip(self.items, self.kinds, strict=True))
             if kind is not None or item not in _IN_MEMORY
         ]
-        return len(reading) == 1 and _is_whole(reading[0])
+        if len(reading) != 1 or not _is_whole(self.items[reading[0]]):
+            return None
+        return reading[0]
 
     @property
     def batch_messages(self) -> int:

@@ -18,6 +18,7 @@ from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.planning import READ_MESSAGES, Plan
 from imapd.mailbox.source import MessageSource
 from imapd.mailbox.streams import LARGE_OCTETS
+from imapd.mime import scan
 from imapd.model import columns
 from imapd.model.requests import FetchAtom, FetchItem, FetchSection
 from imapd.store.api import MessageStream, WouldBlock
@@ -26,7 +27,7 @@ from imapd.wire import msgatt, rows
 _log = Logger()
 
 #: A batch for which messages are read ends at so many octets.
-READ_OCTETS = 256 << 10
+READ_OCTETS = 512 << 10
 #: One command names thousands of partials; each may be as large as the message.
 MOST_TIMES = 4
 MOST_SPARE_OCTETS = 1 << 20
@@ -75,6 +76,11 @@ def render(
     ``message`` is one of them that may be read already.
     """
     batch = uids[: plan.batch_messages]
+    whole_at = plan.whole_at
+    if whole_at is not None and message is None:
+        rendered = _render_wholes(source, plan, whole_at, batch)
+        if rendered is not None:
+            return rendered
     wanted = {kind for kind in plan.kinds if kind is not None}
     known = {kind: source.load_column(kind, batch) for kind in wanted}
     if not plan.reads and not any(None in values for values in known.values()):
@@ -84,6 +90,48 @@ def render(
         ]
         return Rendered(batch, itemcolumns.columns_of(plan.items, values), len(batch))
     return _Reader(source, plan, batch, known, message).render()
+
+
+def _render_wholes(
+    source: MessageSource, plan: Plan, whole_at: int, batch: Sequence[Uid]
+) -> Rendered | None:
+    """Read messages that are sent as they are; None: the first is a large one."""
+    rendered: list[Uid] = []
+    bodies: list[bytes] = []
+    done = Rendered(rendered, [], 0)
+    left = READ_OCTETS
+    for uid in batch:
+        try:
+            stored = source.read(uid, LARGE_OCTETS + 1)
+            if len(stored) > LARGE_OCTETS:
+                if not done.count:
+                    return None
+                break
+            octets = scan.to_wire(stored)
+        except ImapError as error:
+            done.errors[uid] = error
+        except WouldBlock:
+            raise
+        except Exception:  # a defect of ours must not hide the other messages
+            done.errors[uid] = _defect(uid)
+        else:
+            rendered.append(uid)
+            bodies.append(octets)
+            left -= len(octets)
+        done.count += 1
+        if left <= 0:
+            break
+    done.columns = [
+        itemcolumns.column(item, bodies if at == whole_at else rendered)
+        for at, item in enumerate(plan.items)
+    ]
+    return done
+
+
+def _defect(uid: Uid) -> ServerBug:
+    """Log the exception that is being handled; return what the client is told."""
+    _log.failure("rendering message {uid}", uid=uid)
+    return ServerBug("Internal error; the log has it")
 
 
 class _Reader:
@@ -127,9 +175,8 @@ class _Reader:
             except WouldBlock:
                 raise
             except Exception:  # a defect of ours must not hide the other messages
-                _log.failure("rendering message {uid}", uid=uid)
                 done.count += 1
-                done.errors[uid] = ServerBug("Internal error; the log has it")
+                done.errors[uid] = _defect(uid)
                 continue
             done.count += 1
             rendered.append(uid)

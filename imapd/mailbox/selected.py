@@ -135,12 +135,13 @@ class Selected:
 
     async def _render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
         live = self._live
-        if len(uids) == 1 and plan.in_pieces:
-            return await self._render_piece(plan, uids[0])
-        if len(uids) == 1 and plan.is_quick and live.workers.quick:
-            with suppress(WouldBlock):
-                quick = QuickSource(live.store)
-                return self._checked(live.workers.short(render, quick, plan, uids))
+        if len(uids) == 1:
+            if plan.in_pieces:
+                return await self._render_piece(plan, uids[0])
+            if plan.whole_at is not None and live.workers.quick:
+                with suppress(WouldBlock):
+                    quick = QuickSource(live.store)
+                    return self._checked(live.workers.short(render, quick, plan, uids))
         return self._checked(await live.workers.run(render, live.store, plan, uids))
 
     def _checked(self, rendered: Rendered) -> Rendered:

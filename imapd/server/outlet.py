@@ -15,11 +15,21 @@ def write(transport: Any, octets: bytes) -> None:
     if not isinstance(transport, Connection) or transport.TLS or _waits(transport):
         transport.write(octets)
         return
-    sent = transport.writeSomeData(octets)
+    send: Any = transport.writeSomeData  # it takes any octets, and is typed for bytes
+    sent = send(octets)
+    if sent == len(octets):
+        return
     if not isinstance(sent, int):
         transport.write(octets)  # the connection is lost: that finds it out too
-    elif sent < len(octets):
-        transport.write(octets[sent:])
+        return
+    # One call takes no more than that; after a shorter one the kernel is full.
+    at = 0
+    while sent == transport.SEND_LIMIT:
+        at += sent
+        sent = send(memoryview(octets)[at:])
+        if not isinstance(sent, int):
+            sent = 0
+    transport.write(octets[at + sent :])
 
 
 def send_at_once(transport: Any) -> None:

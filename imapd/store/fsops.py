@@ -14,10 +14,9 @@ import os
 import stat
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from os import close, fdatasync, fsync, ftruncate, link, rmdir, unlink
-from typing import Final
+from typing import Final, NoReturn
 
 from twisted.logger import Logger
 
@@ -33,6 +32,7 @@ DIRECTORY_MODE: Final = 0o700
 #: test replaces.  ``replace_file`` and its like are made of these.
 OPERATIONS: Final = (
     "open_read",
+    "open_sized",
     "open_exclusive",
     "open_append",
     "read_at",
@@ -77,6 +77,7 @@ __all__ = [
     "open_directory",
     "open_exclusive",
     "open_read",
+    "open_sized",
     "read_at",
     "read_file",
     "read_start",
@@ -124,7 +125,13 @@ def open_read(path: bytes) -> int:
     A symbolic link gives ``ELOOP``; a FIFO, directory or device ``EINVAL``,
     without blocking.
     """
-    return _regular(os.open(path, os.O_RDONLY | _CAREFUL), path)
+    return open_sized(path)[0]
+
+
+def open_sized(path: bytes) -> tuple[int, int]:
+    """Do what ``open_read`` does; return the size of the file too, in octets."""
+    descriptor = os.open(path, os.O_RDONLY | _CAREFUL)
+    return descriptor, _regular(descriptor, path)
 
 
 def open_exclusive(path: bytes, mode: int = FILE_MODE) -> int:
@@ -134,7 +141,9 @@ def open_exclusive(path: bytes, mode: int = FILE_MODE) -> int:
 
 def open_append(path: bytes) -> int:
     """Open an existing regular file for reading, and for writing at its end."""
-    return _regular(os.open(path, os.O_RDWR | os.O_APPEND | _CAREFUL), path)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | _CAREFUL)
+    _regular(descriptor, path)
+    return descriptor
 
 
 def read_at(descriptor: int, count: int, offset: int) -> bytes:
@@ -282,9 +291,8 @@ def read_file(path: bytes, limit_octets: int | None = None) -> bytes:
     Raises:
         OSError: it cannot be read; ``EFBIG`` if it is larger than the limit.
     """
-    descriptor = open_read(path)
+    descriptor, size = open_sized(path)
     try:
-        size = os.fstat(descriptor).st_size
         if limit_octets is not None and size > limit_octets:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         first = read_at(descriptor, size + 1, 0)
@@ -297,10 +305,9 @@ def read_file(path: bytes, limit_octets: int | None = None) -> bytes:
 
 def read_start(path: bytes, count: int) -> bytes:
     """Return the first ``count`` octets of a regular file, or all there are."""
-    descriptor = open_read(path)
+    descriptor, size = open_sized(path)
     try:
         # As much as there is: a larger buffer would be made, and cut, for nothing.
-        size = os.fstat(descriptor).st_size
         return read_at(descriptor, min(count, size + 1), 0)
     finally:
         close(descriptor)
@@ -337,12 +344,8 @@ def replace_file(
     fsync_directory(os.path.dirname(path) or b".")
 
 
-@contextmanager
-def translate_errors(doing: str) -> Iterator[None]:
+class translate_errors:  # noqa: N801  a statement, and no generator: it is hot
     """Turn an ``OSError`` into what the client may be told, with the cause chained.
-
-    Args:
-        doing: what was being done, for the log: ``"storing flags"``.
 
     Raises:
         OverQuota: ENOSPC, EDQUOT.
@@ -350,26 +353,41 @@ def translate_errors(doing: str) -> Iterator[None]:
         ReadOnly: EROFS.
         Unavailable: any other.
     """
-    try:
-        yield
-    except OSError as error:
-        if quiet.is_due(doing, error.errno, error.filename):
-            _log.warn("store: {doing} failed: {error!r}", doing=doing, error=error)
-        if error.errno in _FULL:
-            raise OverQuota("The disk or the quota is full") from error
-        if error.errno in _FORBIDDEN:
-            raise NoPermission("The file system does not permit this") from error
-        if error.errno == errno.EROFS:
-            raise ReadOnly("The file system is read-only") from error
-        raise Unavailable("The mail store does not work just now") from error
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        """``doing``: what is being done, for the log: ``"storing flags"``."""
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _type: object, error: object, _traceback: object) -> None:
+        """End; an ``OSError`` becomes another one."""
+        if isinstance(error, OSError):
+            _translate(self._doing, error)
+
+
+def _translate(doing: str, error: OSError) -> NoReturn:
+    if quiet.is_due(doing, error.errno, error.filename):
+        _log.warn("store: {doing} failed: {error!r}", doing=doing, error=error)
+    if error.errno in _FULL:
+        raise OverQuota("The disk or the quota is full") from error
+    if error.errno in _FORBIDDEN:
+        raise NoPermission("The file system does not permit this") from error
+    if error.errno == errno.EROFS:
+        raise ReadOnly("The file system is read-only") from error
+    raise Unavailable("The mail store does not work just now") from error
 
 
 def _regular(descriptor: int, path: bytes) -> int:
-    """Give the descriptor back if it is one of a regular file, else close it."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    """Return the size of a regular file; close what is none."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", path)
-    return descriptor
+    return status.st_size
 
 
 def _read_rest(descriptor: int, first: bytes) -> bytes:

@@ -153,6 +153,13 @@ class OutletTests(SynchronousTestCase):
         self.transport.doWrite()
         self.assertEqual(self.far.recv(100), b"one two")
 
+    def test_as_much_as_the_kernel_takes_goes_at_once(self) -> None:
+        self.transport.SEND_LIMIT = 100
+        octets = bytes(range(250)) * 2
+        outlet.write(self.transport, octets)
+        self.assertEqual(self.far.recv(1000), octets)
+        self.assertEqual(self.reactor.writers, [])
+
     def test_what_the_kernel_does_not_take_waits(self) -> None:
         octets = bytes(range(256)) * 8192
         outlet.write(self.transport, octets)

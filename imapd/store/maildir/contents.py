@@ -35,13 +35,19 @@ def read(core: MailboxCore, uid: Uid, most_octets: int | None = None) -> bytes:
         Unavailable: there is one, and it cannot be read.
         OSError: the same, with the reason.
     """
+    path = core.index.path(uid)
+    if path is None:
+        raise MessageGone("The message is gone")
+    try:
+        return _read_from(core.directory + b"/" + path, most_octets)
+    except OSError:  # it is not there, or is not what it should be
+        return _with_file(core, uid, lambda path: _read_from(path, most_octets))
 
-    def open_and_read(path: bytes) -> bytes:
-        if most_octets is not None:
-            return fsops.read_start(path, most_octets)
+
+def _read_from(path: bytes, most_octets: int | None) -> bytes:
+    if most_octets is None:
         return fsops.read_file(path)
-
-    return _with_file(core, uid, open_and_read)
+    return fsops.read_start(path, most_octets)
 
 
 def stream(core: MailboxCore, uid: Uid) -> MessageStream:
