@@ -35,6 +35,10 @@ class Plan:
     whole: bool  # if a message is read, it takes more than its header
     in_memory: bool  # nothing needs the disk
     sets_seen: bool
+    #: Where the whole message stands, if nothing else is read; None: not so.  It is a
+    #: matter of a moment: nothing is asked of the cache, and nothing is parsed,
+    #: however often a client names a part.
+    whole_at: int | None
 
     @property
     def streamed(self) -> int | None:
@@ -58,22 +62,6 @@ class Plan:
         )
 
     @property
-    def whole_at(self) -> int | None:
-        """Where the whole message stands, if nothing else is read; None: not so.
-
-        Such a message is a matter of a moment: nothing is asked of the cache, and
-        nothing is parsed, however often a client names a part.
-        """
-        reading = [
-            at
-            for at, (item, kind) in enumerate(zip(self.items, self.kinds, strict=True))
-            if kind is not None or item not in _IN_MEMORY
-        ]
-        if len(reading) != 1 or not _is_whole(self.items[reading[0]]):
-            return None
-        return reading[0]
-
-    @property
     def batch_messages(self) -> int:
         """How many messages to ask for at once."""
         return READ_MESSAGES if self.reads else BATCH_MESSAGES
@@ -82,22 +70,27 @@ class Plan:
 def plan(items: Sequence[FetchItem]) -> Plan:
     """Read the items once for all messages."""
     kinds = tuple(map(_kind, items))
+    reading = [
+        at
+        for at, kind in enumerate(kinds)
+        if kind is not None or items[at] not in _IN_MEMORY
+    ]
+    alone = len(reading) == 1 and _is_whole(items[reading[0]])
     return Plan(
         items=tuple(items),
         kinds=kinds,
-        reads=any(
-            kind is None and item not in _IN_MEMORY
-            for item, kind in zip(items, kinds, strict=True)
-        ),
-        whole=any(map(_takes_more_than_header, items)),
-        in_memory=all(item in _IN_MEMORY for item in items),
-        sets_seen=any(
-            not item.peek
-            if isinstance(item, FetchSection)
-            else item in (FetchAtom.RFC822, FetchAtom.RFC822_TEXT)
-            for item in items
-        ),
+        reads=any(kinds[at] is None for at in reading),
+        whole=any(_takes_more_than_header(items[at]) for at in reading),
+        in_memory=not reading,
+        sets_seen=any(_sets_seen(items[at]) for at in reading),
+        whole_at=reading[0] if alone else None,
     )
+
+
+def _sets_seen(item: FetchItem) -> bool:
+    if isinstance(item, FetchSection):
+        return not item.peek
+    return item in (FetchAtom.RFC822, FetchAtom.RFC822_TEXT)
 
 
 def _is_whole(item: FetchItem) -> bool:
