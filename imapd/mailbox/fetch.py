@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from imapd.errors import ImapError, MessageGone
 from imapd.ids import Seq, Uid
 from imapd.mailbox.api import Messages
+from imapd.mailbox.blocks import BlockSource
 from imapd.mailbox.itemcolumns import DYNAMIC
 from imapd.mailbox.planning import Plan, plan
 from imapd.mailbox.rendering import Rendered
@@ -43,6 +44,8 @@ class Mailbox:
     mark_seen: MarkSeen
     read_piece: ReadPiece
     modseq: Callable[[Uid], int] = lambda uid: 0  # of a mailbox that keeps none
+    #: What was sent before; None: nothing is kept.
+    blocks: BlockSource | None = None
     #: What is told unasked has UID and MODSEQ too.  RFC 7162 §3.2.4.
     condstore: bool = False
 
@@ -60,6 +63,11 @@ async def responses(
     at = 0
     while at < len(messages):
         asked = messages[at : at + size]
+        block = _kept(mailbox, wanted, asked)
+        if block is not None:
+            at += len(asked)
+            yield block
+            continue
         if wanted.in_memory:
             rendered = _from_memory(mailbox, wanted, asked.uids)
         else:
@@ -80,9 +88,20 @@ async def responses(
             finally:  # also where the client has left
                 await pieces.aclose()
         elif rendered.uids:
-            yield _lines(mailbox, wanted, rendered, asked, marked)
+            lines = _lines(mailbox, wanted, rendered, asked, marked)
+            if mailbox.blocks is not None and len(rendered.uids) == len(asked):
+                mailbox.blocks.keep(wanted, asked, lines)
+            yield lines
     if failure is not None:
         raise failure
+
+
+def _kept(mailbox: Mailbox, plan: Plan, asked: Messages) -> bytes | None:
+    """What was sent before of these messages, if nothing has changed since."""
+    block = None if mailbox.blocks is None else mailbox.blocks.find(plan, asked)
+    if block is not None and FetchAtom.FLAGS in plan.items:
+        mailbox.view.told_flags(asked.uids)
+    return block
 
 
 def _with_uid(items: Sequence[FetchItem]) -> tuple[FetchItem, ...]:

@@ -22,6 +22,7 @@ from imapd.errors import (
 from imapd.ids import MailboxPath, Seq, Uid
 from imapd.mailbox import fetch, resync, sortcache, sortcolumns, sorting
 from imapd.mailbox.api import Listener, Messages, Pause
+from imapd.mailbox.blocks import BlockSource
 from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.partials import PARTIALS
@@ -228,8 +229,18 @@ class Selected:
             read_piece=lambda stream: live.workers.run(stream.read),
             modseq=self.modseq,
             condstore=self.condstore and bool(self.highest_modseq),
+            blocks=BlockSource(live, live.table, self._has_recent),
         )
         return fetch.responses(mailbox, messages, items, with_uid=with_uid)
+
+    def _has_recent(self, uids: Sequence[Uid]) -> bool:
+        """Whether one of the messages is recent here; asked before old octets go out.
+
+        Raises:
+            Unavailable: their UIDs may mean other messages now.
+        """
+        self._same_numbers()
+        return not self.view.recent.isdisjoint(uids)
 
     def read(self, uid: Uid) -> bytes:
         """A message as it is on disk; blocks, for callers that cannot wait.

@@ -1,0 +1,157 @@
+"""Answers that are asked for again: kept when asked twice, while they hold."""
+
+import gc
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from imapd.ids import Uid
+from imapd.mailbox.blocks import LEAST_MESSAGES, BlockCache, BlockSource
+from imapd.mailbox.planning import plan
+from imapd.model.flags import SEEN, Flags
+from imapd.model.mailbox import MessageState
+from imapd.model.numbered import Numbered
+from imapd.model.requests import FetchAtom, FetchItem, FetchSection
+from imapd.model.structure import Section, SectionText
+from imapd.model.table import MessageTable
+from imapd.store.maildir.mailbox import MaildirMailbox
+from tests.support.server import Server
+
+COUNT = 2 * LEAST_MESSAGES
+ENVELOPES = plan((FetchAtom.FLAGS, FetchAtom.ENVELOPE))
+NEVER: dict[str, tuple[FetchItem, ...]] = {
+    "of memory": (FetchAtom.FLAGS,),
+    "with a modification sequence": (FetchAtom.ENVELOPE, FetchAtom.MODSEQ),
+    "read from the message": (FetchAtom.RFC822_TEXT,),
+    "setting a flag": (FetchSection(Section(text=SectionText.HEADER), peek=False),),
+}
+
+
+class Mailbox:
+    """Somebody whose blocks they are."""
+
+
+class BlockTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.cache = BlockCache(most_octets=1000)
+        self.mailbox = Mailbox()
+        self.table = MessageTable()
+        self.table.add(
+            MessageState(Uid(uid), Flags(), False) for uid in range(1, COUNT + 1)
+        )
+        self.recent: set[Uid] = set()
+        self.source = self.source_of(self.mailbox)
+        self.asked = Numbered.of_runs(self.table.uids, [(1, COUNT)])
+
+    def source_of(self, mailbox: Mailbox) -> BlockSource:
+        return BlockSource(
+            mailbox,
+            self.table,
+            lambda uids: not self.recent.isdisjoint(uids),
+            self.cache,
+        )
+
+    def keep(self, octets: bytes = b"sent", source: BlockSource | None = None) -> None:
+        for _ in range(2):
+            (source or self.source).keep(ENVELOPES, self.asked, octets)
+
+    def found(self) -> bytes | None:
+        return self.source.find(ENVELOPES, self.asked)
+
+    def test_what_is_asked_twice_is_kept(self) -> None:
+        self.source.keep(ENVELOPES, self.asked, b"sent")
+        self.assertIsNone(self.found())
+        self.source.keep(ENVELOPES, self.asked, b"sent")
+        self.assertEqual(self.found(), b"sent")
+
+    def test_other_flags_are_another_answer(self) -> None:
+        self.keep()
+        self.table.set_flags(Uid(COUNT), Flags({SEEN}))
+        self.assertIsNone(self.found())
+        self.table.set_flags(Uid(COUNT), Flags())
+        self.assertEqual(self.found(), b"sent")
+
+    def test_codes_that_mean_other_flags_are(self) -> None:
+        self.keep()
+        self.table.sets = [Flags({SEEN})]
+        self.assertIsNone(self.found())
+
+    def test_other_messages_and_numbers_are(self) -> None:
+        self.keep()
+        for first, last in ((1, COUNT - 1), (2, COUNT)):
+            asked = Numbered.of_runs(self.table.uids, [(first, last)])
+            self.assertIsNone(self.source.find(ENVELOPES, asked), (first, last))
+        apart = Numbered.of_runs(self.table.uids, [(1, COUNT - 2), (COUNT, COUNT)])
+        self.assertIsNone(self.source.find(ENVELOPES, apart))
+
+    def test_one_that_is_gone_or_recent_is(self) -> None:
+        self.keep()
+        self.recent.add(Uid(3))
+        self.assertIsNone(self.found())
+        self.recent.clear()
+        self.table.remove([Uid(3)])
+        self.assertIsNone(self.found())
+
+    def test_what_is_never_kept(self) -> None:
+        for name, items in NEVER.items():
+            for _ in range(2):
+                self.source.keep(plan(items), self.asked, b"sent")
+            self.assertIsNone(self.source.find(plan(items), self.asked), name)
+        few = Numbered.of_runs(self.table.uids, [(1, LEAST_MESSAGES - 1)])
+        for _ in range(2):
+            self.source.keep(ENVELOPES, few, b"sent")
+        self.assertEqual(self.cache.octets, 0)
+
+    def test_all_mailboxes_together_are_bounded(self) -> None:
+        others = [Mailbox() for _ in range(5)]
+        for each in others:
+            self.keep(b"x" * 400, self.source_of(each))
+            self.assertLessEqual(self.cache.octets, 1000)
+        self.keep(b"x" * 1001)
+        self.assertIsNone(self.found(), "more than all may have")
+        self.keep(b"x" * 1000)
+        self.assertEqual(self.cache.octets, 1000)
+
+    def test_the_blocks_of_a_mailbox_go_with_it(self) -> None:
+        self.keep()
+        del self.mailbox, self.source
+        gc.collect()
+        self.assertEqual(self.cache.octets, 0)
+
+
+class SessionTests(SynchronousTestCase):
+    """Through a session: the same octets, until something changes."""
+
+    def setUp(self) -> None:
+        self.server = Server(self)
+        inbox = self.server.maildir("alice")
+        for part in ("cur", "new", "tmp"):
+            (inbox / part).mkdir(parents=True)
+        for number in range(COUNT):
+            name = f"{1_600_000_000 + number}.made.here:2,S"
+            (inbox / "cur" / name).write_bytes(b"Subject: %d\n\nx\n" % number)
+        self.client = self.server.login(select="INBOX")
+
+    def ask(self) -> bytes:
+        self.client.command("FETCH 1:* (FLAGS ENVELOPE)")
+        lines = self.client.raw.splitlines(keepends=True)
+        return b"".join(lines[:-1])
+
+    def test_the_same_until_something_changes(self) -> None:
+        first = self.ask()
+        self.assertEqual(first.count(b"FETCH"), COUNT)
+        self.assertEqual(self.ask(), first)
+        asked = AssertionError("the cache was asked again")
+        with mock.patch.object(MaildirMailbox, "load_column", side_effect=asked):
+            self.assertEqual(self.ask(), first)
+        other = self.server.login(select="INBOX")
+        other.ok("STORE 5 +FLAGS (\\Flagged)")
+        changed = self.ask()
+        self.assertIn(b"* 5 FETCH (FLAGS (\\Flagged \\Seen) ENVELOPE", changed)
+        self.assertEqual(changed.count(b"\\Flagged"), 1)
+        self.assertEqual(self.ask(), changed, "it was told once")
+        other.ok("STORE 7 +FLAGS (\\Deleted)")
+        other.ok("EXPUNGE")
+        self.client.ok("NOOP")
+        self.assertEqual(self.ask().count(b"FETCH"), COUNT - 1)
+        self.assertNotIn(b'"6"', self.ask())
