@@ -49,6 +49,7 @@ OPERATIONS: Final = (
     "rmdir",
     "set_times",
     "names",
+    "entries",
     "status",
     "fsync_directory",
     "open_directory",
@@ -64,6 +65,7 @@ __all__ = [
     "OPERATIONS",
     "birth_seconds",
     "close",
+    "entries",
     "exists",
     "fdatasync",
     "fsync",
@@ -189,6 +191,17 @@ def set_times(path: bytes, mtime_ns: int) -> None:
 def names(directory: bytes) -> list[bytes]:
     """Return the names in a directory, in the order the file system gives them."""
     return os.listdir(directory)
+
+
+def entries(directory: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return the names in a directory, and those that may not be of regular files.
+
+    File systems tell what is what with the name, so that nothing is looked at for it.
+    """
+    with os.scandir(directory) as found:
+        every = list(found)
+    odd = [each.name for each in every if not each.is_file(follow_symlinks=False)]
+    return [each.name for each in every], odd
 
 
 def status(path: bytes) -> os.stat_result:
