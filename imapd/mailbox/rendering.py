@@ -4,14 +4,16 @@ What the cache has of a whole batch goes from its pages to the response untouche
 What it lacks is derived from the message, and offered to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import compress
+from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
 from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug
 from imapd.ids import Uid
+from imapd.mailbox.completing import Completing
 from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.source import MessageSource
 from imapd.mailbox.streams import LARGE_OCTETS
@@ -53,6 +55,7 @@ _IN_MEMORY = {FetchAtom.UID, *DYNAMIC}
 _FORMS = (columns.BODY, columns.BODYSTRUCTURE)
 
 _Values = list[Any]
+_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,23 @@ class Plan:
             if kind is not None or item not in _IN_MEMORY
         ]
         return len(reading) == 1 and _is_whole(reading[0])
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether its columns cannot make more of a message than ``MOST_TIMES`` it."""
+        made = [kind for kind in self.kinds if kind not in (None, columns.META)]
+        return len(made) <= MOST_TIMES
+
+    @property
+    def fields(self) -> dict[str, Sequence[bytes]]:
+        """The names of each column that is a list of fields."""
+        return {
+            kind: item.section.fields
+            for item, kind in zip(self.items, self.kinds, strict=True)
+            if isinstance(item, FetchSection)
+            and kind is not None
+            and columns.family_of(kind) is not None
+        }
 
     @property
     def batch_messages(self) -> int:
@@ -201,13 +221,39 @@ def render(
     batch = uids[: plan.batch_messages]
     wanted = {kind for kind in plan.kinds if kind is not None}
     known = {kind: source.load_column(kind, batch) for kind in wanted}
-    if not plan.reads and not any(None in values for values in known.values()):
-        values = [
-            batch if kind is None else _decoded(item, known[kind])
-            for item, kind in zip(plan.items, plan.kinds, strict=True)
-        ]
-        return Rendered(batch, _columns(plan, values), len(batch))
-    return _Reader(source, plan, batch, known, message).render()
+    if plan.reads or message is not None:
+        return _Reader(source, plan, batch, known, message).render()
+    if not any(None in values for values in known.values()):
+        return _from_columns(plan, batch, known, len(batch), {})
+    if not plan.is_lean:
+        return _Reader(source, plan, batch, known, message).render()
+    completing = Completing(source, batch, known, plan.fields, whole=plan.whole)
+    count, errors = completing.run(), completing.errors
+    there = [uid not in errors for uid in batch[:count]] if errors else range(count)
+    chosen = {kind: _chosen(values, there) for kind, values in known.items()}
+    return _from_columns(plan, _chosen(batch, there), chosen, count, errors)
+
+
+def _chosen(values: Sequence[_V], there: Sequence[bool] | range) -> Sequence[_V]:
+    """The values of the messages that are there: the first, or chosen ones."""
+    if isinstance(there, range):
+        return values[: len(there)]
+    return list(compress(values, there))
+
+
+def _from_columns(
+    plan: Plan,
+    uids: Sequence[Uid],
+    known: Mapping[str, Sequence[bytes | None]],
+    count: int,
+    errors: dict[Uid, ImapError],
+) -> Rendered:
+    """A batch of which everything is in columns."""
+    values = [
+        uids if kind is None else _decoded(item, known[kind])
+        for item, kind in zip(plan.items, plan.kinds, strict=True)
+    ]
+    return Rendered(uids, _columns(plan, values), count, errors)
 
 
 def _decoded(item: FetchItem, values: Sequence[bytes | None]) -> _Values:

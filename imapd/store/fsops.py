@@ -33,6 +33,7 @@ DIRECTORY_MODE: Final = 0o700
 #: test replaces.  ``replace_file`` and its like are made of these.
 OPERATIONS: Final = (
     "open_read",
+    "open_status",
     "open_exclusive",
     "open_append",
     "read_at",
@@ -79,8 +80,10 @@ __all__ = [
     "open_directory",
     "open_exclusive",
     "open_read",
+    "open_status",
     "read_at",
     "read_file",
+    "read_open",
     "read_start",
     "remove_if_there",
     "rename",
@@ -126,6 +129,11 @@ def open_read(path: bytes) -> int:
     A symbolic link gives ``ELOOP``; a FIFO, directory or device ``EINVAL``,
     without blocking.
     """
+    return open_status(path)[0]
+
+
+def open_status(path: bytes) -> tuple[int, os.stat_result]:
+    """Do what ``open_read`` does, and tell what it saw of the file."""
     return _regular(os.open(path, os.O_RDONLY | _CAREFUL), path)
 
 
@@ -136,7 +144,7 @@ def open_exclusive(path: bytes, mode: int = FILE_MODE) -> int:
 
 def open_append(path: bytes) -> int:
     """Open an existing regular file for reading, and for writing at its end."""
-    return _regular(os.open(path, os.O_RDWR | os.O_APPEND | _CAREFUL), path)
+    return _regular(os.open(path, os.O_RDWR | os.O_APPEND | _CAREFUL), path)[0]
 
 
 def read_at(descriptor: int, count: int, offset: int) -> bytes:
@@ -295,26 +303,30 @@ def read_file(path: bytes, limit_octets: int | None = None) -> bytes:
     Raises:
         OSError: it cannot be read; ``EFBIG`` if it is larger than the limit.
     """
-    descriptor = open_read(path)
+    descriptor, status = open_status(path)
     try:
-        size = os.fstat(descriptor).st_size
+        size = status.st_size
         if limit_octets is not None and size > limit_octets:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
-        first = read_at(descriptor, size + 1, 0)
-        if len(first) == size:  # the usual case: one read, no joining
-            return first
-        return _read_rest(descriptor, first)
+        return read_open(descriptor, size)
     finally:
         close(descriptor)
 
 
+def read_open(descriptor: int, size_octets: int) -> bytes:
+    """Return all of a file, which had that size when it was opened."""
+    first = read_at(descriptor, size_octets + 1, 0)
+    if len(first) == size_octets:  # the usual case: one read, no joining
+        return first
+    return _read_rest(descriptor, first)
+
+
 def read_start(path: bytes, count: int) -> bytes:
     """Return the first ``count`` octets of a regular file, or all there are."""
-    descriptor = open_read(path)
+    descriptor, status = open_status(path)
     try:
         # As much as there is: a larger buffer would be made, and cut, for nothing.
-        size = os.fstat(descriptor).st_size
-        return read_at(descriptor, min(count, size + 1), 0)
+        return read_at(descriptor, min(count, status.st_size + 1), 0)
     finally:
         close(descriptor)
 
@@ -377,12 +389,13 @@ def translate_errors(doing: str) -> Iterator[None]:
         raise Unavailable("The mail store does not work just now") from error
 
 
-def _regular(descriptor: int, path: bytes) -> int:
+def _regular(descriptor: int, path: bytes) -> tuple[int, os.stat_result]:
     """Give the descriptor back if it is one of a regular file, else close it."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", path)
-    return descriptor
+    return descriptor, status
 
 
 def _read_rest(descriptor: int, first: bytes) -> bytes:
