@@ -58,8 +58,7 @@ class Changes:
         return bool(self.added or self.expunged or self.flags or self.renumbered)
 
 
-@dataclass(frozen=True, slots=True)
-class MessageMeta:
+class MessageMeta(NamedTuple):
     """What a message has beside its flags, and never changes."""
 
     uid: Uid

@@ -173,8 +173,10 @@ def _size(core: MailboxCore, uid: Uid, path: bytes, on_disk: int) -> int:
 
 
 def _named_size(core: MailboxCore, uid: Uid, name: bytes, on_disk: int) -> int | None:
-    said_on_disk, said = file_size(name), rfc822_size(name)
     extras = core.uidlist.table.extras
+    if b",W=" not in name and uid not in extras:  # as other servers deliver it
+        return None
+    said_on_disk, said = file_size(name), rfc822_size(name)
     for word in extras[uid].split(b" ") if uid in extras else ():
         if not word[1:].isdigit() or len(word) >= 16:
             continue

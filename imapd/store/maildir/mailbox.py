@@ -237,8 +237,11 @@ class MaildirMailbox:
 
     def read(self, uid: Uid, most_octets: int | None = None) -> bytes:
         """Return the octets of the file, or the first of them, as they are on disk."""
-        with translate_errors("reading a message"):
+        try:
             return contents.read(self._core, uid, most_octets)
+        except OSError:  # so that the usual case costs nothing
+            with translate_errors("reading a message"):
+                raise
 
     def try_read(self, uid: Uid, largest_octets: int) -> bytes:
         """Return the octets of a file if that is a matter of a moment."""
@@ -282,8 +285,11 @@ class MaildirMailbox:
         self, uid: Uid, most_octets: int | None = None
     ) -> tuple[bytes, MessageMeta]:
         """Return what ``read`` and ``meta`` do, from one look at the file."""
-        with translate_errors("reading a message"):
+        try:
             return contents.read_dated(self._core, uid, most_octets)
+        except OSError:  # so that the usual case costs nothing
+            with translate_errors("reading a message"):
+                raise
 
     @property
     def derived(self) -> FolderDerived | None:
