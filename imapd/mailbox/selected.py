@@ -134,6 +134,7 @@ class Selected:
 
     async def _render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
         live = self._live
+        live.reads += 1
         if len(uids) == 1 and plan.in_pieces:
             return await self._render_piece(plan, uids[0])
         if len(uids) == 1 and plan.is_quick and live.workers.quick:
