@@ -55,6 +55,7 @@ class LiveMailbox:
         self.table = MessageTable()
         self.gone = False
         self.users = 0  # what keeps it in its account's table
+        self.reads = 0  # batches of FETCH so far that took more than memory
         #: Told when messages came or went, and when it was loaded.
         self.on_contents: Callable[[LiveMailbox], None] = lambda live: None
         self._unclaimed: set[Uid] = set()  # recent, no session has claimed it

@@ -19,6 +19,7 @@ class LazyMessage:
 
     __slots__ = (
         "_forms",
+        "_head",
         "_octets",
         "_root",
         "_source",
@@ -35,14 +36,17 @@ class LazyMessage:
         *,
         whole: bool,
         stored: bytes | None = None,
+        head: bytes | None = None,
     ) -> None:
         """``whole``: more than the header will be asked for: it is read at once.
 
-        ``stored``: it was read already.
+        ``stored``: it was read already; ``head``: as much as ``HEAD_OCTETS`` of it
+        were, or more.
         """
         self._source = source
         self._whole = whole
         self._stored = stored
+        self._head = head
         self._top: bytes | None = None  # the header as it is stored
         self._octets: bytes | None = None
         self._root: BodyPart | None = None
@@ -77,7 +81,9 @@ class LazyMessage:
 
     def _read_header(self) -> bytes:
         if self._stored is None and not self._whole:
-            head = self._source.read(self.uid, HEAD_OCTETS)
+            head, self._head = self._head, None
+            if head is None:
+                head = self._source.read(self.uid, HEAD_OCTETS)
             end = headers.stored_header_end(head)
             if end >= 0:
                 return head[:end]
@@ -143,4 +149,5 @@ class LazyMessage:
         """Let the octets go; return how many were read."""
         count = len(self._stored or self._top or b"")
         self._stored = self._top = self._octets = self._root = self._forms = None
+        self._head = None
         return count

@@ -62,6 +62,17 @@ class Plan:
         )
 
     @property
+    def fields(self) -> dict[str, Sequence[bytes]]:
+        """The names of each column that is a list of fields."""
+        return {
+            kind: item.section.fields
+            for item, kind in zip(self.items, self.kinds, strict=True)
+            if isinstance(item, FetchSection)
+            and kind is not None
+            and columns.family_of(kind) is not None
+        }
+
+    @property
     def batch_messages(self) -> int:
         """How many messages to ask for at once."""
         return READ_MESSAGES if self.reads else BATCH_MESSAGES

@@ -32,6 +32,12 @@ class QuickSource:
         """Asking the cache may take its time."""
         raise WouldBlock
 
+    def read_dated(
+        self, uid: Uid, most_octets: int | None = None
+    ) -> tuple[bytes, MessageMeta]:
+        """The date is not asked for where a message is at hand."""
+        raise WouldBlock
+
     def stream(self, uid: Uid) -> MessageStream:
         """What is large takes its time."""
         raise WouldBlock

@@ -4,15 +4,17 @@ What the cache has of a whole batch goes from its pages to the response untouche
 What it lacks is derived from the message, and offered to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import compress
+from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
 from imapd.errors import ImapError, LimitReached, MessageGone, ServerBug
 from imapd.ids import Uid
 from imapd.mailbox import itemcolumns
+from imapd.mailbox.completing import Completing
 from imapd.mailbox.itemcolumns import RFC822_SECTIONS, Values
 from imapd.mailbox.message import LazyMessage
 from imapd.mailbox.planning import READ_MESSAGES, Plan
@@ -33,6 +35,8 @@ MOST_TIMES = 4
 MOST_SPARE_OCTETS = 1 << 20
 
 _FORMS = (columns.BODY, columns.BODYSTRUCTURE)
+
+_V = TypeVar("_V")
 
 
 @dataclass(slots=True)
@@ -83,13 +87,45 @@ def render(
             return rendered
     wanted = {kind for kind in plan.kinds if kind is not None}
     known = {kind: source.load_column(kind, batch) for kind in wanted}
-    if not plan.reads and not any(None in values for values in known.values()):
-        values = [
-            batch if kind is None else itemcolumns.decoded(item, known[kind])
-            for item, kind in zip(plan.items, plan.kinds, strict=True)
-        ]
-        return Rendered(batch, itemcolumns.columns_of(plan.items, values), len(batch))
-    return _Reader(source, plan, batch, known, message).render()
+    if plan.reads or message is not None:
+        return _Reader(source, plan, batch, known, message).render()
+    if not any(None in values for values in known.values()):
+        return _from_columns(plan, batch, known, len(batch), {})
+    if not _is_lean(plan):
+        return _Reader(source, plan, batch, known, message).render()
+    completing = Completing(source, batch, known, plan.fields, whole=plan.whole)
+    count, errors = completing.run(), completing.errors
+    there = [uid not in errors for uid in batch[:count]] if errors else range(count)
+    chosen = {kind: _chosen(values, there) for kind, values in known.items()}
+    return _from_columns(plan, _chosen(batch, there), chosen, count, errors)
+
+
+def _is_lean(plan: Plan) -> bool:
+    """Whether the columns cannot make more of a message than ``MOST_TIMES`` it."""
+    made = [kind for kind in plan.kinds if kind not in (None, columns.META)]
+    return len(made) <= MOST_TIMES
+
+
+def _chosen(values: Sequence[_V], there: Sequence[bool] | range) -> Sequence[_V]:
+    """The values of the messages that are there: the first, or chosen ones."""
+    if isinstance(there, range):
+        return values[: len(there)]
+    return list(compress(values, there))
+
+
+def _from_columns(
+    plan: Plan,
+    uids: Sequence[Uid],
+    known: Mapping[str, Sequence[bytes | None]],
+    count: int,
+    errors: dict[Uid, ImapError],
+) -> Rendered:
+    """A batch of which everything is in columns."""
+    values = [
+        uids if kind is None else itemcolumns.decoded(item, known[kind])
+        for item, kind in zip(plan.items, plan.kinds, strict=True)
+    ]
+    return Rendered(uids, itemcolumns.columns_of(plan.items, values), count, errors)
 
 
 def _render_wholes(

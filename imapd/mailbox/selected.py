@@ -136,6 +136,7 @@ class Selected:
 
     async def _render(self, plan: Plan, uids: Sequence[Uid]) -> Rendered:
         live = self._live
+        live.reads += 1
         if len(uids) == 1:
             if plan.in_pieces:
                 return await self._render_piece(plan, uids[0])

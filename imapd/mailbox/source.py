@@ -18,6 +18,11 @@ class MessageSource(Protocol):
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
         """Size and date; messages that are gone are left out."""
 
+    def read_dated(
+        self, uid: Uid, most_octets: int | None = None
+    ) -> tuple[bytes, MessageMeta]:
+        """Return what both do, or more octets; raises as ``read`` does."""
+
     def stream(self, uid: Uid) -> MessageStream:
         """Open a message that is too large to be held; raises as ``read`` does."""
 

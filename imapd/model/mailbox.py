@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from imapd.ids import MailboxPath, Octets, Uid
 from imapd.model.flags import Flags
@@ -26,9 +27,11 @@ class Folder:
     special_use: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageState:
-    """What one message is to every session."""
+class MessageState(NamedTuple):
+    """What one message is to every session.
+
+    A tuple, because a mailbox that is opened makes as many as it has messages.
+    """
 
     uid: Uid
     flags: Flags
@@ -55,8 +58,7 @@ class Changes:
         return bool(self.added or self.expunged or self.flags or self.renumbered)
 
 
-@dataclass(frozen=True, slots=True)
-class MessageMeta:
+class MessageMeta(NamedTuple):
     """What a message has beside its flags, and never changes."""
 
     uid: Uid

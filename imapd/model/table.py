@@ -3,6 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from imapd.ids import Uid
 from imapd.model.flags import Flags
@@ -102,14 +103,17 @@ class MessageTable:
 
     def add(self, states: Iterable[MessageState]) -> list[MessageState]:
         """Take new messages in; return those that were not there, ascending."""
-        fresh = [each for each in states if each.uid not in self]
+        last = self.uids[-1] if len(self.uids) else 0
+        fresh = [each for each in states if each.uid > last or each.uid not in self]
         if not fresh:
             return fresh
-        fresh.sort(key=lambda state: state.uid)
+        fresh.sort(key=itemgetter(0))
         self._make_room()
         self._changed()
-        last = self.uids[-1] if len(self.uids) else 0
-        codes = [self._code(each.flags) for each in fresh]
+        flags = [each.flags for each in fresh]
+        for one in dict.fromkeys(flags):  # thousands of messages have a few of them
+            self._code(one)
+        codes = list(map(self._numbers.__getitem__, flags))
         if fresh[0].uid > last:
             self.uids = joined(self.uids, [each.uid for each in fresh])
             self.codes.extend(codes)

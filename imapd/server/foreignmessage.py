@@ -185,6 +185,12 @@ class ForeignSource:
             found[uid] = self._metas[uid]
         return found
 
+    def read_dated(
+        self, uid: Uid, most_octets: int | None = None
+    ) -> tuple[bytes, MessageMeta]:
+        """Return what both do; raises as ``read`` does."""
+        return self.read(uid, most_octets), self.meta((uid,))[uid]
+
     def _measure(self, uid: Uid) -> MessageMeta:
         size = scan.wire_size(self.read(uid))
         try:

@@ -40,6 +40,7 @@ _log = Logger(namespace="imapd")
 
 #: Changes of a mailbox are gathered for so long.
 GATHER_SECONDS: Final = 3.0
+MOST_DELAYS: Final = 10  # while messages are read: what that makes is made once
 #: A mailbox rests for so many times what it cost: a listing of a large one is dear.
 REST_FACTOR: Final = 20.0
 #: Another process is at it; we look again after so long.
@@ -124,7 +125,8 @@ class Background:
             return
         key: Key = os.fsdecode(account.root), live.path
         wait = self._not_before.get(key) - self._reactor.seconds()
-        self._gather(key, max(wait, GATHER_SECONDS), self._look, account, live)
+        what = account, live, live.reads, MOST_DELAYS
+        self._gather(key, max(wait, GATHER_SECONDS), self._look, *what)
 
     def _gather(self, key: Key, seconds: float, call: Any, *arguments: Any) -> None:
         if self._closed is None and key not in self._gathering:
@@ -136,7 +138,14 @@ class Background:
         del self._gathering[key]
         call(*arguments)
 
-    def _look(self, account: MaildirAccount, live: LiveMailbox) -> None:
+    def _look(
+        self, account: MaildirAccount, live: LiveMailbox, reads: int, delays: int
+    ) -> None:
+        if live.reads != reads and delays:
+            key: Key = os.fsdecode(account.root), live.path
+            more = live.reads, delays - 1
+            self._gather(key, GATHER_SECONDS, self._look, account, live, *more)
+            return
         looked = Deferred.fromCoroutine(self._ask(account, live))
         looked.addErrback(lambda failure: _log.failure("looking at a cache", failure))
 

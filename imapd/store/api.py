@@ -210,6 +210,18 @@ class MailboxStore(Protocol):
             Unavailable: it cannot be read.
         """
 
+    def read_dated(
+        self, uid: Uid, most_octets: int | None = None
+    ) -> tuple[bytes, MessageMeta]:
+        """Return what ``read`` and ``meta`` do, from one look at the file.
+
+        The octets may be all that there are also where ``most_octets`` asks for less.
+
+        Raises:
+            MessageGone: another session or program expunged it.
+            Unavailable: it cannot be read.
+        """
+
     def try_read(self, uid: Uid, largest_octets: int) -> bytes:
         """Return the octets of a file if that is a matter of a moment.
 

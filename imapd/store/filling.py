@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from imapd.ids import Uid
-from imapd.model.mailbox import MessageMeta
 from imapd.model.texts import MessageWords
 from imapd.store.api import MailboxStore
 
@@ -76,11 +75,3 @@ class FilledMailbox(MailboxStore, Protocol):
 
     def tidy_texts(self) -> None:
         """Let the text index drop what was expunged."""
-
-    def read_dated(self, uid: Uid) -> tuple[bytes, MessageMeta]:
-        """Return what ``read`` and ``meta`` do, from one look at the file.
-
-        Raises:
-            MessageGone: another session or program expunged it.
-            Unavailable: it cannot be read.
-        """

@@ -32,7 +32,7 @@ DIRECTORY_MODE: Final = 0o700
 #: test replaces.  ``replace_file`` and its like are made of these.
 OPERATIONS: Final = (
     "open_read",
-    "open_sized",
+    "open_status",
     "open_exclusive",
     "open_append",
     "read_at",
@@ -49,6 +49,7 @@ OPERATIONS: Final = (
     "rmdir",
     "set_times",
     "names",
+    "entries",
     "status",
     "fsync_directory",
     "open_directory",
@@ -64,6 +65,7 @@ __all__ = [
     "OPERATIONS",
     "birth_seconds",
     "close",
+    "entries",
     "exists",
     "fdatasync",
     "fsync",
@@ -77,9 +79,10 @@ __all__ = [
     "open_directory",
     "open_exclusive",
     "open_read",
-    "open_sized",
+    "open_status",
     "read_at",
     "read_file",
+    "read_open",
     "read_start",
     "remove_if_there",
     "rename",
@@ -125,13 +128,12 @@ def open_read(path: bytes) -> int:
     A symbolic link gives ``ELOOP``; a FIFO, directory or device ``EINVAL``,
     without blocking.
     """
-    return open_sized(path)[0]
+    return open_status(path)[0]
 
 
-def open_sized(path: bytes) -> tuple[int, int]:
-    """Do what ``open_read`` does; return the size of the file too, in octets."""
-    descriptor = os.open(path, os.O_RDONLY | _CAREFUL)
-    return descriptor, _regular(descriptor, path)
+def open_status(path: bytes) -> tuple[int, os.stat_result]:
+    """Do what ``open_read`` does, and tell what it saw of the file."""
+    return _regular(os.open(path, os.O_RDONLY | _CAREFUL), path)
 
 
 def open_exclusive(path: bytes, mode: int = FILE_MODE) -> int:
@@ -141,9 +143,7 @@ def open_exclusive(path: bytes, mode: int = FILE_MODE) -> int:
 
 def open_append(path: bytes) -> int:
     """Open an existing regular file for reading, and for writing at its end."""
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | _CAREFUL)
-    _regular(descriptor, path)
-    return descriptor
+    return _regular(os.open(path, os.O_RDWR | os.O_APPEND | _CAREFUL), path)[0]
 
 
 def read_at(descriptor: int, count: int, offset: int) -> bytes:
@@ -198,6 +198,17 @@ def set_times(path: bytes, mtime_ns: int) -> None:
 def names(directory: bytes) -> list[bytes]:
     """Return the names in a directory, in the order the file system gives them."""
     return os.listdir(directory)
+
+
+def entries(directory: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return the names in a directory, and those that may not be of regular files.
+
+    File systems tell what is what with the name, so that nothing is looked at for it.
+    """
+    with os.scandir(directory) as found:
+        every = list(found)
+    odd = [each.name for each in every if not each.is_file(follow_symlinks=False)]
+    return [each.name for each in every], odd
 
 
 def status(path: bytes) -> os.stat_result:
@@ -291,24 +302,30 @@ def read_file(path: bytes, limit_octets: int | None = None) -> bytes:
     Raises:
         OSError: it cannot be read; ``EFBIG`` if it is larger than the limit.
     """
-    descriptor, size = open_sized(path)
+    descriptor, status = open_status(path)
     try:
+        size = status.st_size
         if limit_octets is not None and size > limit_octets:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
-        first = read_at(descriptor, size + 1, 0)
-        if len(first) == size:  # the usual case: one read, no joining
-            return first
-        return _read_rest(descriptor, first)
+        return read_open(descriptor, size)
     finally:
         close(descriptor)
 
 
+def read_open(descriptor: int, size_octets: int) -> bytes:
+    """Return all of a file, which had that size when it was opened."""
+    first = read_at(descriptor, size_octets + 1, 0)
+    if len(first) == size_octets:  # the usual case: one read, no joining
+        return first
+    return _read_rest(descriptor, first)
+
+
 def read_start(path: bytes, count: int) -> bytes:
     """Return the first ``count`` octets of a regular file, or all there are."""
-    descriptor, size = open_sized(path)
+    descriptor, status = open_status(path)
     try:
         # As much as there is: a larger buffer would be made, and cut, for nothing.
-        return read_at(descriptor, min(count, size + 1), 0)
+        return read_at(descriptor, min(count, status.st_size + 1), 0)
     finally:
         close(descriptor)
 
@@ -381,13 +398,13 @@ def _translate(doing: str, error: OSError) -> NoReturn:
     raise Unavailable("The mail store does not work just now") from error
 
 
-def _regular(descriptor: int, path: bytes) -> int:
-    """Return the size of a regular file; close what is none."""
+def _regular(descriptor: int, path: bytes) -> tuple[int, os.stat_result]:
+    """Give the descriptor back if it is one of a regular file, else close it."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", path)
-    return status.st_size
+    return descriptor, status
 
 
 def _read_rest(descriptor: int, first: bytes) -> bytes:

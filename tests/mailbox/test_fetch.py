@@ -428,10 +428,10 @@ class ResponseTests(SynchronousTestCase):
         self.assertLess(len(octets), 2_000_000)
 
     def test_many_messages_come_in_batches_in_order(self) -> None:
-        self.harness = Harness(source(*[PLAIN] * 200))
+        self.harness = Harness(source(*[PLAIN] * 300))
         sent, _ = self.batches((FetchAtom.RFC822_SIZE,))
         self.assertEqual(len(sent), 2)
         numbers = [int(line.split()[1]) for line in b"".join(sent).splitlines()]
-        self.assertEqual(numbers, list(range(1, 201)))
+        self.assertEqual(numbers, list(range(1, 301)))
         self.harness = Harness(source(*[b"\n"] * 1500))
         self.assertEqual(len(self.batches((FetchAtom.FLAGS,))[0]), 2)

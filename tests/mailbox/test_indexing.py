@@ -22,7 +22,7 @@ from imapd.model.flags import DELETED, StoreMode
 from imapd.model.mailbox import MessageMeta
 from imapd.model.requests import FetchAtom, FetchItem, FetchSection
 from imapd.model.structure import Section, SectionText
-from imapd.store import quiet
+from imapd.store import fsops, quiet
 from imapd.store.maildir.account import MaildirAccount
 from imapd.store.maildir.mailbox import MaildirMailbox
 from tests.support.maildirs import copy_sample
@@ -129,7 +129,7 @@ class DerivedTests(IndexingCase):
 
     def test_each_message_is_read_once(self) -> None:
         reads: list[bytes] = []
-        with mock.patch("imapd.store.fsops.read_file", side_effect=_counting(reads)):
+        with mock.patch("imapd.store.fsops.open_status", _counting(reads)):
             Indexing(self.box).run()
         messages = [path for path in reads if b"/cur/" in path or b"/new/" in path]
         self.assertEqual(len(messages), len(self.uids()))
@@ -400,10 +400,13 @@ def _broken(held: Held) -> dict[str, bytes]:
     raise KeyError(held)
 
 
-def _counting(reads: list[bytes]) -> Callable[[bytes], bytes]:
-    def read_file(path: bytes) -> bytes:
-        reads.append(path)
-        with open(path, "rb") as file:
-            return file.read()
+def _counting(
+    reads: list[bytes],
+) -> Callable[[bytes], tuple[int, os.stat_result]]:
+    real = fsops.open_status
 
-    return read_file
+    def open_status(path: bytes) -> tuple[int, os.stat_result]:
+        reads.append(path)
+        return real(path)
+
+    return open_status

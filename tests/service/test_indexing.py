@@ -21,6 +21,8 @@ from imapd.mailbox.indexing import CLAIM_SECONDS, CannotKeep, Indexing, Tally, v
 from imapd.mailbox.threads import InlineWorkers
 from imapd.mailbox.watch import PollingWatch
 from imapd.model.flags import DELETED, StoreMode
+from imapd.model.requests import FetchAtom
+from imapd.model.sets import SequenceSet
 from imapd.service import events, indexer, indexing, indexjobs
 from imapd.service.indexer import Indexer
 from imapd.service.indexing import Background, OnDemand
@@ -162,6 +164,31 @@ class BackgroundTests(AccountCase):
         (order,) = self.orders()
         self.assertEqual(order, Order.of(self.account, INBOX))
         self.assertEqual(order.root, str(self.maildir))
+
+    def fetch(self, selected: Any) -> None:
+        async def run() -> None:
+            every = selected.view.select(SequenceSet(((1, 1),)), uid=False)
+            async for _ in selected.fetch(every, (FetchAtom.ENVELOPE,), with_uid=False):
+                pass
+
+        self.successResultOf(Deferred.fromCoroutine(run()))
+
+    def test_who_reads_a_mailbox_makes_what_is_read(self) -> None:
+        selected = self.select()
+        for _ in range(3):
+            self.fetch(selected)
+            self.gather()
+            self.assertEqual(self.orders(), [])
+        self.gather()
+        self.assertEqual(len(self.orders()), 1)
+
+    def test_who_never_stops_reading_keeps_nothing_from_being_made(self) -> None:
+        selected = self.select()
+        for _ in range(indexing.MOST_DELAYS + 1):
+            self.fetch(selected)
+            self.assertEqual(self.orders(), [])
+            self.gather()
+        self.assertEqual(len(self.orders()), 1)
 
     def test_one_that_is_complete_starts_nothing(self) -> None:
         box = self.account.mailbox(INBOX)

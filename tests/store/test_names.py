@@ -34,6 +34,13 @@ SIZES = {
 }
 
 
+NAME_PARTS = st.tuples(
+    st.sampled_from([b"1600000000", b"1600000001", b"160000000", b"16000000001", b""]),
+    st.sampled_from([b".M12P", b".M012P", b".M9", b".", b"", b"M3", b".M%d" % 10**20]),
+    st.binary(max_size=4).map(lambda name: name.translate(None, b"/:\0")),
+)
+
+
 class NameTests(unittest.TestCase):
     def test_taken_apart(self) -> None:
         for name, (base, letters, extra) in NAMES.items():
@@ -47,6 +54,18 @@ class NameTests(unittest.TestCase):
             self.assertEqual(
                 (names.file_size(name), names.rfc822_size(name)), sizes, name
             )
+
+    @given(st.lists(st.builds(b"%b%b%b".__mod__, NAME_PARTS), unique=True))
+    def test_sorted_at_once_as_one_by_one(self, bases: list[bytes]) -> None:
+        ordered = sorted(bases, key=names.sort_key)
+        self.assertEqual(names.in_order(bases), ordered)
+
+    @given(st.lists(st.binary(min_size=1, max_size=4)))
+    def test_all_are_usable_if_each_is(self, some: list[bytes]) -> None:
+        listed = [name.translate(None, b"/\0") or b"a" for name in some]
+        paths = [b"cur/" + name for name in listed]
+        each = all(map(names.usable, listed))
+        self.assertEqual(names.all_usable(paths), each)
 
     @given(st.binary(max_size=60), st.binary(max_size=5))
     def test_new_letters_keep_the_rest(self, name: bytes, letters: bytes) -> None:

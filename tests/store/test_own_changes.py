@@ -32,13 +32,13 @@ class OwnChangeTests(FolderTestCase):
 
     def count(self) -> Any:
         """Note every listing of a directory."""
-        real = fsops.names
+        real = fsops.entries
 
-        def names(directory: bytes) -> list[bytes]:
+        def entries(directory: bytes) -> tuple[list[bytes], list[bytes]]:
             self.listed.append(os.path.basename(directory))
             return real(directory)
 
-        return mock.patch.object(fsops, "names", names)
+        return mock.patch.object(fsops, "entries", entries)
 
     def patient(self) -> Any:
         """Let no listing confirm anything meanwhile."""

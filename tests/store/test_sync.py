@@ -42,16 +42,16 @@ class RacingTests(FolderTestCase):
 
     def race(self, part: str, *races: Race) -> Any:
         """Let the first listings of a directory meet what other programs do."""
-        real = fsops.names
+        real = fsops.entries
         left = iter(races)
 
-        def names(directory: bytes) -> list[bytes]:
-            found = real(directory)
+        def entries(directory: bytes) -> tuple[list[bytes], list[bytes]]:
+            found, odd = real(directory)
             if os.path.basename(directory) != part.encode():
-                return found
-            return next(left, list)(found)
+                return found, odd
+            return next(left, list)(found), odd
 
-        return mock.patch.object(fsops, "names", names)
+        return mock.patch.object(fsops, "entries", entries)
 
     def numbered(self, uid: int, base: str) -> None:
         """Another server gives a message its UID."""

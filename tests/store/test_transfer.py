@@ -108,18 +108,18 @@ class AgainTests(FolderTestCase):
     def test_it_is_renamed_while_it_is_looked_for(self) -> None:
         """What one listing misses is not gone: the client may remove the original."""
         self.rename(2, "F")
-        real = fsops.names
+        real = fsops.entries
         missed: list[bytes] = []
 
-        def names(directory: bytes) -> list[bytes]:
-            found = real(directory)
+        def entries(directory: bytes) -> tuple[list[bytes], list[bytes]]:
+            found, odd = real(directory)
             if os.path.basename(directory) == b"cur" and not missed:
                 missed.extend(name for name in found if name[:1] == b"2")
                 self.rename(2, "FS")
-                return [name for name in found if name not in missed]
-            return found
+                return [name for name in found if name not in missed], odd
+            return found, odd
 
-        with mock.patch.object(fsops, "names", names):
+        with mock.patch.object(fsops, "entries", entries):
             copied = self.other.copy_from(self.box, [Uid(2)], False, False)
         self.assertEqual(missed, [b"2.x.host:2,F"])
         self.assertEqual(
@@ -128,14 +128,14 @@ class AgainTests(FolderTestCase):
 
     def test_no_listing_can_say_whether_it_is_gone(self) -> None:
         (self.cur / "2.x.host:2,").unlink()
-        real = fsops.names
+        real = fsops.entries
 
-        def names(directory: bytes) -> list[bytes]:
+        def entries(directory: bytes) -> tuple[list[bytes], list[bytes]]:
             os.utime(self.cur)
             return real(directory)
 
         with (
-            mock.patch.object(fsops, "names", names),
+            mock.patch.object(fsops, "entries", entries),
             self.assertRaises(MessageGone),
         ):
             self.other.copy_from(self.box, [Uid(1), Uid(2)], False, False)

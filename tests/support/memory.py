@@ -210,6 +210,12 @@ class MemoryMailbox:
             raise MessageGone("The message is gone")
         return self.disk[uid].octets[:most_octets]
 
+    def read_dated(
+        self, opened: "OpenMailbox", uid: Uid, most_octets: int | None = None
+    ) -> tuple[bytes, MessageMeta]:
+        octets = self.read(opened, uid, most_octets)
+        return octets, self.meta(opened, [uid])[uid]
+
     def try_store_flags(
         self,
         opened: "OpenMailbox",

@@ -11,7 +11,9 @@ UIDs ascend.  What is no page gives None: the row is as good as not there.
 import sys
 import zlib
 from array import array
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 #: A page has the messages of so many neighbouring UIDs: enough that a mailbox is
@@ -31,14 +33,12 @@ def block_of(uid: int) -> int:
 def pack(values: Mapping[int, bytes], *, compress: bool) -> bytes:
     """Make a page of values by UID."""
     uids = sorted(values)
-    ends, total = array(_NUMBERS), 0
-    for uid in uids:
-        total += len(values[uid])
-        ends.append(total)
+    each = list(map(values.__getitem__, uids))
+    ends = array(_NUMBERS, accumulate(map(len, each)))
     head = array(_NUMBERS, (len(uids), *uids)) + ends
     if sys.byteorder == "big":
         head.byteswap()
-    page = head.tobytes() + b"".join([values[uid] for uid in uids])
+    page = head.tobytes() + b"".join(each)
     return zlib.compress(page, 1) if compress else page
 
 
@@ -74,9 +74,7 @@ def groups(uids: Sequence[int]) -> list[tuple[int, int, int]]:
     while start < len(uids):
         block = uids[start] // UIDS
         beyond = (block + 1) * UIDS
-        stop = start + 1
-        while stop < len(uids) and uids[stop] < beyond:
-            stop += 1
+        stop = bisect_left(uids, beyond, start + 1)
         found.append((block, start, stop))
         start = stop
     return found

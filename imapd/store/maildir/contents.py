@@ -72,28 +72,36 @@ def _with_file(core: MailboxCore, uid: Uid, use: Callable[[bytes], _T]) -> _T:
     raise MessageGone("The message is gone")
 
 
-def read_dated(core: MailboxCore, uid: Uid) -> tuple[bytes, MessageMeta]:
+def read_dated(
+    core: MailboxCore, uid: Uid, most_octets: int | None = None
+) -> tuple[bytes, MessageMeta]:
     """Return the octets of a message, and what ``meta`` says of it.
+
+    Where that takes no reading they are only the first ``most_octets``.
 
     Raises:
         MessageGone: there is no file of it.
         Unavailable: there is one, and it cannot be read.
         OSError: the same, with the reason.
     """
-    for attempt in range(ATTEMPT_COUNT):
-        path = _path(core, uid, attempt)
-        name = core.directory + b"/" + path
+
+    def open_and_read(path: bytes) -> tuple[bytes, MessageMeta]:
+        descriptor, status = fsops.open_status(path)
         try:
-            status = fsops.status(name)
-            octets = read(core, uid)
-        except FileNotFoundError:
-            continue
-        size = _named_size(core, uid, path, status.st_size)
+            on_disk = status.st_size
+            size = _named_size(core, uid, path.rpartition(b"/")[2], on_disk)
+            if size is not None and most_octets is not None and most_octets < on_disk:
+                octets = fsops.read_at(descriptor, most_octets, 0)
+            else:
+                octets = fsops.read_open(descriptor, on_disk)
+        finally:
+            fsops.close(descriptor)
         if size is None:
             size = crlf_size(octets)
         seconds = status.st_mtime_ns // 1_000_000_000
         return octets, MessageMeta(uid, seconds, Octets(size))
-    raise MessageGone("The message is gone")
+
+    return _with_file(core, uid, open_and_read)
 
 
 def try_read(core: MailboxCore, uid: Uid, largest_octets: int) -> bytes:
@@ -164,15 +172,18 @@ def _size(core: MailboxCore, uid: Uid, path: bytes, on_disk: int) -> int:
     the file really has: files are edited, compressed and cut off, and a client
     that was told a wrong size gets out of step or asks for the wrong parts.
     """
-    said = _named_size(core, uid, path, on_disk)
+    said = _named_size(core, uid, path[4:], on_disk)
     if said is not None:
         return said
     return crlf_size(fsops.read_file(core.directory + b"/" + path))
 
 
-def _named_size(core: MailboxCore, uid: Uid, path: bytes, on_disk: int) -> int | None:
-    said_on_disk, said = file_size(path[4:]), rfc822_size(path[4:])
-    for word in core.uidlist.table.extras.get(uid, b"").split(b" "):
+def _named_size(core: MailboxCore, uid: Uid, name: bytes, on_disk: int) -> int | None:
+    extras = core.uidlist.table.extras
+    if b",W=" not in name and uid not in extras:  # as other servers deliver it
+        return None
+    said_on_disk, said = file_size(name), rfc822_size(name)
+    for word in extras[uid].split(b" ") if uid in extras else ():
         if not word[1:].isdigit() or len(word) >= 16:
             continue
         if word[:1] == b"S" and said_on_disk is None:
@@ -186,7 +197,9 @@ def _named_size(core: MailboxCore, uid: Uid, path: bytes, on_disk: int) -> int |
 
 def crlf_size(octets: bytes) -> int:
     """Return how long octets are when every line end is CRLF."""
-    return len(octets) + octets.count(b"\n") - octets.count(b"\r\n")
+    size = len(octets) + octets.count(b"\n")
+    # Nearly all files have bare line feeds, and to see that takes the least.
+    return size - octets.count(b"\r\n") if b"\r" in octets else size
 
 
 def find(core: MailboxCore, path: bytes) -> bytes | None:

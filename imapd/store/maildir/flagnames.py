@@ -1,11 +1,11 @@
 """What the letters in file names mean, and the keywords that found no letter."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from imapd.ids import Uid
-from imapd.model.flags import Flags
+from imapd.model.flags import NO_FLAGS, Flags
 from imapd.store import fsops
 from imapd.store.maildir.index import FileIndex
 from imapd.store.maildir.keywords import (
@@ -71,6 +71,23 @@ class FlagNames:
 
     def flags_of(self, name: bytes, uid: Uid) -> Flags:
         """Return the flags of a message: those in its file name, and the rest."""
+        flags = self._named_flags(name)
+        more = self.overflow_keywords.get(uid)
+        return flags | more if more else flags
+
+    def flags_of_all(
+        self, names: Sequence[bytes], uids: Sequence[Uid]
+    ) -> Sequence[Flags]:
+        """Return the flags of many messages: few names end in different ways."""
+        endings = [name.partition(b":")[2] for name in names]
+        known = {each: self._named_flags(b":" + each) for each in set(endings)}
+        flags = [known[each] for each in endings]
+        if self.overflow_keywords:
+            for at, uid in enumerate(uids):
+                flags[at] |= self.overflow_keywords.get(uid, NO_FLAGS)
+        return flags
+
+    def _named_flags(self, name: bytes) -> Flags:
         letters = letters_of(name)
         flags = self._flags_of_letters.get(letters)
         if flags is None:
@@ -82,8 +99,7 @@ class FlagNames:
             if len(self._flags_of_letters) > _MOST_COMBINATIONS:
                 self._flags_of_letters.clear()
             self._flags_of_letters[letters] = flags
-        more = self.overflow_keywords.get(uid)
-        return flags | more if more else flags
+        return flags
 
     def _keyword(self, letter: int) -> bytes:
         self.has_unnamed = self.has_unnamed or not self.keywords.has_name(letter)

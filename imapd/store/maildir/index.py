@@ -73,12 +73,22 @@ class FileIndex:
         """Note the flags that the caller is told of a message."""
         self.flags[uid] = flags
         if flags not in self._seen:
-            if len(self._seen) >= _MOST_SETS:
-                self._seen.clear()
-            self._seen.add(flags)
-            for name in sorted(flags):
-                if not name.startswith(b"\\"):
-                    self.keywords.setdefault(name.lower(), name)
+            self._note_keywords(flags)
+
+    def tell_all(self, uids: Sequence[Uid], flags: Sequence[Flags]) -> None:
+        """Note the flags of all messages at once, where none were told before."""
+        self.flags = dict(zip(uids, flags, strict=True))
+        for each in dict.fromkeys(flags):
+            if each not in self._seen:
+                self._note_keywords(each)
+
+    def _note_keywords(self, flags: Flags) -> None:
+        if len(self._seen) >= _MOST_SETS:
+            self._seen.clear()
+        self._seen.add(flags)
+        for name in sorted(flags):
+            if not name.startswith(b"\\"):
+                self.keywords.setdefault(name.lower(), name)
 
     def remove(self, uid: Uid) -> Flags:
         """Forget a message; return the flags it had."""

@@ -278,10 +278,12 @@ class MaildirMailbox:
         """Let the text index drop what was expunged."""
         self._core.texts.tidy()
 
-    def read_dated(self, uid: Uid) -> tuple[bytes, MessageMeta]:
+    def read_dated(
+        self, uid: Uid, most_octets: int | None = None
+    ) -> tuple[bytes, MessageMeta]:
         """Return what ``read`` and ``meta`` do, from one look at the file."""
         with translate_errors("reading a message"):
-            return contents.read_dated(self._core, uid)
+            return contents.read_dated(self._core, uid, most_octets)
 
     @property
     def derived(self) -> FolderDerived | None:

@@ -9,7 +9,9 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from imapd.ids import Octets
@@ -31,6 +33,8 @@ _RFC822_SIZE = re.compile(rb",W=([0-9]{1,15})(?=[,:]|\Z)")
 _FILE_SIZE = re.compile(rb",S=([0-9]{1,15})(?=[,:]|\Z)")
 _SORT = re.compile(rb"([0-9]*)(?:\.[^.:M]*M([0-9]+))?")
 _UNUSABLE = re.compile(rb"[\x00\r\n/]")
+_UNUSABLE_PATH = re.compile(rb"/[.:]")
+_TEN_DIGITS = re.compile(rb"/[1-9][0-9]{9}(?![0-9])")
 
 _counter = itertools.count()
 
@@ -80,6 +84,17 @@ def usable(name: bytes) -> bool:
     return name[:1] not in (b".", b":", b"") and not _UNUSABLE.search(name)
 
 
+def all_usable(paths: Sequence[bytes]) -> bool:
+    """Whether all names can be those of messages; each has ``cur/`` or ``new/``.
+
+    A name in a directory has neither ``/`` nor NUL.
+    """
+    listing = b"".join(paths)
+    return not _UNUSABLE_PATH.search(listing) and not any(
+        end in listing for end in (b"\r", b"\n")
+    )
+
+
 def rfc822_size(name: bytes) -> Octets | None:
     """Return the size in the CRLF form if the name says it (``,W=``)."""
     found = _RFC822_SIZE.search(name)
@@ -120,6 +135,25 @@ def sort_key(name: bytes) -> tuple[int, int, bytes]:
         int(microseconds[:18]) if microseconds else 0,
         base[found.end(1) :],
     )
+
+
+def in_order(bases: Sequence[bytes]) -> list[bytes]:
+    """Sort new messages by ``sort_key``.
+
+    Where all have seconds of ten digits, octets sort as they do; only what is of one
+    second is looked at closer.
+    """
+    if len(_TEN_DIGITS.findall(b"/" + b"/".join(bases))) < len(bases):
+        return sorted(bases, key=sort_key)
+    ordered = sorted(bases)
+    seconds = [base[:10] for base in ordered]
+    if len(set(seconds)) == len(seconds):
+        return ordered
+    found: list[bytes] = []
+    for _, group in itertools.groupby(ordered, key=itemgetter(slice(10))):
+        same = list(group)
+        found += sorted(same, key=sort_key) if len(same) > 1 else same
+    return found
 
 
 def host() -> bytes:

@@ -6,7 +6,7 @@ out after it; where the listing at hand may lack its file, we list again first.
 """
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ from imapd.errors import InUse, Unavailable
 from imapd.ids import Uid
 from imapd.store import fsops, quiet
 from imapd.store.maildir.core import MailboxCore
-from imapd.store.maildir.names import base_of, sort_key
+from imapd.store.maildir.names import base_of, in_order
 from imapd.store.maildir.numbers import refresh_locked
 
 _log = Logger()
@@ -34,6 +34,7 @@ class Found:
     unknown: dict[bytes, bytes] = field(default_factory=dict)  # by base
     duplicates: list[tuple[bytes, bytes]] = field(default_factory=list)
     missing: set[Uid] = field(default_factory=set)
+    odd: frozenset[bytes] = frozenset()  # names that may be no regular files
     exact: bool = False
     last_uid: int = 0  # in the UID list when the listing began
     deferred: bool = False  # new messages still wait for their UIDs
@@ -47,7 +48,7 @@ def number(core: MailboxCore, found: Found) -> None:
     Where the disk failed they wait too: the UIDs that we would make up are those
     that the next process gives to others, under the same UIDVALIDITY.
     """
-    messages = _messages_only(core, found.unknown)
+    messages = _messages_only(core, found)
     if not core.read_only:
         if not messages and not core.uidlist.needs_rewrite():
             return
@@ -61,7 +62,7 @@ def number(core: MailboxCore, found: Found) -> None:
     if core.failed:
         found.deferred = True
     elif core.read_only:
-        for base in sorted(messages, key=sort_key):
+        for base in in_order(messages):
             found.added[core.make_up_uid(base)] = found.unknown[base]
 
 
@@ -74,19 +75,25 @@ def _number_locked(core: MailboxCore, found: Found) -> None:
             raise Unavailable("The mailbox was renumbered; try again")
         if _is_overtaken(core, found):
             return
-        unknown = []
-        for base, path in found.unknown.items():
-            uid = core.uidlist.table.uids.get(base)
-            if uid is not None:  # another server was faster
-                found.added[uid] = path
-            elif path[4:] not in core.ignored:
-                unknown.append(base)
-        unknown.sort(key=sort_key)
+        known = core.uidlist.table.uids
+        late = known.keys() & found.unknown.keys()  # another server was faster
+        found.added.update((known[base], found.unknown[base]) for base in late)
+        unknown = in_order(_unnumbered(core, found, late))
         # The files are their deliverer's to sync; the UIDs are durable before any
         # session hears of them.
         uids = core.uidlist.record(lock, unknown, core.is_gone)
-        for base, uid in zip(unknown, uids, strict=True):
-            found.added[uid] = found.unknown[base]
+        paths = map(found.unknown.__getitem__, unknown)
+        found.added.update(zip(uids, paths, strict=True))
+
+
+def _unnumbered(core: MailboxCore, found: Found, late: Set[bytes]) -> list[bytes]:
+    if not core.ignored and not late:
+        return list(found.unknown)
+    return [
+        base
+        for base, path in found.unknown.items()
+        if base not in late and path[4:] not in core.ignored
+    ]
 
 
 def _is_overtaken(core: MailboxCore, found: Found) -> bool:
@@ -102,10 +109,15 @@ def _is_overtaken(core: MailboxCore, found: Found) -> bool:
     return found.overtaken
 
 
-def _messages_only(core: MailboxCore, unknown: dict[bytes, bytes]) -> list[bytes]:
+def _messages_only(core: MailboxCore, found: Found) -> list[bytes]:
     """Return the bases of regular files; remember what is something else."""
+    if not found.odd:
+        return list(found.unknown)
     bases = []
-    for base, path in unknown.items():
+    for base, path in found.unknown.items():
+        if path[4:] not in found.odd:
+            bases.append(base)
+            continue
         status = fsops.status_or_none(core.directory + b"/" + path)
         if status is not None and not stat.S_ISREG(status.st_mode):
             if quiet.is_due("message", core.directory, path):

@@ -39,6 +39,7 @@ class Listing:
 
     names: frozenset[bytes]
     exact: bool  # every file that was there is listed
+    odd: frozenset[bytes] = frozenset()  # those names that may be no regular files
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class Directory:
         self._list_count += 1
         began = time.monotonic()
         there = self._mtime_ns != _MISSING
-        names = frozenset(fsops.names(self.path) if there else ())
+        names, odd = fsops.entries(self.path) if there else ([], [])
         steady = self._look() == start.mtime_ns
         self._list_seconds = time.monotonic() - began
         # Without a pause in what we do it would never be old enough.
@@ -145,7 +146,7 @@ class Directory:
         self._confirm_at = None
         if self._clean and not start.settled:
             self._confirm_later()
-        return Listing(names, exact=steady and start.settled)
+        return Listing(frozenset(names), steady and start.settled, frozenset(odd))
 
     def _look(self) -> int:
         if self.may_be_missing and not fsops.exists(self.path):

@@ -21,8 +21,9 @@ from operator import lt
 from typing import Any, Final
 
 from imapd.ids import Uid
-from imapd.model.mailbox import Changes, MessageState
+from imapd.model.mailbox import Changes
 from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.intake import take_all
 from imapd.store.maildir.names import base_of
 
 _MAGIC: Final = b"imapd snapshot 1"
@@ -95,24 +96,9 @@ def restore(core: MailboxCore, changes: Changes) -> None:
     core.told_table = table
     core.keywords.refresh()
     core.load_overflow()
-    _fill(core, changes, uids, names, in_new)
+    take_all(core, changes, uids, names, in_new)
     core.index.highest = highest
     core.synced, core.snapshot_stamp = True, _stamp(core)
-
-
-def _fill(
-    core: MailboxCore,
-    changes: Changes,
-    uids: Sequence[Uid],
-    names: Sequence[bytes],
-    in_new: set[bytes],
-) -> None:
-    index = core.index
-    index.load(uids, names, in_new)
-    for uid, name in zip(uids, names, strict=True):
-        flags = core.flags_of(name, uid)
-        index.tell(uid, flags)
-        changes.added.append(MessageState(uid, flags, name in index.new))
 
 
 def _records(

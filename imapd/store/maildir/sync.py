@@ -1,7 +1,7 @@
 """Bring what we know of a folder in line with the disk."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -12,7 +12,9 @@ from imapd.model.mailbox import Changes, MessageState
 from imapd.store import fsops
 from imapd.store.maildir import newcomers, snapshot
 from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.intake import take_all
 from imapd.store.maildir.names import (
+    all_usable,
     base_of,
     parse,
     sizes_part,
@@ -24,7 +26,7 @@ from imapd.store.maildir.numbers import (
     load_uid_list,
     restore_missing,
 )
-from imapd.store.maildir.scan import FINE_SECONDS
+from imapd.store.maildir.scan import FINE_SECONDS, Listing
 
 _log = Logger()
 
@@ -149,8 +151,7 @@ def _list_until_sure(core: MailboxCore, whole: bool) -> Found:
         found.duplicates.clear()
         if found.exact:  # it alone counts: what earlier ones saw may be gone
             found.added.clear()
-        names = None if cur is None else cur.names
-        found.missing = _match(core, found, new.names, names)
+        found.missing = _match(core, found, new, cur)
         if found.exact or not found.missing or attempt == count - 1:
             break
         time.sleep(FINE_SECONDS)
@@ -163,8 +164,8 @@ def _list_until_sure(core: MailboxCore, whole: bool) -> Found:
 def _match(
     core: MailboxCore,
     found: Found,
-    new: frozenset[bytes],
-    cur: frozenset[bytes] | None,
+    new: Listing,
+    cur: Listing | None,
 ) -> set[Uid]:
     """Compare a listing with the index; return who is missing.
 
@@ -173,32 +174,55 @@ def _match(
     index = core.index
     # What was no file may be one by now; a name that no message can have stays so.
     core.ignored = {name for name in core.ignored if not usable(name)}
-    missing = {uid for name, uid in index.new.items() if name not in new}
-    fresh = [_NEW + name for name in new if name not in index.new]
+    missing = {index.new[name] for name in index.new.keys() - new.names}
+    fresh = [_NEW + name for name in new.names.difference(index.new)]
+    found.odd = new.odd
     if cur is not None:
-        missing.update(uid for name, uid in index.cur.items() if name not in cur)
-        fresh = [_CUR + name for name in cur if name not in index.cur] + fresh
-        core.ignored &= cur | new
+        missing.update(index.cur[name] for name in index.cur.keys() - cur.names)
+        fresh = [_CUR + name for name in cur.names.difference(index.cur)] + fresh
+        found.odd |= cur.odd
+        core.ignored &= cur.names | new.names
     if core.ignored:
         fresh = [path for path in fresh if path[4:] not in core.ignored]
-    seen: dict[bytes, bytes] = {}
     earlier, found.renamed = found.renamed, {}
-    for path in fresh:
-        name = path[4:]
-        if not usable(name):
-            core.ignored.add(name)
-            continue
-        _match_one(core, found, missing, seen, path)
+    if len(index) or not _match_all(core, found, fresh):
+        seen: dict[bytes, bytes] = {}
+        for path in fresh:
+            name = path[4:]
+            if not usable(name):
+                core.ignored.add(name)
+                continue
+            _match_one(core, found, missing, seen, path)
     for uid in missing & earlier.keys():
         found.renamed[uid] = earlier[uid]  # that listing saw more of this message
     listed = core.uidlist.table
     if listed.last_uid > index.highest:
-        missing.update(
-            uid
-            for uid in listed.uids.values()
-            if uid > index.highest and uid not in found.added and uid not in index
-        )
+        later = {uid for uid in listed.uids.values() if uid > index.highest}
+        later -= found.added.keys()
+        missing.update(uid for uid in later if uid not in index)
     return missing
+
+
+def _match_all(core: MailboxCore, found: Found, paths: Sequence[bytes]) -> bool:
+    """Find out whose names these are where no message is known yet.
+
+    False: some are nobody's, or two are of one message: it is one by one then.
+    """
+    bases = [path.partition(b":")[0][4:] for path in paths]
+    by_base = dict(zip(bases, paths, strict=True))
+    if len(by_base) < len(paths) or core.made_up or not all_usable(paths):
+        return False
+    known = core.uidlist.table.uids
+    if known.keys().isdisjoint(by_base):
+        found.unknown.update(by_base)
+        return True
+    for base, path in by_base.items():
+        uid = known.get(base)
+        if uid is None:
+            found.unknown[base] = path
+        else:
+            found.added[uid] = path
+    return True
 
 
 def _match_one(
@@ -235,8 +259,25 @@ def _add(core: MailboxCore, changes: Changes, found: Found) -> None:
     late = [uid for uid in found.added if uid <= core.index.highest]
     for uid, path in newcomers.renumber(core, found, late):
         found.added[uid] = path
-    for uid in sorted(found.added):
-        path = found.added[uid]
+    if found.added and not len(core.index):
+        _add_all(core, changes, found.added)
+    else:
+        _add_each(core, changes, found.added)
+    core.published.difference_update(found.added)
+
+
+def _add_all(core: MailboxCore, changes: Changes, added: dict[Uid, bytes]) -> None:
+    uids = sorted(added)
+    paths = list(map(added.__getitem__, uids))
+    names = [path[4:] for path in paths]
+    in_new = [path[4:] for path in paths if path.startswith(_NEW)]
+    take_all(core, changes, uids, names, in_new)
+    core.index.highest = max(core.index.highest, uids[-1])
+
+
+def _add_each(core: MailboxCore, changes: Changes, added: dict[Uid, bytes]) -> None:
+    for uid in sorted(added):
+        path = added[uid]
         in_new = path.startswith(_NEW)
         core.index.put(uid, path[4:], in_new)
         core.index.highest = max(core.index.highest, uid)
@@ -245,7 +286,6 @@ def _add(core: MailboxCore, changes: Changes, found: Found) -> None:
         # A message of ours is recent wherever it lies.  RFC 3501 §6.3.11.
         recent = in_new or uid in core.published
         changes.added.append(MessageState(uid, flags, recent))
-    core.published.difference_update(found.added)
 
 
 # -- what changed -------------------------------------------------------------

@@ -8,8 +8,9 @@ folder: what is written here must never be such a file.
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import lt
 from typing import Any, Final
 
 from imapd.errors import StoreDamaged
@@ -84,6 +85,18 @@ class UidTable:
         self.last_uid = uid
         self.line_count += 1
         self.uid_next = max(self.uid_next, uid + 1)
+
+    def extend(self, uids: Sequence[Uid], bases: Sequence[bytes]) -> None:
+        """Take records without extras, ascending, after those that are there."""
+        there = dict(zip(bases, uids, strict=True))
+        if len(there) < len(bases) or not self.uids.keys().isdisjoint(there):
+            for uid, base in zip(uids, bases, strict=True):
+                self.add(uid, base)
+        elif there:
+            self.uids.update(there)
+            self.last_uid = uids[-1]
+            self.line_count += len(uids)
+            self.uid_next = max(self.uid_next, uids[-1] + 1)
 
 
 def parse(octets: bytes) -> UidTable:
@@ -214,28 +227,38 @@ def header_line(table: UidTable) -> bytes:
 
 
 def record_lines(
-    records: Iterable[tuple[Uid, bytes]], extras: Mapping[Uid, bytes], after: int
-) -> Iterator[bytes]:
-    """Yield the line of each record.
+    uids: Sequence[Uid],
+    bases: Sequence[bytes],
+    extras: Mapping[Uid, bytes],
+    after: int,
+) -> bytes:
+    """Return the lines of records.
 
     Each UID must be larger than that of the line before, first ``after``.
 
     Raises:
         StoreDamaged: a record that Dovecot would refuse.
     """
-    for uid, base in records:
-        if not after < uid <= LARGEST_UID:
-            raise StoreDamaged("The mailbox has run out of UIDs")
-        if not base or b"/" in base or b"\n" in base or b"\0" in base:
-            raise StoreDamaged("A message file has an impossible name")
-        after = uid
-        more = extras.get(uid)
-        yield b"%d %b :%b\n" % (uid, more, base) if more else b"%d :%b\n" % (uid, base)
+    if not uids:
+        return b""
+    ascending = all(map(lt, uids, uids[1:]))
+    if not (after < uids[0] and uids[-1] <= LARGEST_UID and ascending):
+        raise StoreDamaged("The mailbox has run out of UIDs")
+    names = b"\n".join(bases)
+    ends = names.count(b"\n") != len(bases) - 1
+    if ends or not all(bases) or b"/" in names or b"\0" in names:
+        raise StoreDamaged("A message file has an impossible name")
+    if extras:
+        more = [b" " + extras[uid] if extras.get(uid) else b"" for uid in uids]
+        rows = zip(uids, more, bases, strict=True)
+        return b"".join(map(b"%d%b :%b\n".__mod__, rows))
+    return b"".join(map(b"%d :%b\n".__mod__, zip(uids, bases, strict=True)))
 
 
-def serialise(table: UidTable, records: Iterable[tuple[Uid, bytes]]) -> bytes:
-    """Return a whole file with these records, in ascending order of UIDs."""
-    return header_line(table) + b"".join(record_lines(records, table.extras, 0))
+def serialise(table: UidTable) -> bytes:
+    """Return a whole file."""
+    bases, uids = list(table.uids), list(table.uids.values())
+    return header_line(table) + record_lines(uids, bases, table.extras, 0)
 
 
 def salvage(octets: bytes) -> UidTable:

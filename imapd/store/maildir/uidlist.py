@@ -216,13 +216,12 @@ class UidList:
         first = self.table.uid_next
         if first + len(bases) > LARGEST_UID:
             raise Unavailable("The mailbox has run out of UIDs")
-        uids = [Uid(first + index) for index in range(len(bases))]
-        records = list(zip(uids, bases, strict=True))
+        uids = list(map(Uid, range(first, first + len(bases))))
         lock.check()
         if self._must_rewrite(gone):
-            self._replace(records, gone)
-        elif records:
-            self._append(records)
+            self._replace(uids, bases, gone)
+        elif uids:
+            self._append(uids, bases)
         return uids
 
     def _must_rewrite(self, gone: Callable[[Uid], bool]) -> bool:
@@ -235,11 +234,11 @@ class UidList:
         waste = table.line_count - sum(not gone(uid) for uid in table.uids.values())
         return waste * 4 >= table.line_count * 3
 
-    def _append(self, records: Sequence[tuple[Uid, bytes]]) -> None:
-        lines = b"".join(record_lines(records, {}, self.table.last_uid))
+    def _append(self, uids: Sequence[Uid], bases: Sequence[bytes]) -> None:
+        lines = record_lines(uids, bases, {}, self.table.last_uid)
         # From here on these UIDs are burnt: a reader may see the lines even if the
         # write fails half way, and a torn line makes us rewrite the file next time.
-        self.table.uid_next = records[-1][0] + 1 if records else self.table.uid_next
+        self.table.uid_next = uids[-1] + 1
         rewrite, self._rewrite = self._rewrite, True
         descriptor = fsops.open_append(self.path)
         try:
@@ -259,12 +258,14 @@ class UidList:
         if after.st_size != before.st_size + len(lines):
             raise Unavailable("The UID list was written to by two at once")
         self._rewrite = rewrite
-        for uid, base in records:
-            self.table.add(uid, base)
-        self._remember(after, after.st_size, lines or self._tail)
+        self.table.extend(uids, bases)
+        self._remember(after, after.st_size, lines)
 
     def _replace(
-        self, records: Sequence[tuple[Uid, bytes]], gone: Callable[[Uid], bool]
+        self,
+        uids: Sequence[Uid],
+        bases: Sequence[bytes],
+        gone: Callable[[Uid], bool],
     ) -> None:
         """Write the file anew: without waste, with the new records."""
         old = self.table
@@ -272,12 +273,11 @@ class UidList:
         for base, uid in sorted(old.uids.items(), key=lambda item: item[1]):
             if not gone(uid):
                 table.add(uid, base, old.extras.get(uid, b""))
-        for uid, base in records:
-            table.add(uid, base)
+        table.extend(uids, bases)
         # Burnt as in _append: the rename may be on disk though fsync failed.
         old.uid_next = table.uid_next
         self._rewrite = True
-        octets = serialise(table, ((uid, base) for base, uid in table.uids.items()))
+        octets = serialise(table)
         # A crash in here leaves the old file, or the new one, whole.
         fsops.replace_file(self.path, octets)
         status = fsops.status(self.path)
@@ -294,12 +294,12 @@ class UidList:
         table.guid = table.guid or secrets.token_hex(16)
         self.table = table
         lock.check()
-        self._replace((), lambda uid: False)
+        self._replace((), (), lambda uid: False)
 
     def rewrite(self, lock: MailboxLock, gone: Callable[[Uid], bool]) -> None:
         """Write the file anew from memory: it was removed, or is of version 1."""
         lock.check()
-        self._replace((), gone)
+        self._replace((), (), gone)
 
     def restore(self, uid: Uid, base: bytes) -> None:
         """Take back a record that another writer dropped though its file is there."""
@@ -337,7 +337,7 @@ class UidList:
         lock.check()
         self._keep_aside()
         self.table = table
-        self._replace((), lambda uid: False)
+        self._replace((), (), lambda uid: False)
         return kept
 
     def salvage(self) -> bool:
