@@ -34,6 +34,12 @@ _log = Logger()
 _order = count()
 
 
+def finish(delivery: Delivery, octets: bytes) -> None:
+    """Write the end of a message, and sync it; blocks."""
+    delivery.write(octets)
+    delivery.end()
+
+
 class LiveMailbox:
     """The messages of one mailbox, and the sessions that look at them."""
 
@@ -61,6 +67,7 @@ class LiveMailbox:
         self._members: list[Member] = []
         self._lock = DeferredLock()
         self._loaded = False
+        self._filled = False  # messages were stored
         #: Those who wait for a look at the disk that has not begun yet.
         self._looking: list[Deferred[None]] | None = None
 
@@ -111,8 +118,13 @@ class LiveMailbox:
 
     @property
     def is_worth_keeping(self) -> bool:
-        """Whether the next session would find it loaded."""
-        return self._loaded and not self.gone
+        """Whether the next who needs it gains by it.
+
+        That is a session that finds it loaded, or whoever stores messages where
+        some were stored: the store knows the numbers.
+        """
+        loaded = self._loaded or (self._filled and not self.store.read_only)
+        return loaded and not self.gone
 
     @property
     def memory_octets(self) -> int:
@@ -255,15 +267,20 @@ class LiveMailbox:
             self._writable()
             self._apply_own(await self.workers.run(self.store.expunge, list(uids)))
 
-    async def commit(self, delivery: Delivery) -> Appended:
-        """Publish delivered messages."""
+    async def commit(self, delivery: Delivery, rest: bytes | None = None) -> Appended:
+        """Publish delivered messages; ``rest`` is the end of the last, if it lacks."""
         async with self._lock:
             self._writable_target()
             appended = await self.workers.run(
-                self.store.commit, delivery, self._claimer() is not None
+                self._commit, delivery, rest, self._claimer() is not None
             )
-            self._apply_own(appended.target)
+            self._apply_own(appended.target, stored=bool(appended.uids))
             return appended
+
+    def _commit(self, delivery: Delivery, rest: bytes | None, claim: bool) -> Appended:
+        if rest is not None:
+            finish(delivery, rest)
+        return self.store.commit(delivery, claim)
 
     async def copy_from(
         self, source: "LiveMailbox", uids: Sequence[Uid], *, move: bool
@@ -283,7 +300,7 @@ class LiveMailbox:
                 self._claimer() is not None,
             )
             source._apply_own(copied.source)
-            self._apply_own(copied.target)
+            self._apply_own(copied.target, stored=bool(copied.pairs))
             return copied
 
     def _writable_target(self) -> None:
@@ -300,10 +317,14 @@ class LiveMailbox:
 
     # What changed, told to every session.
 
-    def _apply_own(self, changes: Changes) -> None:
-        """Apply what we did ourselves, of which other processes do not know."""
+    def _apply_own(self, changes: Changes, *, stored: bool = False) -> None:
+        """Apply what we did ourselves, of which other processes do not know.
+
+        ``stored``: there are new messages, which a mailbox not loaded does not tell.
+        """
+        self._filled = self._filled or stored
         self._apply(changes)
-        if changes:
+        if changes or stored:
             for directory in self.store.watched_directories()[:1]:
                 self._notices.changed(directory)
 

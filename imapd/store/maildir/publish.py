@@ -85,7 +85,9 @@ def publish(
             raise
     published = [one.incoming for one in placed]
     _keep_overflow(core, published, uids)
-    if unseen or not core.knows_numbers():
+    if not core.synced:
+        core.pending = True  # the first sync finds these among the others
+    elif unseen or not core.knows_numbers():
         core.published.update(uids)
         _look_again(core, changes)
     else:
@@ -195,8 +197,6 @@ def _look_again(core: MailboxCore, changes: Changes) -> None:
     What was published is published: if it cannot be listed now, it will be later.
     """
     core.pending = True
-    if not core.synced:
-        return
     try:
         sync(core, changes, claim_recent=False)
     except (OSError, ImapError) as error:
