@@ -13,11 +13,10 @@ import errno
 import os
 import stat
 import struct
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import close, fdatasync, fsync, ftruncate, link, rmdir, unlink
-from typing import Final
+from typing import Final, NamedTuple
 
 from twisted.logger import Logger
 
@@ -50,6 +49,7 @@ OPERATIONS: Final = (
     "set_times",
     "names",
     "status",
+    "look",
     "fsync_directory",
     "open_directory",
     "names_in",
@@ -62,7 +62,7 @@ __all__ = [
     "DIRECTORY_MODE",
     "FILE_MODE",
     "OPERATIONS",
-    "birth_seconds",
+    "Look",
     "close",
     "exists",
     "fdatasync",
@@ -70,6 +70,7 @@ __all__ = [
     "fsync_directory",
     "ftruncate",
     "link",
+    "look",
     "mkdir",
     "names",
     "names_in",
@@ -103,13 +104,14 @@ _READ_STEP_OCTETS = 1 << 20
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _RENAMEAT2 = getattr(_LIBC, "renameat2", None)
-#   struct statx of <linux/stat.h>: stx_mask at 0, stx_btime at 80
+#   struct statx of <linux/stat.h>: stx_mask at 0, stx_mode at 28, stx_btime at 80,
+#   stx_ctime at 96, stx_mtime at 112; a time is seconds, nanoseconds, reserved
 _STATX = getattr(_LIBC, "statx", None)
-_STATX_OCTETS = 256
+_STATX_PARTS = struct.Struct("=I24xH50xqI4xqI4xqI")
 _STATX_BTIME = 0x800
-_STATX_BTIME_OFFSET = 80
+_STATX_WANTED = 0x7FF | _STATX_BTIME
+_Statx = ctypes.c_char * 256
 _AT_SYMLINK_NOFOLLOW = 0x100
-_LITTLE = sys.byteorder == "little"
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _FORBIDDEN = frozenset((errno.EACCES, errno.EPERM))
@@ -196,6 +198,35 @@ def status(path: bytes) -> os.stat_result:
     return os.lstat(path)
 
 
+class Look(NamedTuple):
+    """What a file is, and when that came to be: seconds since 1970 by its clock."""
+
+    mode: int
+    written_seconds: float  # mtime
+    changed_seconds: float  # ctime
+    born_seconds: float | None  # None where the system does not say
+
+
+def look(path: bytes) -> Look:
+    """Look at what the name itself is, and when it was made: one call for both."""
+    buffer = _Statx()
+    if _STATX is None or _STATX(
+        _AT_CURRENT_DIRECTORY, path, _AT_SYMLINK_NOFOLLOW, _STATX_WANTED, buffer
+    ):
+        # Not there, or the system does not know the call: it says which.
+        status = os.lstat(path)
+        return Look(status.st_mode, status.st_mtime, status.st_ctime, None)
+    mask, mode, born, born_ns, changed, changed_ns, written, written_ns = (
+        _STATX_PARTS.unpack_from(buffer)
+    )
+    return Look(
+        mode,
+        written + written_ns / 1e9,
+        changed + changed_ns / 1e9,
+        born + born_ns / 1e9 if mask & _STATX_BTIME else None,
+    )
+
+
 def fsync_directory(directory: bytes) -> None:
     """Make the names in a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -246,23 +277,6 @@ def status_or_none(path: bytes) -> os.stat_result | None:
         return status(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def birth_seconds(path: bytes) -> float | None:
-    """When the file was made, by its clock; None where the system does not say."""
-    if _STATX is None:
-        return None
-    buffer = ctypes.create_string_buffer(_STATX_OCTETS)
-    flags = _AT_SYMLINK_NOFOLLOW
-    if _STATX(_AT_CURRENT_DIRECTORY, path, flags, _STATX_BTIME, buffer) != 0:
-        return None
-    (mask,) = struct.unpack_from("<I" if _LITTLE else ">I", buffer, 0)
-    if not mask & _STATX_BTIME:
-        return None
-    seconds, nanoseconds = struct.unpack_from(
-        "<qI" if _LITTLE else ">qI", buffer, _STATX_BTIME_OFFSET
-    )
-    return float(seconds + nanoseconds / 1e9)
 
 
 def exists(path: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from imapd.errors import Cannot, LimitReached, MessageGone
 from imapd.ids import Uid
@@ -223,28 +223,56 @@ def expunge(core: MailboxCore, uids: Iterable[Uid]) -> Changes:
     with core.telling() as changes:
         sync_first(core, changes)
         wanted = list(uids)
-        with core.own_changes(in_new=core.in_new(wanted)):
-            gone = [uid for uid in wanted if _expunge_one(core, uid, changes)]
-        core.forget_messages(gone)
+        removal = Removal(core, changes)
+        with core.own_changes(in_new=core.in_new(wanted)), removal:
+            missing = [
+                uid for uid in wanted if not removal.remove(uid, only_deleted=True)
+            ]
+        core.forget_messages(removal.gone)
+        told = set(changes.expunged)
+        changes.expunged.extend(uid for uid in missing if uid not in told)
         changes.expunged.sort()
     return changes
 
 
-def _expunge_one(core: MailboxCore, uid: Uid, changes: Changes) -> bool:
-    for _ in range(ATTEMPT_COUNT):
-        path = core.index.path(uid)
-        if path is None:
-            if uid not in changes.expunged:
-                changes.expunged.append(uid)
-            return False
-        if DELETED_LETTER not in letters_of(path[4:]):
-            return False
-        try:
-            # The name carries the flag: if it was cleared, there is no such file.
-            fsops.unlink(core.directory + b"/" + path)
-        except FileNotFoundError:
-            relocate(core, changes)
-            continue
-        forget(core, changes, uid)
-        return True
-    return False  # it is being renamed all the time; it stays for now
+class Removal:
+    """Unlinks messages; those that went are forgotten together, when it ends."""
+
+    def __init__(self, core: MailboxCore, changes: Changes) -> None:
+        self.gone: list[Uid] = []
+        self._core = core
+        self._changes = changes
+        self._forgotten = 0  # of those
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        gone, self._forgotten = self.gone[self._forgotten :], len(self.gone)
+        forget(self._core, self._changes, *gone)
+
+    def remove(self, uid: Uid, *, only_deleted: bool = False) -> bool:
+        r"""Unlink a file; False: there is no such message.
+
+        With ``only_deleted`` it is left alone unless its name says ``\Deleted``.
+        """
+        core = self._core
+        for _ in range(ATTEMPT_COUNT):
+            path = core.index.path(uid)
+            if path is None:
+                return False
+            if only_deleted and DELETED_LETTER not in letters_of(path[4:]):
+                return True
+            try:
+                # The name carries the flag: if it was cleared, there is no such file.
+                fsops.unlink(core.directory + b"/" + path)
+            except FileNotFoundError:
+                self._forget()  # else they are found missing
+                relocate(core, self._changes)
+                continue
+            self.gone.append(uid)
+            break
+        return True  # or it is being renamed all the time: it stays for now
