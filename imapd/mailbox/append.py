@@ -1,9 +1,10 @@
 """APPEND: octets from the connection to the store, in bounded memory."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from imapd.errors import NoDestination, NoSuchMailbox
-from imapd.mailbox.live import LiveMailbox, finish
+from imapd.mailbox.live import LiveMailbox
 from imapd.model.mailbox import Appended
 from imapd.store.api import Delivery
 
@@ -51,7 +52,11 @@ class Append:
     async def end(self) -> None:
         """Write the rest of the message and sync it."""
         self._begun = False
-        await self._live.workers.run(finish, self._delivery, self._take())
+        await self._live.workers.run(self._finish, self._take())
+
+    def _finish(self, octets: bytes) -> None:
+        self._delivery.write(octets)
+        self._delivery.end()
 
     async def commit(self) -> Appended:
         """Publish all messages; the last one is finished, if it was not.
@@ -63,8 +68,8 @@ class Append:
         try:
             if self._begun and self._large:
                 await self.end()
-            rest = self._take() if self._begun else None
-            return await self._live.commit(self._delivery, rest)
+            finish = partial(self._finish, self._take()) if self._begun else None
+            return await self._live.commit(self._delivery, finish)
         except BaseException as error:
             await self._live.workers.run(self._delivery.abort)
             if isinstance(error, NoSuchMailbox):  # deleted during the upload

@@ -34,12 +34,6 @@ _log = Logger()
 _order = count()
 
 
-def finish(delivery: Delivery, octets: bytes) -> None:
-    """Write the end of a message, and sync it; blocks."""
-    delivery.write(octets)
-    delivery.end()
-
-
 class LiveMailbox:
     """The messages of one mailbox, and the sessions that look at them."""
 
@@ -118,13 +112,9 @@ class LiveMailbox:
 
     @property
     def is_worth_keeping(self) -> bool:
-        """Whether the next who needs it gains by it.
-
-        That is a session that finds it loaded, or whoever stores messages where
-        some were stored: the store knows the numbers.
-        """
-        loaded = self._loaded or (self._filled and not self.store.read_only)
-        return loaded and not self.gone
+        """Whether the next session finds it loaded, or who stores here the numbers."""
+        filled = self._filled and not self.store.read_only
+        return (self._loaded or filled) and not self.gone
 
     @property
     def memory_octets(self) -> int:
@@ -256,7 +246,7 @@ class LiveMailbox:
             if uids:
                 self._apply_own(
                     await self.workers.run(
-                        self.store.store_flags, list(uids), mode, list(flags)
+                        self.store.store_flags, uids, mode, list(flags)
                     )
                 )
             return modified
@@ -267,20 +257,21 @@ class LiveMailbox:
             self._writable()
             self._apply_own(await self.workers.run(self.store.expunge, list(uids)))
 
-    async def commit(self, delivery: Delivery, rest: bytes | None = None) -> Appended:
-        """Publish delivered messages; ``rest`` is the end of the last, if it lacks."""
+    async def commit(
+        self, delivery: Delivery, finish: Callable[[], None] | None = None
+    ) -> Appended:
+        """Publish delivered messages, after what ``finish`` still does to them."""
+
+        def publish(claim: bool) -> Appended:
+            if finish is not None:
+                finish()
+            return self.store.commit(delivery, claim)
+
         async with self._lock:
             self._writable_target()
-            appended = await self.workers.run(
-                self._commit, delivery, rest, self._claimer() is not None
-            )
+            appended = await self.workers.run(publish, self._claimer() is not None)
             self._apply_own(appended.target, stored=bool(appended.uids))
             return appended
-
-    def _commit(self, delivery: Delivery, rest: bytes | None, claim: bool) -> Appended:
-        if rest is not None:
-            finish(delivery, rest)
-        return self.store.commit(delivery, claim)
 
     async def copy_from(
         self, source: "LiveMailbox", uids: Sequence[Uid], *, move: bool
@@ -341,10 +332,7 @@ class LiveMailbox:
             self._remove(changes.expunged)
         if changes.added:
             self._add(changes.added)
-        table = self.table
-        changed = [
-            uid for uid, new in changes.flags.items() if table.set_flags(uid, new)
-        ]
+        changed = self.table.set_flags(changes.flags) if changes.flags else []
         for member in self._members:
             member.view.flags_changed(changed)
         for member in list(self._members):

@@ -16,6 +16,7 @@ from imapd.store.maildir.names import (
     LETTER_OF_SYSTEM_FLAG,
     SYSTEM_LETTERS,
     letters_of,
+    parse,
 )
 from imapd.store.maildir.sync import forget, sync, sync_first, tell_flags
 
@@ -30,6 +31,7 @@ class _Letters:
     letters: bytes
     overflow: frozenset[bytes]
     unchanged: bool  # the name has these letters already, in any order
+    info: bytes = b""  # all of a name from its ``:2,`` on
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
@@ -80,6 +82,7 @@ def _store_all(
                 overflow[uid] = rest - old, old - rest
         core.change_overflow(overflow)
     finally:
+        renaming.tell_missing()
         tell_flags(core, changes, touched)
 
 
@@ -97,47 +100,52 @@ class _Renaming:
         self._flags = flags
         self._changes = changes
         self._results: dict[bytes, _Letters] = {}
+        self._missing: set[Uid] = set()
+        self._cur = core.directory + b"/cur/"
+        self._in_new = core.directory + b"/new/"
 
     def store(self, uid: Uid) -> frozenset[bytes] | None:
         """Rename one file; its keywords without letters, None if it is gone."""
-        core = self._core
+        core, index, cur = self._core, self._core.index, self._cur
         for _ in range(ATTEMPT_COUNT):
-            path = core.index.path(uid)
-            if path is None:
-                if uid not in self._changes.expunged:
-                    self._changes.expunged.append(uid)
+            name = index.name(uid)
+            if name is None:
+                self._missing.add(uid)
                 return None
-            name = path[4:]
             head, found, info = name.rpartition(b":2,")
-            letters, comma, extra = info.partition(b",") if found else (b"", b"", b"")
-            new = self._new_letters(uid, name, letters)
-            target = b"%b:2,%b%b%b" % (head or name, new.letters, comma, extra)
+            new = self._new(uid, name, info)
+            path = (self._in_new if name in index.new else cur) + name
+            target = (head if found else name) + new.info
             try:
                 if new.unchanged:
-                    fsops.status(core.directory + b"/" + path)  # it is still so
+                    fsops.status(path)  # it is still so
                     return new.overflow
                 # A crash leaves the old name or the new one.
-                fsops.rename_new(
-                    core.directory + b"/" + path, core.directory + b"/cur/" + target
-                )
+                fsops.rename_new(path, cur + target)
             except (FileNotFoundError, FileExistsError):
                 # Renamed, or its new name is taken by a second file of its base.
                 relocate(core, self._changes)
                 self._results.clear()  # letters may have got names
                 continue
-            core.index.put(uid, target, in_new=False)
+            index.put(uid, target, in_new=False)
             return new.overflow
         raise MessageGone("A message is being changed by another program")
 
-    def _new_letters(self, uid: Uid, name: bytes, letters: bytes) -> _Letters:
+    def _new(self, uid: Uid, name: bytes, info: bytes) -> _Letters:
+        """What becomes of a name that has ``info`` behind its ``:2,``."""
         alone = uid not in self._core.overflow_keywords
-        new = self._results.get(letters) if alone else None
+        new = self._results.get(info) if alone else None
         if new is None:
             flags = combine(self._core.flags_of(name, uid), self._mode, self._flags)
             new = _split(self._core, flags, name)
             if alone:
-                self._results[letters] = new
+                self._results[info] = new
         return new
+
+    def tell_missing(self) -> None:
+        """Tell which messages are gone."""
+        gone = self._changes.expunged
+        gone.extend(sorted(self._missing.difference(gone)))
 
 
 def relocate(core: MailboxCore, changes: Changes) -> None:
@@ -163,10 +171,12 @@ def _split(core: MailboxCore, flags: Iterable[bytes], name: bytes) -> _Letters:
                 overflow.add(flag)
         if letter is not None:
             letters.add(letter)
+    ordered = bytes(sorted(letters))
     return _Letters(
-        bytes(sorted(letters)),
+        ordered,
         frozenset(overflow),
         unchanged=letters == set(letters_of(name)),
+        info=b":2,%b%b" % (ordered, parse(name).extra),
     )
 
 
