@@ -12,16 +12,16 @@ import ctypes
 import errno
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import close, fdatasync, fsync, ftruncate, link, rmdir, unlink
-from typing import Final, NamedTuple
+from typing import Final
 
 from twisted.logger import Logger
 
 from imapd.errors import NoPermission, OverQuota, ReadOnly, Unavailable
 from imapd.store import quiet
+from imapd.store.statx import Look, look
 
 _log = Logger()
 
@@ -78,6 +78,7 @@ __all__ = [
     "open_directory",
     "open_exclusive",
     "open_read",
+    "opened_directory",
     "read_at",
     "read_file",
     "read_start",
@@ -104,14 +105,6 @@ _READ_STEP_OCTETS = 1 << 20
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _RENAMEAT2 = getattr(_LIBC, "renameat2", None)
-#   struct statx of <linux/stat.h>: stx_mask at 0, stx_mode at 28, stx_btime at 80,
-#   stx_ctime at 96, stx_mtime at 112; a time is seconds, nanoseconds, reserved
-_STATX = getattr(_LIBC, "statx", None)
-_STATX_PARTS = struct.Struct("=I24xH50xqI4xqI4xqI")
-_STATX_BTIME = 0x800
-_STATX_WANTED = 0x7FF | _STATX_BTIME
-_Statx = ctypes.c_char * 256
-_AT_SYMLINK_NOFOLLOW = 0x100
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _FORBIDDEN = frozenset((errno.EACCES, errno.EPERM))
@@ -158,14 +151,17 @@ def rename(old: bytes, new: bytes) -> None:
     os.rename(old, new)
 
 
-def rename_new(old: bytes, new: bytes) -> None:
+def rename_new(old: bytes, new: bytes, directory: int | None = None) -> None:
     """Rename without ever replacing a file: for mail.
+
+    With ``directory``, a descriptor, both are names in it: of many renames that saves
+    the system the way there.
 
     Raises:
         FileExistsError: the new name is taken; nothing was changed.
     """
     if _RENAMEAT2 is not None:
-        here = _AT_CURRENT_DIRECTORY
+        here = _AT_CURRENT_DIRECTORY if directory is None else directory
         if _RENAMEAT2(here, old, here, new, _RENAME_NOREPLACE) == 0:
             return
         number = ctypes.get_errno()
@@ -173,9 +169,10 @@ def rename_new(old: bytes, new: bytes) -> None:
             raise OSError(number, os.strerror(number), old, None, new)
     # This file system cannot refuse in one step (NFS): look first, which leaves a
     # moment in which another program may take the name.
-    if exists(new):
+    with suppress(FileNotFoundError):
+        os.stat(new, dir_fd=directory, follow_symlinks=False)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-    os.rename(old, new)
+    os.rename(old, new, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def mkdir(path: bytes, mode: int = DIRECTORY_MODE) -> None:
@@ -198,35 +195,6 @@ def status(path: bytes) -> os.stat_result:
     return os.lstat(path)
 
 
-class Look(NamedTuple):
-    """What a file is, and when that came to be: seconds since 1970 by its clock."""
-
-    mode: int
-    written_seconds: float  # mtime
-    changed_seconds: float  # ctime
-    born_seconds: float | None  # None where the system does not say
-
-
-def look(path: bytes) -> Look:
-    """Look at what the name itself is, and when it was made: one call for both."""
-    buffer = _Statx()
-    if _STATX is None or _STATX(
-        _AT_CURRENT_DIRECTORY, path, _AT_SYMLINK_NOFOLLOW, _STATX_WANTED, buffer
-    ):
-        # Not there, or the system does not know the call: it says which.
-        status = os.lstat(path)
-        return Look(status.st_mode, status.st_mtime, status.st_ctime, None)
-    mask, mode, born, born_ns, changed, changed_ns, written, written_ns = (
-        _STATX_PARTS.unpack_from(buffer)
-    )
-    return Look(
-        mode,
-        written + written_ns / 1e9,
-        changed + changed_ns / 1e9,
-        born + born_ns / 1e9 if mask & _STATX_BTIME else None,
-    )
-
-
 def fsync_directory(directory: bytes) -> None:
     """Make the names in a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -246,6 +214,16 @@ def open_directory(path: bytes, parent: int | None = None) -> int:
     """
     careful = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(path, careful, dir_fd=parent)
+
+
+@contextmanager
+def opened_directory(path: bytes) -> Iterator[int]:
+    """Open a directory for as long as the block runs."""
+    descriptor = open_directory(path)
+    try:
+        yield descriptor
+    finally:
+        close(descriptor)
 
 
 def names_in(directory: int) -> list[bytes]:

@@ -168,8 +168,10 @@ def _incoming(
 
 def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
     """Unlink what was moved.  What cannot be removed stays: a copy, not a loss."""
-    removal = Removal(source, changes)
-    with source.own_changes(in_new=source.in_new(uids)), removal:
+    with (
+        source.own_changes(in_new=source.in_new(uids)),
+        Removal(source, uids, changes) as removal,
+    ):
         for uid in uids:
             try:
                 removal.remove(uid)
