@@ -29,14 +29,16 @@ class Look(NamedTuple):
     born_seconds: float | None  # None where the system does not say
 
 
-def look(path: bytes) -> Look:
-    """Look at what the name itself is, and when it was made: one call for both."""
+def look(path: bytes, directory: int | None = None) -> Look:
+    """Look at what the name itself is, and when it was made: one call for both.
+
+    With ``directory``, a descriptor, the path is looked up there.
+    """
     buffer = _Statx()
-    if _STATX is None or _STATX(
-        _AT_CURRENT_DIRECTORY, path, _AT_SYMLINK_NOFOLLOW, _WANTED, buffer
-    ):
+    here = _AT_CURRENT_DIRECTORY if directory is None else directory
+    if _STATX is None or _STATX(here, path, _AT_SYMLINK_NOFOLLOW, _WANTED, buffer):
         # Not there, or the system does not know the call: it says which.
-        status = os.lstat(path)
+        status = os.stat(path, dir_fd=directory, follow_symlinks=False)
         return Look(status.st_mode, status.st_mtime, status.st_ctime, None)
     mask, mode, born, born_ns, changed, changed_ns, written, written_ns = (
         _PARTS.unpack_from(buffer)

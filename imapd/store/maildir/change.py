@@ -91,13 +91,13 @@ def _store_all(
 
 
 def cur_of_many(
-    core: MailboxCore, uids: Sequence[Uid]
+    core: MailboxCore, messages: Sequence[object]
 ) -> AbstractContextManager[int | None]:
     """Hold ``cur`` open while many messages are changed; None for a few.
 
     The system need not find it anew for each, which is a tenth of what that takes.
     """
-    if len(uids) < _MANY:
+    if len(messages) < _MANY:
         return nullcontext()
     return fsops.opened_directory(core.cur.path)
 

@@ -12,7 +12,12 @@ from imapd.model.flags import is_system
 from imapd.model.mailbox import Changes, MessageState
 from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
-from imapd.store.maildir.change import letters_for, overflow_of, provide_letters
+from imapd.store.maildir.change import (
+    cur_of_many,
+    letters_for,
+    overflow_of,
+    provide_letters,
+)
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.linking import link_or_copy
 from imapd.store.maildir.names import base_of, unique_base
@@ -38,6 +43,7 @@ class Incoming(NamedTuple):
     extra: bytes = b""
     uid: Uid | None = None  # in the folder it comes from
     again: "Callable[[], Incoming | None] | None" = None
+    directory: int | None = None  # where it comes from, if that is open
 
 
 class _Placed(NamedTuple):
@@ -72,7 +78,10 @@ def publish(
         refresh_locked(core, lock)
         unseen = core.uidlist.table.last_uid > core.index.highest
         try:
-            with core.own_changes(in_new=True):
+            with (
+                core.own_changes(in_new=True),
+                cur_of_many(core, incoming) as placing.directory,
+            ):
                 for one in incoming:
                     placing.place(one)
                     lock.touch()
@@ -105,6 +114,8 @@ class _Placing:
         self.placed: list[_Placed] = []
         self._core = core
         self._claim_recent = claim_recent
+        #: ``cur``, if it is open.
+        self.directory: int | None = None
         #: What is behind the base, by what it is made of; None: it goes into ``new``.
         self._infos: dict[tuple[tuple[bytes, ...], bytes, bytes], bytes | None] = {}
 
@@ -123,7 +134,13 @@ class _Placing:
                 if wanted.again is None:  # a draft of ours, synced
                     fsops.link(wanted.source, directory + b"/" + path)
                 else:
-                    link_or_copy(wanted.source, directory, path)
+                    link_or_copy(
+                        wanted.source,
+                        directory,
+                        path,
+                        wanted.directory,
+                        None if info is None else self.directory,
+                    )
             except FileExistsError:
                 base = unique_base() + base[len(base.partition(b",")[0]) :]
             except FileNotFoundError:

@@ -9,7 +9,7 @@ from imapd.errors import ImapError, InUse, MessageGone
 from imapd.ids import Uid
 from imapd.model.mailbox import Appended, Changes, Copied
 from imapd.store import fsops
-from imapd.store.maildir.change import ATTEMPT_COUNT, Removal
+from imapd.store.maildir.change import ATTEMPT_COUNT, Removal, cur_of_many
 from imapd.store.maildir.contents import find
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.deliver import MaildirDelivery
@@ -72,7 +72,9 @@ def copy(
         sync_first(source, to_source)
         if source.has_unnamed:  # elsewhere only the name says what was meant
             _read_names(source)
-        wanted = _all_incoming(source, sorted(set(uids)))
+        chosen = sorted(set(uids))
+        directory = stack.enter_context(cur_of_many(source, chosen))
+        wanted = _all_incoming(source, chosen, directory)
         published = publish(target, wanted, to_target, claim_recent) if wanted else []
         pairs = [(one.uid, uid) for one, uid in published if one.uid is not None]
         if move and pairs:
@@ -94,14 +96,18 @@ def _read_names(source: MailboxCore) -> None:
     source.read_keywords()
 
 
-def _all_incoming(source: MailboxCore, uids: Iterable[Uid]) -> list[Incoming]:
+def _all_incoming(
+    source: MailboxCore, uids: Iterable[Uid], directory: int | None
+) -> list[Incoming]:
     """Say where the messages are that are there, and what they are to become."""
     told: _Told = {}
     found = []
     for uid, base in zip(uids, unique_bases(), strict=False):
         path = source.index.path(uid)
         if path is not None:
-            found.append(_incoming(source, uid, path, base, told))
+            in_cur = path.startswith(b"cur/")
+            at = directory if in_cur else None
+            found.append(_incoming(source, uid, path, base, told, directory=at))
     return found
 
 
@@ -137,6 +143,7 @@ def _incoming(
     told: _Told,
     *,
     attempts: int = ATTEMPT_COUNT,
+    directory: int | None = None,
 ) -> Incoming:
     """One message by what its name says."""
     name = path[4:]
@@ -163,6 +170,7 @@ def _incoming(
         extra=extra,
         uid=uid,
         again=again,
+        directory=directory,
     )
 
 
