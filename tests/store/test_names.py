@@ -3,6 +3,7 @@
 import os
 import time
 import unittest
+from itertools import islice
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,12 @@ class NameTests(unittest.TestCase):
         for name in many:
             self.assertTrue(names.usable(name))
             self.assertNotIn(b":", name)
+
+    def test_those_of_one_moment_keep_their_order(self) -> None:
+        many = list(islice(names.unique_bases(), 2000))
+        self.assertEqual(len(set(many)), 2000)
+        self.assertEqual(sorted(many, key=names.sort_key), many)
+        self.assertTrue(all(map(names.usable, many)))
 
 
 class KeywordTests(FolderTestCase):
