@@ -161,6 +161,8 @@ class Account:
         if live is None:
             return None
         kept = self._keeper.take(live)
+        if kept and not self._workers.brief(live.store.is_as_opened):
+            live.vanish("The mailbox was deleted, renamed or replaced")
         if not live.gone:
             return live
         if kept:
@@ -255,7 +257,7 @@ class Account:
         try:
             if live.store.read_only:
                 raise NoPermission("The mailbox cannot be written")
-            delivery = await self._workers.run(live.store.begin_delivery)
+            delivery = self._workers.brief(live.store.begin_delivery)
         except BaseException:
             await self._release(live)
             raise

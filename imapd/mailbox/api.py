@@ -164,10 +164,10 @@ class Appending(Protocol):
         """Add octets to it."""
 
     async def end(self) -> None:
-        """Finish it."""
+        """Finish it; the next may be begun."""
 
     async def commit(self) -> Appended | None:
-        """Publish all; None if the UIDs are not known."""
+        """Finish the last one, and publish all; None if the UIDs are not known."""
 
     async def abort(self) -> None:
         """Remove what was written; no error after ``commit``."""

@@ -1,6 +1,7 @@
 """APPEND: octets from the connection to the store, in bounded memory."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from imapd.errors import NoDestination, NoSuchMailbox
 from imapd.mailbox.live import LiveMailbox
@@ -25,17 +26,21 @@ class Append:
         self._release = release
         self._pieces: list[bytes] = []
         self._waiting_octets = 0
+        self._begun = False  # a message, which has not ended
+        self._large = False
         self._done = False
 
     def begin(self, flags: Iterable[bytes], internal_date_seconds: int | None) -> None:
         """Start the next message; opening its file is brief."""
         self._live.workers.brief(self._delivery.begin, flags, internal_date_seconds)
+        self._begun, self._large = True, False
 
     async def write(self, octets: bytes) -> None:
         """Add octets; now and then this waits for the disk."""
         self._pieces.append(octets)
         self._waiting_octets += len(octets)
         if self._waiting_octets >= PIECE_OCTETS:
+            self._large = True
             await self._live.workers.run(self._delivery.write, self._take())
 
     def _take(self) -> bytes:
@@ -46,6 +51,7 @@ class Append:
 
     async def end(self) -> None:
         """Write the rest of the message and sync it."""
+        self._begun = False
         await self._live.workers.run(self._finish, self._take())
 
     def _finish(self, octets: bytes) -> None:
@@ -53,10 +59,17 @@ class Append:
         self._delivery.end()
 
     async def commit(self) -> Appended:
-        """Publish all messages."""
+        """Publish all messages; the last one is finished, if it was not.
+
+        A small one takes no way of its own to the disk for that.  While a large one
+        goes there, nobody else shall wait for the mailbox.
+        """
         self._done = True
         try:
-            return await self._live.commit(self._delivery)
+            if self._begun and self._large:
+                await self.end()
+            finish = partial(self._finish, self._take()) if self._begun else None
+            return await self._live.commit(self._delivery, finish)
         except BaseException as error:
             await self._live.workers.run(self._delivery.abort)
             if isinstance(error, NoSuchMailbox):  # deleted during the upload

@@ -62,6 +62,7 @@ class LiveMailbox:
         self._members: list[Member] = []
         self._lock = DeferredLock()
         self._loaded = False
+        self._filled = False  # messages were stored
         #: Those who wait for a look at the disk that has not begun yet.
         self._looking: list[Deferred[None]] | None = None
 
@@ -112,8 +113,9 @@ class LiveMailbox:
 
     @property
     def is_worth_keeping(self) -> bool:
-        """Whether the next session would find it loaded."""
-        return self._loaded and not self.gone
+        """Whether the next session finds it loaded, or who stores here the numbers."""
+        filled = self._filled and not self.store.read_only
+        return (self._loaded or filled) and not self.gone
 
     @property
     def memory_octets(self) -> int:
@@ -245,7 +247,7 @@ class LiveMailbox:
             if uids:
                 self._apply_own(
                     await self.workers.run(
-                        self.store.store_flags, list(uids), mode, list(flags)
+                        self.store.store_flags, uids, mode, list(flags)
                     )
                 )
             return modified
@@ -256,14 +258,20 @@ class LiveMailbox:
             self._writable()
             self._apply_own(await self.workers.run(self.store.expunge, list(uids)))
 
-    async def commit(self, delivery: Delivery) -> Appended:
-        """Publish delivered messages."""
+    async def commit(
+        self, delivery: Delivery, finish: Callable[[], None] | None = None
+    ) -> Appended:
+        """Publish delivered messages, after what ``finish`` still does to them."""
+
+        def publish(claim: bool) -> Appended:
+            if finish is not None:
+                finish()
+            return self.store.commit(delivery, claim)
+
         async with self._lock:
             self._writable_target()
-            appended = await self.workers.run(
-                self.store.commit, delivery, self._claimer() is not None
-            )
-            self._apply_own(appended.target)
+            appended = await self.workers.run(publish, self._claimer() is not None)
+            self._apply_own(appended.target, stored=bool(appended.uids))
             return appended
 
     async def copy_from(
@@ -284,7 +292,7 @@ class LiveMailbox:
                 self._claimer() is not None,
             )
             source._apply_own(copied.source)
-            self._apply_own(copied.target)
+            self._apply_own(copied.target, stored=bool(copied.pairs))
             return copied
 
     def _writable_target(self) -> None:
@@ -301,10 +309,14 @@ class LiveMailbox:
 
     # What changed, told to every session.
 
-    def _apply_own(self, changes: Changes) -> None:
-        """Apply what we did ourselves, of which other processes do not know."""
+    def _apply_own(self, changes: Changes, *, stored: bool = False) -> None:
+        """Apply what we did ourselves, of which other processes do not know.
+
+        ``stored``: there are new messages, which a mailbox not loaded does not tell.
+        """
+        self._filled = self._filled or stored
         self._apply(changes)
-        if changes:
+        if changes or stored:
             for directory in self.store.watched_directories()[:1]:
                 self._notices.changed(directory)
 
@@ -321,10 +333,7 @@ class LiveMailbox:
             self._remove(changes.expunged)
         if changes.added:
             self._add(changes.added)
-        table = self.table
-        changed = [
-            uid for uid, new in changes.flags.items() if table.set_flags(uid, new)
-        ]
+        changed = self.table.set_flags(changes.flags) if changes.flags else []
         for member in self._members:
             member.view.flags_changed(changed)
         for member in list(self._members):

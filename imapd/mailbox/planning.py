@@ -10,6 +10,8 @@ from imapd.model.structure import Section, SectionText
 
 #: A batch of what the cache may have ends at so many messages.
 BATCH_MESSAGES = 512
+#: One command names thousands of partials; each may be as large as the message.
+MOST_TIMES = 4
 #: One for which messages are read ends at so many messages.
 READ_MESSAGES = 128
 
@@ -60,6 +62,12 @@ class Plan:
             isinstance(item, FetchSection) and item.partial is not None
             for item in self.items
         )
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether its columns cannot make more of a message than ``MOST_TIMES`` it."""
+        made = [kind for kind in self.kinds if kind not in (None, columns.META)]
+        return len(made) <= MOST_TIMES
 
     @property
     def fields(self) -> dict[str, Sequence[bytes]]:

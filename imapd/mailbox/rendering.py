@@ -17,7 +17,7 @@ from imapd.mailbox import itemcolumns
 from imapd.mailbox.completing import Completing
 from imapd.mailbox.itemcolumns import RFC822_SECTIONS, Values
 from imapd.mailbox.message import LazyMessage
-from imapd.mailbox.planning import READ_MESSAGES, Plan
+from imapd.mailbox.planning import MOST_TIMES, READ_MESSAGES, Plan
 from imapd.mailbox.source import MessageSource
 from imapd.mailbox.streams import LARGE_OCTETS
 from imapd.mime import scan
@@ -30,8 +30,7 @@ _log = Logger()
 
 #: A batch for which messages are read ends at so many octets.
 READ_OCTETS = 512 << 10
-#: One command names thousands of partials; each may be as large as the message.
-MOST_TIMES = 4
+#: And answers of one message that are so many octets more than ``MOST_TIMES`` it.
 MOST_SPARE_OCTETS = 1 << 20
 
 _FORMS = (columns.BODY, columns.BODYSTRUCTURE)
@@ -91,19 +90,13 @@ def render(
         return _Reader(source, plan, batch, known, message).render()
     if not any(None in values for values in known.values()):
         return _from_columns(plan, batch, known, len(batch), {})
-    if not _is_lean(plan):
+    if not plan.is_lean:
         return _Reader(source, plan, batch, known, message).render()
     completing = Completing(source, batch, known, plan.fields, whole=plan.whole)
     count, errors = completing.run(), completing.errors
     there = [uid not in errors for uid in batch[:count]] if errors else range(count)
     chosen = {kind: _chosen(values, there) for kind, values in known.items()}
     return _from_columns(plan, _chosen(batch, there), chosen, count, errors)
-
-
-def _is_lean(plan: Plan) -> bool:
-    """Whether the columns cannot make more of a message than ``MOST_TIMES`` it."""
-    made = [kind for kind in plan.kinds if kind not in (None, columns.META)]
-    return len(made) <= MOST_TIMES
 
 
 def _chosen(values: Sequence[_V], there: Sequence[bool] | range) -> Sequence[_V]:

@@ -342,8 +342,7 @@ class Selected:
         """Copy or move messages to another mailbox, or to this one."""
         if move:
             self._writable()
-        missing = [uid for uid in uids if not self._live.has(uid)]
-        if missing and not move:
+        if not move and None in self._live.flags_of_many(uids):
             raise MessageGone("Some of the messages were expunged")
         try:
             async with self._use(path) as target:

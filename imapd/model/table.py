@@ -1,14 +1,15 @@
 """The messages of one mailbox in memory: eight octets each, whatever their flags."""
 
 from array import array
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 
 from imapd.ids import Uid
 from imapd.model.flags import Flags
 from imapd.model.mailbox import MessageState
-from imapd.model.numbered import index_of, joined, uid_array, without
+from imapd.model.numbered import index_of, joined, places_of, uid_array, without
 
 _CODES = "I"
 #: So many more sets of flags than messages may be remembered before they are sorted
@@ -91,15 +92,24 @@ class MessageTable:
 
     # Changes.
 
-    def set_flags(self, uid: Uid, flags: Flags) -> bool:
-        """Give a message flags; whether it is there."""
-        place = index_of(self.uids, uid)
-        if place is None:
-            return False
+    def set_flags(self, flags: Mapping[Uid, Flags]) -> list[Uid]:
+        """Give messages flags; return those that are there."""
         self._make_room()
-        self.codes[place] = self._code(flags)
         self._changed()
-        return True
+        uids, codes, numbers = self.uids, self.codes, self._numbers
+        there: list[Uid] = []
+        place = 0
+        for uid, new in flags.items():
+            # Whole mailboxes are marked: then the next one is the neighbour.
+            if place >= len(uids) or uids[place] != uid:
+                place = bisect_left(uids, uid)
+                if place >= len(uids) or uids[place] != uid:
+                    continue
+            code = numbers.get(new)
+            codes[place] = self._code(new) if code is None else code
+            there.append(uid)
+            place += 1
+        return there
 
     def add(self, states: Iterable[MessageState]) -> list[MessageState]:
         """Take new messages in; return those that were not there, ascending."""
@@ -127,21 +137,19 @@ class MessageTable:
 
     def remove(self, uids: Iterable[Uid]) -> set[Uid]:
         """Take messages out; return those that were there."""
-        places = {
-            place: uid
-            for uid in uids
-            if (place := index_of(self.uids, uid)) is not None
-        }
+        places = places_of(self.uids, set(uids))
+        gone = {self.uids[place] for place in places}
         if places:
             self._changed()
-            self.uids = without(self.uids, places.values())
             if len(places) <= 8:
-                for place in sorted(places, reverse=True):
+                for place in reversed(places):
                     del self.codes[place]
             else:
-                left = [c for at, c in enumerate(self.codes) if at not in places]
+                pairs = zip(self.uids, self.codes, strict=True)
+                left = [code for uid, code in pairs if uid not in gone]
                 self.codes = array(_CODES, left)
-        return set(places.values())
+            self.uids = without(self.uids, gone)
+        return gone
 
     def clear(self) -> None:
         """Forget every message."""

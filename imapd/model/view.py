@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imapd.ids import Seq, Uid
-from imapd.model.numbered import Numbered, index_of, joined, uid_array, without
+from imapd.model.numbered import (
+    Numbered,
+    index_of,
+    joined,
+    places_of,
+    uid_array,
+    without,
+)
 from imapd.model.sets import SequenceSet
 
 
@@ -103,7 +110,7 @@ class SessionView:
             self.recent = _less(self.recent, never_told)
             gone -= never_told
         # Only those that have a number: another may come back under its UID.
-        numbered = (uid for uid in gone if self.seq(uid) is not None)
+        numbered = (self.uids[place] for place in places_of(self.uids, gone))
         self._gone = _more(self._gone, numbered)
         self._changed = _less(self._changed, gone)
 
@@ -190,9 +197,9 @@ class SessionView:
 
     def _drop(self, updates: Updates) -> None:
         gone, self._gone = self._gone, _NONE
-        told = [(self.seq(uid), uid) for uid in sorted(gone, reverse=True)]
-        updates.expunged = [seq for seq, _ in told if seq is not None]
-        updates.vanished = [uid for seq, uid in reversed(told) if seq is not None]
+        places = places_of(self.uids, gone)
+        updates.expunged = [Seq(place + 1) for place in reversed(places)]
+        updates.vanished = [self.uids[place] for place in places]
         if updates.expunged:
             self.uids = without(self.uids, gone)
         if not gone.isdisjoint(self.recent):

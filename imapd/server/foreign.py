@@ -346,9 +346,7 @@ class ForeignAppending:
             self._messages[-1][0].write(octets)
 
     async def end(self) -> None:
-        """Finish it."""
-        with foreign_code():
-            self._messages[-1][0].seek(0)
+        """Nothing is to be done before ``commit``."""
 
     async def commit(self) -> None:
         """Hand all over; their UIDs are not known.
@@ -362,6 +360,8 @@ class ForeignAppending:
             for done in range(count):
                 file, flags, date = self._messages[0]
                 try:
+                    with foreign_code():
+                        file.seek(0)
                     await ask(self._box, "addMessage", file, flags, date)
                 except errors.ImapError as error:
                     if not done:

@@ -318,7 +318,6 @@ class ImapMailbox:
             appending.begin(wanted, seconds)
             while octets := message.read(PIECE_OCTETS):
                 await appending.write(octets)
-            await appending.end()
             appended = await appending.commit()
         finally:
             await appending.abort()

@@ -32,7 +32,7 @@ def news(
     if by_uid and updates.vanished and selected.highest_modseq:
         lines = list(vanished(runs(updates.vanished)))
     else:
-        lines = [untagged(response.expunge(seq)) for seq in updates.expunged]
+        lines = [response.expunges(updates.expunged)] if updates.expunged else []
     if updates.exists is not None:
         lines.append(untagged(response.exists(updates.exists)))
     if updates.recent is not None:

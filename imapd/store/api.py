@@ -154,8 +154,14 @@ class MailboxStore(Protocol):
     def expunge(self, uids: Iterable[Uid]) -> Changes:
         r"""Remove those of the messages that are ``\Deleted`` on disk now."""
 
+    def is_as_opened(self) -> bool:
+        """Whether it is there, and not another one in its place.  Cheap."""
+
     def begin_delivery(self) -> Delivery:
-        """Open a place for new messages; nothing is visible before ``commit``."""
+        """Open a place for new messages; nothing is visible before ``commit``.
+
+        Asks no disk.
+        """
 
     def commit(self, delivery: Delivery, claim_recent: bool) -> Appended:
         """Publish the messages of a delivery under new UIDs, durably.

@@ -12,18 +12,12 @@ import ctypes
 import errno
 import os
 import stat
-import struct
-import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from os import close, fdatasync, fsync, ftruncate, link, rmdir, unlink
-from typing import Final, NoReturn
+from typing import Final
 
-from twisted.logger import Logger
-
-from imapd.errors import NoPermission, OverQuota, ReadOnly, Unavailable
-from imapd.store import quiet
-
-_log = Logger()
+from imapd.store.statx import Look, look
 
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700
@@ -51,6 +45,7 @@ OPERATIONS: Final = (
     "names",
     "entries",
     "status",
+    "look",
     "fsync_directory",
     "open_directory",
     "names_in",
@@ -63,7 +58,7 @@ __all__ = [
     "DIRECTORY_MODE",
     "FILE_MODE",
     "OPERATIONS",
-    "birth_seconds",
+    "Look",
     "close",
     "entries",
     "exists",
@@ -72,6 +67,7 @@ __all__ = [
     "fsync_directory",
     "ftruncate",
     "link",
+    "look",
     "mkdir",
     "names",
     "names_in",
@@ -80,6 +76,7 @@ __all__ = [
     "open_exclusive",
     "open_read",
     "open_status",
+    "opened_directory",
     "read_at",
     "read_file",
     "read_open",
@@ -94,7 +91,6 @@ __all__ = [
     "status",
     "status_in",
     "status_or_none",
-    "translate_errors",
     "unlink",
     "unlink_in",
     "write",
@@ -107,16 +103,6 @@ _READ_STEP_OCTETS = 1 << 20
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _RENAMEAT2 = getattr(_LIBC, "renameat2", None)
-#   struct statx of <linux/stat.h>: stx_mask at 0, stx_btime at 80
-_STATX = getattr(_LIBC, "statx", None)
-_STATX_OCTETS = 256
-_STATX_BTIME = 0x800
-_STATX_BTIME_OFFSET = 80
-_AT_SYMLINK_NOFOLLOW = 0x100
-_LITTLE = sys.byteorder == "little"
-
-_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
-_FORBIDDEN = frozenset((errno.EACCES, errno.EPERM))
 
 
 # -- one system call each -----------------------------------------------------
@@ -165,14 +151,17 @@ def rename(old: bytes, new: bytes) -> None:
     os.rename(old, new)
 
 
-def rename_new(old: bytes, new: bytes) -> None:
+def rename_new(old: bytes, new: bytes, directory: int | None = None) -> None:
     """Rename without ever replacing a file: for mail.
+
+    With ``directory``, a descriptor, both are names in it: of many renames that saves
+    the system the way there.
 
     Raises:
         FileExistsError: the new name is taken; nothing was changed.
     """
     if _RENAMEAT2 is not None:
-        here = _AT_CURRENT_DIRECTORY
+        here = _AT_CURRENT_DIRECTORY if directory is None else directory
         if _RENAMEAT2(here, old, here, new, _RENAME_NOREPLACE) == 0:
             return
         number = ctypes.get_errno()
@@ -180,9 +169,10 @@ def rename_new(old: bytes, new: bytes) -> None:
             raise OSError(number, os.strerror(number), old, None, new)
     # This file system cannot refuse in one step (NFS): look first, which leaves a
     # moment in which another program may take the name.
-    if exists(new):
+    with suppress(FileNotFoundError):
+        os.stat(new, dir_fd=directory, follow_symlinks=False)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-    os.rename(old, new)
+    os.rename(old, new, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def mkdir(path: bytes, mode: int = DIRECTORY_MODE) -> None:
@@ -237,6 +227,16 @@ def open_directory(path: bytes, parent: int | None = None) -> int:
     return os.open(path, careful, dir_fd=parent)
 
 
+@contextmanager
+def opened_directory(path: bytes) -> Iterator[int]:
+    """Open a directory for as long as the block runs."""
+    descriptor = open_directory(path)
+    try:
+        yield descriptor
+    finally:
+        close(descriptor)
+
+
 def names_in(directory: int) -> list[bytes]:
     """Return the names in an open directory."""
     return [os.fsencode(name) for name in os.listdir(directory)]
@@ -266,23 +266,6 @@ def status_or_none(path: bytes) -> os.stat_result | None:
         return status(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def birth_seconds(path: bytes) -> float | None:
-    """When the file was made, by its clock; None where the system does not say."""
-    if _STATX is None:
-        return None
-    buffer = ctypes.create_string_buffer(_STATX_OCTETS)
-    flags = _AT_SYMLINK_NOFOLLOW
-    if _STATX(_AT_CURRENT_DIRECTORY, path, flags, _STATX_BTIME, buffer) != 0:
-        return None
-    (mask,) = struct.unpack_from("<I" if _LITTLE else ">I", buffer, 0)
-    if not mask & _STATX_BTIME:
-        return None
-    seconds, nanoseconds = struct.unpack_from(
-        "<qI" if _LITTLE else ">qI", buffer, _STATX_BTIME_OFFSET
-    )
-    return float(seconds + nanoseconds / 1e9)
 
 
 def exists(path: bytes) -> bool:
@@ -359,43 +342,6 @@ def replace_file(
         raise
     # A crash before the next line may bring back the old file, whole.
     fsync_directory(os.path.dirname(path) or b".")
-
-
-class translate_errors:  # noqa: N801  a statement, and no generator: it is hot
-    """Turn an ``OSError`` into what the client may be told, with the cause chained.
-
-    Raises:
-        OverQuota: ENOSPC, EDQUOT.
-        NoPermission: EACCES, EPERM.
-        ReadOnly: EROFS.
-        Unavailable: any other.
-    """
-
-    __slots__ = ("_doing",)
-
-    def __init__(self, doing: str) -> None:
-        """``doing``: what is being done, for the log: ``"storing flags"``."""
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _type: object, error: object, _traceback: object) -> None:
-        """End; an ``OSError`` becomes another one."""
-        if isinstance(error, OSError):
-            _translate(self._doing, error)
-
-
-def _translate(doing: str, error: OSError) -> NoReturn:
-    if quiet.is_due(doing, error.errno, error.filename):
-        _log.warn("store: {doing} failed: {error!r}", doing=doing, error=error)
-    if error.errno in _FULL:
-        raise OverQuota("The disk or the quota is full") from error
-    if error.errno in _FORBIDDEN:
-        raise NoPermission("The file system does not permit this") from error
-    if error.errno == errno.EROFS:
-        raise ReadOnly("The file system is read-only") from error
-    raise Unavailable("The mail store does not work just now") from error
 
 
 def _regular(descriptor: int, path: bytes) -> tuple[int, os.stat_result]:

@@ -201,9 +201,9 @@ def recent(count: int) -> bytes:
     return b"%d RECENT" % count
 
 
-def expunge(seq: Seq) -> bytes:
-    """``44 EXPUNGE``, untagged.  RFC 3501 §7.4.1."""
-    return b"%d EXPUNGE" % seq
+def expunges(seqs: Iterable[Seq]) -> bytes:
+    """``* 44 EXPUNGE`` and CRLF, a line for each, in this order.  RFC 3501 §7.4.1."""
+    return b"".join([b"* %d EXPUNGE\r\n" % seq for seq in seqs])
 
 
 #   expunged-resp = "VANISHED" [SP "(EARLIER)"] SP known-uids  ; RFC 7162 §7

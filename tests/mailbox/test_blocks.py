@@ -66,9 +66,9 @@ class BlockTests(SynchronousTestCase):
 
     def test_other_flags_are_another_answer(self) -> None:
         self.keep()
-        self.table.set_flags(Uid(COUNT), Flags({SEEN}))
+        self.table.set_flags({Uid(COUNT): Flags({SEEN})})
         self.assertIsNone(self.found())
-        self.table.set_flags(Uid(COUNT), Flags())
+        self.table.set_flags({Uid(COUNT): Flags()})
         self.assertEqual(self.found(), b"sent")
 
     def test_codes_that_mean_other_flags_are(self) -> None:

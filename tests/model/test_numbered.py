@@ -1,9 +1,12 @@
-"""Messages with their numbers, picked by a mask."""
+"""UIDs in arrays with their numbers: where they stand, chosen, and without some."""
 
-from twisted.trial.unittest import SynchronousTestCase
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imapd.ids import Uid
-from imapd.model.numbered import Chosen, uid_array
+from imapd.model.numbered import Chosen, places_of, uid_array, without
 
 MASKS = {
     "of nobody": b"",
@@ -15,7 +18,7 @@ MASKS = {
 }
 
 
-class ChosenTests(SynchronousTestCase):
+class ChosenTests(unittest.TestCase):
     """Few and many are picked in different ways, and the same ones."""
 
     def test_the_columns_are_those_of_the_mask(self) -> None:
@@ -29,3 +32,16 @@ class ChosenTests(SynchronousTestCase):
             self.assertEqual(list(chosen), expected, name)
             self.assertEqual(list(chosen.seqs), [seq for seq, _ in expected], name)
             self.assertEqual(chosen[1:3], expected[1:3], name)
+
+
+UIDS = st.sets(st.integers(1, 200), max_size=120)
+
+
+class PlacesTests(unittest.TestCase):
+    @given(UIDS, st.one_of(UIDS, st.sets(st.integers(1, 200), max_size=3)))
+    def test_few_or_many(self, there: set[int], wanted: set[int]) -> None:
+        uids = uid_array(sorted(there))
+        found = places_of(uids, set(map(Uid, wanted)))
+        self.assertEqual([uids[place] for place in found], sorted(there & wanted))
+        left = without(uids, map(Uid, wanted))
+        self.assertEqual(list(left), sorted(there - wanted))

@@ -40,7 +40,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(uid=uids, flags=flag_sets)
     def set_flags(self, uid: Uid, flags: Flags) -> None:
-        assert self.table.set_flags(uid, flags) is (uid in self.model)
+        assert self.table.set_flags({uid: flags}) == [uid] * (uid in self.model)
         if uid in self.model:
             self.model[uid] = flags
 
@@ -83,7 +83,7 @@ class SetTests(unittest.TestCase):
             [MessageState(Uid(1), frozenset()), MessageState(Uid(2), frozenset())]
         )
         for number in range(3 * tables._SPARE_SETS):
-            table.set_flags(Uid(1), frozenset([b"k%d" % number]))
+            table.set_flags({Uid(1): frozenset([b"k%d" % number])})
         self.assertLess(len(table.sets), 2 * tables._SPARE_SETS)
         self.assertEqual(table.flags(Uid(1)), {b"k%d" % number})
         self.assertEqual(table.flags(Uid(2)), frozenset())
@@ -144,6 +144,6 @@ class ManySetsTests(unittest.TestCase):
             for each in states:
                 self.assertEqual(table.flags(each.uid), each.flags, turn)
             for each in states[:1500]:
-                table.set_flags(each.uid, each.flags | {b"other"})
+                table.set_flags({each.uid: each.flags | {b"other"}})
             for each in states[:1500]:
-                table.set_flags(each.uid, each.flags)
+                table.set_flags({each.uid: each.flags})

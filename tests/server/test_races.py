@@ -257,7 +257,7 @@ class AppendTests(RaceCase):
 
     def test_the_place_lost_after_a_message_that_was_refused(self) -> None:
         with patch(
-            "imapd.mailbox.append.Append.end", side_effect=Unavailable("disk full")
+            "imapd.mailbox.append.Append.write", side_effect=Unavailable("disk full")
         ):
             self.client.write(b"a APPEND INBOX {5+}\r\nabcde {x+}\r\nb NOOP\r\n")
         self.assertIn(b"a NO [UNAVAILABLE]", self.client.raw)

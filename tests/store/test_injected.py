@@ -132,7 +132,7 @@ class AccountFaultTests(FolderTestCase):
         box = account.mailbox(INBOX)
         append(box, b"a: 1\r\n\r\n")
         with (
-            mock.patch("imapd.store.maildir.publish._place", side_effect=EIO),
+            mock.patch("imapd.store.maildir.publish._Placing.place", side_effect=EIO),
             self.assertRaises(ImapError),
         ):
             account.rename(INBOX, ("Old",))

@@ -67,6 +67,7 @@ class ListTests(FolderTestCase):
         time.sleep(2 * scan.FINE_SECONDS)
         self.box.sync(True)
         target = self.open("target")
+        target.sync(True)
         with self.locking(self.box, cur.parent / "dovecot-keywords", b"0 later\n"):
             copied = target.copy_from(self.box, [Uid(2)], False, False)
         self.assertEqual(copied.target.added[0].flags, {b"later"})

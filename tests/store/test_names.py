@@ -3,6 +3,7 @@
 import os
 import time
 import unittest
+from itertools import islice
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from imapd.store.locks import MailboxLock
 from imapd.store.maildir import names
 from imapd.store.maildir.keywords import KeywordTable
 from imapd.store.maildir.scan import COARSE_SECONDS, FINE_SECONDS, settle_seconds
+from imapd.store.translate import translate_errors
 from tests.store.folders import FolderTestCase
 
 NAMES = {
@@ -84,6 +86,12 @@ class NameTests(unittest.TestCase):
             self.assertTrue(names.usable(name))
             self.assertNotIn(b":", name)
 
+    def test_those_of_one_moment_keep_their_order(self) -> None:
+        many = list(islice(names.unique_bases(), 2000))
+        self.assertEqual(len(set(many)), 2000)
+        self.assertEqual(sorted(many, key=names.sort_key), many)
+        self.assertTrue(all(map(names.usable, many)))
+
 
 class KeywordTests(FolderTestCase):
     def test_letters(self) -> None:
@@ -121,7 +129,7 @@ class DoorTests(FolderTestCase):
             24: Unavailable,
         }
         for number, expected in cases.items():
-            door = fsops.translate_errors("testing")
+            door = translate_errors("testing")
             with self.assertRaises(expected) as caught, door:
                 raise OSError(number, "x")
             self.assertIsInstance(caught.exception.__cause__, OSError)

@@ -87,6 +87,7 @@ class SnapshotTests(SnapshotCase):
         self.assertEqual(append(box, b"a: b\r\n\r\n"), 7)
         box.store_flags([Uid(2), Uid(7)], StoreMode.ADD, [SEEN])
         other = self.open("other")
+        other.sync(False)
         copied = other.copy_from(box, [Uid(1)], False, False)
         self.assertEqual(copied.target.added[0].flags, {b"$Word"})
         self.deliver("30.x.host")

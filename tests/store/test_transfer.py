@@ -78,9 +78,9 @@ class AgainTests(FolderTestCase):
         """Another program is always faster."""
         real = fsops.link
 
-        def link(source: bytes, target: bytes) -> None:
+        def link(source: bytes, target: bytes, **where: Any) -> None:
             action()
-            real(source, target)
+            real(source, target, **where)
 
         return mock.patch.object(fsops, "link", link)
 

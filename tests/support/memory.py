@@ -150,6 +150,9 @@ class MemoryMailbox:
                 del self.disk[uid]
         return self._known(opened)
 
+    def is_as_opened(self, opened: "OpenMailbox") -> bool:
+        return True
+
     def begin_delivery(self, opened: "OpenMailbox") -> MemoryDelivery:
         return MemoryDelivery()
 
@@ -287,6 +290,7 @@ _OPERATIONS = frozenset(
         "sync",
         "store_flags",
         "expunge",
+        "is_as_opened",
         "begin_delivery",
         "commit",
         "copy_from",

@@ -28,7 +28,10 @@ UNTAGGED = {
     ),
     "exists": (response.exists(23), b"23 EXISTS"),
     "recent": (response.recent(0), b"0 RECENT"),
-    "expunge": (response.expunge(Seq(44)), b"44 EXPUNGE"),
+    "expunges": (
+        response.expunges([Seq(44), Seq(3)]),
+        b"* 44 EXPUNGE\r\n* 3 EXPUNGE\r\n",
+    ),
     "list": (
         response.list_response([rb"\HasNoChildren", rb"\Sent"], ".", "Entwürfe"),
         rb'LIST (\HasNoChildren \Sent) "." Entw&APw-rfe',

@@ -82,6 +82,7 @@ async def _take_all(
         if not await stream.following():
             grammar.append_end(stream.text)
             return
+        await appending.end()
         message = grammar.append_next(stream.text, limits)
         _check(session, message, stream.size)
     raise LimitReached("Too many messages in one APPEND")
@@ -98,4 +99,3 @@ async def _take(
     await stream.accept()
     while (octets := await stream.chunk()) is not None:
         await appending.write(octets)
-    await appending.end()

@@ -2,7 +2,7 @@
 
 from imapd.errors import MessageGone
 from imapd.ids import Uid
-from imapd.model.flags import Flags, StoreMode, combine
+from imapd.model.flags import StoreMode, combine
 from imapd.model.requests import Store
 from imapd.server import updates
 from imapd.server.commands.numbers import messages, storable
@@ -34,22 +34,26 @@ async def _store(session: Session, arguments: Store) -> bytes | None:
         await session.enable_condstore()
         session.require_modseqs()
     named = messages(session, arguments.numbers, uid=arguments.uid)
-    uids = [uid for _, uid in named]
+    uids = list(named.uids)
     if not uids:
         return None
     # Flags that the client was not told of, it cannot work with.
     untold = set() if arguments.mode is StoreMode.REPLACE else view.untold_flags()
-    before = dict(zip(uids, mailbox.flags_of(uids), strict=True))
+    before = mailbox.flags_of(uids)
     highest = mailbox.highest_modseq
     modified = set(await mailbox.store(uids, arguments.mode, flags, since))
-    uids = [uid for uid in uids if uid not in modified]
     if arguments.silent:
         # What the client can work out itself; a change that crossed ours is told.
-        expected = _Combining(arguments.mode, flags)
+        changes = list(zip(before, mailbox.flags_of(uids), strict=True))
+        expected = {  # of few: most messages have the same flags
+            (old, new)
+            for old, new in set(changes)
+            if new == combine(old, arguments.mode, flags)
+        }
         silent = [
             uid
-            for uid, now in zip(uids, mailbox.flags_of(uids), strict=True)
-            if uid not in untold and now == expected.of(before[uid])
+            for uid, change in zip(uids, changes, strict=True)
+            if change in expected and uid not in untold and uid not in modified
         ]
         view.told_flags(silent)
         if mailbox.condstore and highest:
@@ -58,29 +62,17 @@ async def _store(session: Session, arguments: Store) -> bytes | None:
     else:
         view.flags_changed(uids)
     view.flags_changed(modified)  # so that the client need not ask why
-    numbers = [uid if arguments.uid else seq for seq, uid in named if uid in modified]
+    numbers = [
+        uid if arguments.uid else seq
+        for seq, uid in (named if modified else ())
+        if uid in modified
+    ]
     code = response.modified(numbers)
-    if not arguments.uid and any(view.is_gone(uid) for uid in uids):
+    if not arguments.uid and not (view.gone - modified).isdisjoint(uids):
         gone = MessageGone("Some of the messages were expunged")
         gone.code = code or gone.code
         raise gone
     return code
-
-
-class _Combining:
-    """What STORE makes of flags, worked out once for each set of them."""
-
-    def __init__(self, mode: StoreMode, flags: list[bytes]) -> None:
-        self._mode = mode
-        self._flags = flags
-        self._known: dict[Flags, Flags] = {}
-
-    def of(self, before: Flags) -> Flags:
-        """The flags after it."""
-        after = self._known.get(before)
-        if after is None:
-            after = self._known[before] = combine(before, self._mode, self._flags)
-        return after
 
 
 async def _tell_modseqs(session: Session, uids: list[Uid]) -> None:

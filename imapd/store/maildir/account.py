@@ -43,6 +43,7 @@ from imapd.store.maildir.mailbox import MaildirMailbox
 from imapd.store.maildir.subscriptions import Subscriptions
 from imapd.store.maildir.validities import Validities
 from imapd.store.state import AccountState
+from imapd.store.translate import translate_errors
 
 _log = Logger()
 
@@ -101,7 +102,7 @@ class MaildirAccount:
             self._texts = TextDatabase(self._cache_path(textindex.FILE_NAME))
         self._subscriptions = Subscriptions(self.root, limits)
         try:
-            with fsops.translate_errors("opening an account"):
+            with translate_errors("opening an account"):
                 self._namespace = self._first_look()
         except BaseException:
             self.close()
@@ -129,7 +130,7 @@ class MaildirAccount:
 
     def folders(self) -> list[Folder]:
         """Every mailbox that is there, INBOX first, then sorted by path."""
-        with fsops.translate_errors("listing folders"):
+        with translate_errors("listing folders"):
             paths = sorted(self.tree.listing())
         uses = special_uses.assign(paths, self.state.special_uses())
         return [Folder(path, uses.get(path)) for path in [INBOX, *paths]]
@@ -138,7 +139,7 @@ class MaildirAccount:
         """``new`` of a mailbox, then of each below it."""
         if path == INBOX:
             return [self.root + b"/new"]
-        with fsops.translate_errors("listing folders"):
+        with translate_errors("listing folders"):
             there = self.tree.listing()
         below = [each for each in sorted(there) if is_below(each, path)]
         known = [path] if path in there else []
@@ -152,7 +153,7 @@ class MaildirAccount:
             NoSuchMailbox: it is not there.
             Unavailable: it is there and may not be opened; the log says why.
         """
-        with fsops.translate_errors("opening a mailbox"):
+        with translate_errors("opening a mailbox"):
             name = self.tree.directory_name(path)
             if name is None:
                 raise NoSuchMailbox("There is no such mailbox")
@@ -261,7 +262,7 @@ class MaildirAccount:
 
     def subscriptions(self) -> list[MailboxPath]:
         """The subscribed names, whether or not they are there, sorted."""
-        with fsops.translate_errors("reading subscriptions"):
+        with translate_errors("reading subscriptions"):
             return settling.read_subscriptions(
                 self.root, self._subscriptions, read_only=self.read_only
             )
@@ -289,7 +290,7 @@ class MaildirAccount:
         if self.read_only:
             raise NoPermission("This account cannot be changed")
         with (
-            fsops.translate_errors(doing),
+            translate_errors(doing),
             account_lock(self.root, self.limits.lock_seconds),
         ):
             if renaming.is_unfinished(self.root):

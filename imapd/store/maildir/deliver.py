@@ -19,6 +19,7 @@ from imapd.model.flags import RECENT, canonical
 from imapd.store import fsops
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import unique_base, with_sizes
+from imapd.store.translate import translate_errors
 
 _log = Logger()
 
@@ -71,7 +72,7 @@ class MaildirDelivery:
         base = unique_base()
         path = self.core.directory + b"/tmp/" + base
         given = [canonical(flag) for flag in flags]
-        with fsops.translate_errors("storing a message"):
+        with translate_errors("storing a message"):
             # A crash from here to commit leaves litter in tmp/ for 36 hours.
             self._descriptor = fsops.open_exclusive(path)
             wanted = [flag for flag in given if flag != RECENT]
@@ -85,7 +86,7 @@ class MaildirDelivery:
         self._held = b""
         if octets.endswith(b"\r"):
             octets, self._held = octets[:-1], b"\r"
-        with fsops.translate_errors("storing a message"):
+        with translate_errors("storing a message"):
             self._put(draft, octets)
 
     def _put(self, draft: Draft, octets: bytes) -> None:
@@ -128,7 +129,7 @@ class MaildirDelivery:
             raise Unavailable("No message was begun")
         draft = self.drafts[-1]
         held, self._held = self._held, b""
-        with fsops.translate_errors("storing a message"):
+        with translate_errors("storing a message"):
             if held:
                 self._put_last_cr(draft, held)
             if draft.date_seconds is not None:

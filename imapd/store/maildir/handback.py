@@ -23,6 +23,7 @@ from imapd.store.maildir.accountlock import account_lock
 from imapd.store.maildir.layout import NameEncoding
 from imapd.store.maildir.names import base_of, usable
 from imapd.store.maildir.uidformat import BrokenUidList, UidTable, parse
+from imapd.store.translate import translate_errors
 
 if TYPE_CHECKING:
     from imapd.store.maildir.account import MaildirAccount
@@ -52,7 +53,7 @@ def hand_back_to_courier(account: "MaildirAccount") -> HandBackReport:
         raise NoPermission("This account cannot be changed")
     report = HandBackReport()
     names: set[bytes] = set()
-    with fsops.translate_errors("handing back to Courier"):
+    with translate_errors("handing back to Courier"):
         _convert_names(account, report)
         for folder in account.folders():
             try:

@@ -64,10 +64,14 @@ class FileIndex:
         old = self._names.get(uid)
         (self.new if in_new else self.cur)[name] = uid
         self._names[uid] = name
-        if old is not None and old != name:
-            self._drop_name(old, uid)
-        elif old is not None:
+        if old is None:
+            return
+        if old == name:
             (self.cur if in_new else self.new).pop(name, None)
+        elif not in_new and self.cur.get(old) == uid:  # flags: much the most
+            del self.cur[old]
+        else:
+            self._drop_name(old, uid)
 
     def tell(self, uid: Uid, flags: Flags) -> None:
         """Note the flags that the caller is told of a message."""

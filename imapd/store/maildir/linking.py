@@ -19,8 +19,16 @@ _PIECE_OCTETS: Final = 1 << 20
 _WRITTEN_BACK_SECONDS: Final = 120
 
 
-def link_or_copy(source: bytes, folder: bytes, path: bytes) -> None:
+def link_or_copy(
+    source: bytes,
+    folder: bytes,
+    path: bytes,
+    source_directory: int | None = None,
+    directory: int | None = None,
+) -> None:
     """Link a file to ``folder/path``, or, on another file system, make a synced copy.
+
+    Descriptors of the directories that the names are in save the system the way.
 
     Raises:
         FileNotFoundError: there is no ``source`` any more.
@@ -29,17 +37,27 @@ def link_or_copy(source: bytes, folder: bytes, path: bytes) -> None:
         OSError: it cannot be linked or copied.
     """
     with _reading():
-        status = fsops.status(source)
-        if not stat.S_ISREG(status.st_mode):  # a link, a FIFO or a directory
+        name = source if source_directory is None else _name(source)
+        look = fsops.look(name, source_directory)
+        if not stat.S_ISREG(look.mode):  # a link, a FIFO or a directory
             raise OSError(errno.EINVAL, "not a regular file", source)
-        if _is_young(source, status):
+        if _is_young(look):
             _sync(source)
     try:
-        fsops.link(source, folder + b"/" + path)
+        fsops.link(
+            name,
+            folder + b"/" + path if directory is None else _name(path),
+            src_dir_fd=source_directory,
+            dst_dir_fd=directory,
+        )
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise
         _copy(source, folder, path)
+
+
+def _name(path: bytes) -> bytes:
+    return path[path.rfind(b"/") + 1 :]
 
 
 @contextmanager
@@ -53,18 +71,18 @@ def _reading() -> Iterator[None]:
         raise Unavailable("A message cannot be read") from error
 
 
-def _is_young(source: bytes, status: os.stat_result) -> bool:
+def _is_young(look: fsops.Look) -> bool:
     """Whether contents may be younger than what the kernel has written back.
 
     The ctime tells most, but it also moves with every link and rename, and flags
     are renames: then mtime and birth decide, one of which moves with contents.
     """
     now = time.time()
-    if now - status.st_ctime >= _WRITTEN_BACK_SECONDS:
+    if now - look.changed_seconds >= _WRITTEN_BACK_SECONDS:
         return False
-    born = fsops.birth_seconds(source)
+    born, written = look.born_seconds, look.written_seconds
     # A clock that was set back makes it look young, which is safe.
-    return born is None or now - max(born, status.st_mtime) < _WRITTEN_BACK_SECONDS
+    return born is None or now - max(born, written) < _WRITTEN_BACK_SECONDS
 
 
 def _sync(source: bytes) -> None:

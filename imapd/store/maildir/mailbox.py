@@ -13,8 +13,7 @@ from imapd.model.modseqs import ModSeqs
 from imapd.model.texts import MessageWords, TextFound
 from imapd.store import fsops
 from imapd.store.api import Delivery, MailboxStore, MessageStream, WouldBlock
-from imapd.store.fsops import translate_errors
-from imapd.store.maildir import change, contents, snapshot, transfer
+from imapd.store.maildir import change, contents, opening, snapshot, transfer
 from imapd.store.maildir.core import MailboxCore, TakeOver
 from imapd.store.maildir.deliver import MaildirDelivery, clean_tmp
 from imapd.store.maildir.derived import FilledCache, FolderDerived, prune
@@ -22,6 +21,7 @@ from imapd.store.maildir.journal import Journal, ModSeqState
 from imapd.store.maildir.keywords import KeywordOverflow
 from imapd.store.maildir.sync import sync
 from imapd.store.maildir.texts import TextIndex
+from imapd.store.translate import translate_errors
 
 #: In memory: two names, and their places in five tables.
 MESSAGE_OCTETS = 600
@@ -68,6 +68,7 @@ class MaildirMailbox:
             limits=limits,
             read_only=read_only,
         )
+        self._identity = opening.identity(self._core.directory)
         self._journal = Journal(self._core, modseqs)
         self._derived = None if cache is None else FolderDerived(self._core, cache)
 
@@ -99,7 +100,8 @@ class MaildirMailbox:
     @property
     def memory_octets(self) -> int:
         """About what the index and the UID list hold; names are the most of it."""
-        return MESSAGE_OCTETS * len(self._core.index)
+        count = max(len(self._core.index), self._core.uidlist.table.line_count)
+        return MESSAGE_OCTETS * count
 
     def changed(self) -> bool:
         """Whether a ``sync`` might find something: three ``stat``, or four."""
@@ -174,6 +176,12 @@ class MaildirMailbox:
             changes = change.expunge(self._core, uids)
         self._journal.note(changes)
         return changes
+
+    def is_as_opened(self) -> bool:
+        """Whether the folder is there, and no other in its place: two ``stat``."""
+        return self._identity is not None and (
+            opening.identity(self._core.directory) == self._identity
+        )
 
     def begin_delivery(self) -> Delivery:
         """Open a place for new messages.

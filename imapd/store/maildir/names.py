@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
@@ -31,6 +31,7 @@ DELETED_LETTER: Final = ord("T")
 _INFO: Final = b":2,"
 _RFC822_SIZE = re.compile(rb",W=([0-9]{1,15})(?=[,:]|\Z)")
 _FILE_SIZE = re.compile(rb",S=([0-9]{1,15})(?=[,:]|\Z)")
+_SIZES = re.compile(rb",S=[0-9]{1,15}(?:,W=[0-9]{1,15})?")
 _SORT = re.compile(rb"([0-9]*)(?:\.[^.:M]*M([0-9]+))?")
 _UNUSABLE = re.compile(rb"[\x00\r\n/]")
 _UNUSABLE_PATH = re.compile(rb"/[.:]")
@@ -115,6 +116,9 @@ def with_sizes(base: bytes, on_disk: int, in_crlf_form: int) -> bytes:
 def sizes_part(name: bytes) -> bytes:
     """Return ``,S=...,W=...`` of a name as far as it has them, to be carried on."""
     base = base_of(name)
+    at = base.find(b",")
+    if at < 0 or _SIZES.fullmatch(base, at):  # as nearly all are
+        return base[at:] if at >= 0 else b""
     found = [
         match[0]
         for match in (_FILE_SIZE.search(base), _RFC822_SIZE.search(base))
@@ -168,12 +172,23 @@ def unique_base() -> bytes:
     Process, counter and 64 random bits make it unique; the clock, which may
     jump, only orders it.
     """
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return b"%d.M%dP%dQ%dR%b.%b" % (
-        max(seconds, 0),
-        nanoseconds // 1000,
-        os.getpid(),
-        next(_counter),
-        secrets.token_hex(8).encode("ascii"),
-        host(),
-    )
+    return next(unique_bases())
+
+
+def unique_bases() -> Iterator[bytes]:
+    """Yield such bases in their order, for what is stored at once.
+
+    The counter tells them apart, and the clock runs on by itself: whoever numbers
+    the messages by their names keeps them in order.
+    """
+    microseconds = max(time.time_ns() // 1000, 0)
+    process = os.getpid()
+    tail = b"R%b.%b" % (secrets.token_hex(8).encode("ascii"), host())
+    while True:
+        yield b"%d.M%dP%dQ%d%b" % (
+            *divmod(microseconds, 1_000_000),
+            process,
+            next(_counter),
+            tail,
+        )
+        microseconds += 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from twisted.logger import Logger
 
@@ -12,7 +12,12 @@ from imapd.model.flags import is_system
 from imapd.model.mailbox import Changes, MessageState
 from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
-from imapd.store.maildir.change import letters_for, overflow_of, provide_letters
+from imapd.store.maildir.change import (
+    cur_of_many,
+    letters_for,
+    overflow_of,
+    provide_letters,
+)
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.linking import link_or_copy
 from imapd.store.maildir.names import base_of, unique_base
@@ -22,8 +27,7 @@ from imapd.store.maildir.sync import sync
 _log = Logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """One file to be published.
 
     ``source`` is linked to its new name, or copied where that cannot be.  ``base``
@@ -34,15 +38,15 @@ class Incoming:
 
     source: bytes
     base: bytes
-    flags: Sequence[bytes]
+    flags: tuple[bytes, ...]
     extra_letters: bytes = b""
     extra: bytes = b""
     uid: Uid | None = None  # in the folder it comes from
     again: "Callable[[], Incoming | None] | None" = None
+    directory: int | None = None  # where it comes from, if that is open
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
+class _Placed(NamedTuple):
     """A file in its place, not yet acknowledged to anybody."""
 
     path: bytes
@@ -64,17 +68,22 @@ def publish(
         OSError, ImapError: nothing was published; no UID of it is used again.
     """
     core.require_writable()
+    every = {one.flags for one in incoming}
     provide_letters(
-        core, {flag for one in incoming for flag in one.flags if not is_system(flag)}
+        core, {flag for flags in every for flag in flags if not is_system(flag)}
     )
-    placed: list[_Placed] = []
+    placing = _Placing(core, claim_recent)
+    placed = placing.placed
     with core.lock() as lock:
         refresh_locked(core, lock)
         unseen = core.uidlist.table.last_uid > core.index.highest
         try:
-            with core.own_changes(in_new=True):
+            with (
+                core.own_changes(in_new=True),
+                cur_of_many(core, incoming) as placing.directory,
+            ):
                 for one in incoming:
-                    _place(core, one, claim_recent, placed)
+                    placing.place(one)
                     lock.touch()
                 paths = [one.path for one in placed]
                 uids = _make_durable(core, lock, paths)
@@ -85,7 +94,9 @@ def publish(
             raise
     published = [one.incoming for one in placed]
     _keep_overflow(core, published, uids)
-    if unseen or not core.knows_numbers():
+    if not core.synced:
+        core.pending = True  # the first sync finds these among the others
+    elif unseen or not core.knows_numbers():
         core.published.update(uids)
         _look_again(core, changes)
     else:
@@ -93,42 +104,61 @@ def publish(
     return list(zip(published, uids, strict=True))
 
 
-def _place(
-    core: MailboxCore,
-    one: Incoming,
-    claim_recent: bool,
-    placed: list[_Placed],
-) -> None:
-    """Link one file into ``new``, or into ``cur`` if it has flags.
+class _Placing:
+    """Links files into ``new``, or into ``cur`` if they have flags.
 
-    It goes into ``cur`` too where a session is there that it is recent to.
-
-    A crash after the link leaves a message that no one acknowledged; it is whole,
-    and the next sync gives it a UID.
+    They go into ``cur`` too where a session is there that they are recent to.
     """
-    wanted: Incoming | None = one
-    base = one.base
-    while wanted is not None:
-        letters = letters_for(core, wanted.flags, b"") + wanted.extra_letters
-        if letters or wanted.extra or claim_recent:
-            info = bytes(sorted(set(letters))) + wanted.extra
-            path = b"cur/%b:2,%b" % (base, info)
-        else:
-            path = b"new/" + base
-        try:
-            if wanted.again is None:  # a draft of ours, synced
-                fsops.link(wanted.source, core.directory + b"/" + path)
+
+    def __init__(self, core: MailboxCore, claim_recent: bool) -> None:
+        self.placed: list[_Placed] = []
+        self._core = core
+        self._claim_recent = claim_recent
+        #: ``cur``, if it is open.
+        self.directory: int | None = None
+        #: What is behind the base, by what it is made of; None: it goes into ``new``.
+        self._infos: dict[tuple[tuple[bytes, ...], bytes, bytes], bytes | None] = {}
+
+    def place(self, one: Incoming) -> None:
+        """Link one file.
+
+        A crash after the link leaves a message that no one acknowledged; it is whole,
+        and the next sync gives it a UID.
+        """
+        wanted: Incoming | None = one
+        base, directory = one.base, self._core.directory
+        while wanted is not None:
+            info = self._info(wanted)
+            path = b"new/" + base if info is None else b"cur/" + base + info
+            try:
+                if wanted.again is None:  # a draft of ours, synced
+                    fsops.link(wanted.source, directory + b"/" + path)
+                else:
+                    link_or_copy(
+                        wanted.source,
+                        directory,
+                        path,
+                        wanted.directory,
+                        None if info is None else self.directory,
+                    )
+            except FileExistsError:
+                base = unique_base() + base[len(base.partition(b",")[0]) :]
+            except FileNotFoundError:
+                if wanted.again is None:
+                    raise
+                wanted = wanted.again()
             else:
-                link_or_copy(wanted.source, core.directory, path)
-        except FileExistsError:
-            base = unique_base() + base[len(base.partition(b",")[0]) :]
-        except FileNotFoundError:
-            if wanted.again is None:
-                raise
-            wanted = wanted.again()
-        else:
-            placed.append(_Placed(path, wanted))
-            return
+                self.placed.append(_Placed(path, wanted))
+                return
+
+    def _info(self, one: Incoming) -> bytes | None:
+        key = one.flags, one.extra_letters, one.extra
+        if key not in self._infos:
+            letters = letters_for(self._core, one.flags, b"") + one.extra_letters
+            cur = letters or one.extra or self._claim_recent
+            info = b":2,%b%b" % (bytes(sorted(set(letters))), one.extra)
+            self._infos[key] = info if cur else None
+        return self._infos[key]
 
 
 def _make_durable(
@@ -156,10 +186,17 @@ def _keep_overflow(
 
     The messages are there: a NO would make the client send them again.
     """
+    without = {
+        flags: names
+        for flags in {one.flags for one in incoming}
+        if (names := overflow_of(core, flags))
+    }
+    if not without:
+        return
     rest = {
-        int(uid): names
+        int(uid): without[one.flags]
         for uid, one in zip(uids, incoming, strict=True)
-        if (names := overflow_of(core, one.flags))
+        if one.flags in without
     }
     try:
         core.set_overflow(rest)
@@ -195,8 +232,6 @@ def _look_again(core: MailboxCore, changes: Changes) -> None:
     What was published is published: if it cannot be listed now, it will be later.
     """
     core.pending = True
-    if not core.synced:
-        return
     try:
         sync(core, changes, claim_recent=False)
     except (OSError, ImapError) as error:

@@ -308,13 +308,14 @@ def forget(core: MailboxCore, changes: Changes, *gone: Uid) -> None:
 
 def tell_flags(core: MailboxCore, changes: Changes, uids: Iterable[Uid]) -> None:
     """Tell those flags that are others than were told before."""
+    index = core.index
     for uid in sorted(uids):
-        name = core.index.name(uid)
+        name = index.name(uid)
         if name is None:
             continue
-        flags = core.flags_of(name, uid)
-        if flags != core.index.flags.get(uid):
-            core.index.tell(uid, flags)
+        flags, told = core.flags_of(name, uid), index.flags.get(uid)
+        if flags is not told and flags != told:  # mostly they are the same object
+            index.tell(uid, flags)
             changes.flags[uid] = flags
 
 

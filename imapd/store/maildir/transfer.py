@@ -9,7 +9,7 @@ from imapd.errors import ImapError, InUse, MessageGone
 from imapd.ids import Uid
 from imapd.model.mailbox import Appended, Changes, Copied
 from imapd.store import fsops
-from imapd.store.maildir.change import ATTEMPT_COUNT, relocate
+from imapd.store.maildir.change import ATTEMPT_COUNT, Removal, cur_of_many
 from imapd.store.maildir.contents import find
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.deliver import MaildirDelivery
@@ -18,11 +18,11 @@ from imapd.store.maildir.names import (
     SYSTEM_LETTERS,
     parse,
     sizes_part,
-    unique_base,
+    unique_bases,
 )
 from imapd.store.maildir.newcomers import SYNC_LOCK_SECONDS
 from imapd.store.maildir.publish import Incoming, publish
-from imapd.store.maildir.sync import forget, sync_first
+from imapd.store.maildir.sync import sync_first
 
 _log = Logger()
 
@@ -32,7 +32,7 @@ def commit(
 ) -> Appended:
     """Publish what was delivered; its files in ``tmp`` are removed in any case."""
     incoming = [
-        Incoming(draft.path, draft.sized_base, draft.flags)
+        Incoming(draft.path, draft.sized_base, tuple(draft.flags))
         for draft in delivery.drafts
         if draft.on_disk is not None
     ]
@@ -72,7 +72,9 @@ def copy(
         sync_first(source, to_source)
         if source.has_unnamed:  # elsewhere only the name says what was meant
             _read_names(source)
-        wanted = _all_incoming(source, sorted(set(uids)))
+        chosen = sorted(set(uids))
+        directory = stack.enter_context(cur_of_many(source, chosen))
+        wanted = _all_incoming(source, chosen, directory)
         published = publish(target, wanted, to_target, claim_recent) if wanted else []
         pairs = [(one.uid, uid) for one, uid in published if one.uid is not None]
         if move and pairs:
@@ -94,26 +96,58 @@ def _read_names(source: MailboxCore) -> None:
     source.read_keywords()
 
 
-def _all_incoming(source: MailboxCore, uids: Iterable[Uid]) -> list[Incoming]:
+def _all_incoming(
+    source: MailboxCore, uids: Iterable[Uid], directory: int | None
+) -> list[Incoming]:
     """Say where the messages are that are there, and what they are to become."""
+    told: _Told = {}
     found = []
-    for uid in uids:
+    for uid, base in zip(uids, unique_bases(), strict=False):
         path = source.index.path(uid)
         if path is not None:
-            found.append(_incoming(source, uid, path, unique_base(), ATTEMPT_COUNT))
+            in_cur = path.startswith(b"cur/")
+            at = directory if in_cur else None
+            found.append(_incoming(source, uid, path, base, told, directory=at))
     return found
 
 
+#: Flags, letters that are none of ours, and what follows them, by what is behind the
+#: base of a name: most messages of a mailbox have the same.
+_Told = dict[bytes, tuple[tuple[bytes, ...], bytes, bytes]]
+
+
+def _told_by(
+    source: MailboxCore, uid: Uid, name: bytes, told: _Told
+) -> tuple[tuple[bytes, ...], bytes, bytes]:
+    info = name[name.find(b":") :]
+    alone = uid not in source.overflow_keywords
+    known = told.get(info) if alone else None
+    if known is None:
+        parsed = parse(name)
+        unknown = bytes(
+            letter
+            for letter in parsed.letters
+            if letter not in SYSTEM_LETTERS and letter not in LETTERS
+        )
+        known = tuple(sorted(source.flags_of(name, uid))), unknown, parsed.extra
+        if alone:
+            told[info] = known
+    return known
+
+
 def _incoming(
-    source: MailboxCore, uid: Uid, path: bytes, base: bytes, attempts: int
+    source: MailboxCore,
+    uid: Uid,
+    path: bytes,
+    base: bytes,
+    told: _Told,
+    *,
+    attempts: int = ATTEMPT_COUNT,
+    directory: int | None = None,
 ) -> Incoming:
     """One message by what its name says."""
-    parsed = parse(path[4:])
-    unknown = bytes(
-        letter
-        for letter in parsed.letters
-        if letter not in SYSTEM_LETTERS and letter not in LETTERS
-    )
+    name = path[4:]
+    flags, unknown, extra = _told_by(source, uid, name, told)
 
     def again() -> Incoming | None:
         """Look where the file went that is not where it was.
@@ -126,27 +160,29 @@ def _incoming(
         found = find(source, path)
         if found is None:
             return None
-        return _incoming(source, uid, found, base, attempts - 1)
+        return _incoming(source, uid, found, base, told, attempts=attempts - 1)
 
     return Incoming(
         source=source.directory + b"/" + path,
-        base=base + sizes_part(path[4:]),
-        flags=sorted(source.flags_of(path[4:], uid)),
+        base=base + sizes_part(name),
+        flags=flags,
         extra_letters=unknown,
-        extra=parsed.extra,
+        extra=extra,
         uid=uid,
         again=again,
+        directory=directory,
     )
 
 
 def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
     """Unlink what was moved.  What cannot be removed stays: a copy, not a loss."""
-    gone = []
-    with source.own_changes(in_new=source.in_new(uids)):
+    with (
+        source.own_changes(in_new=source.in_new(uids)),
+        Removal(source, uids, changes) as removal,
+    ):
         for uid in uids:
             try:
-                if _remove_one(source, uid, changes):
-                    gone.append(uid)
+                removal.remove(uid)
             except (OSError, ImapError) as error:
                 _log.warn(
                     "store: moved message {uid} stays in {path!r}: {error!r}",
@@ -156,20 +192,5 @@ def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
                 )
     with suppress(OSError):  # a power loss may bring them back, with their UIDs
         fsops.fsync_directory(source.directory + b"/cur")
-    source.forget_messages(gone)
+    source.forget_messages(removal.gone)
     changes.expunged.sort()
-
-
-def _remove_one(source: MailboxCore, uid: Uid, changes: Changes) -> bool:
-    for _ in range(ATTEMPT_COUNT):
-        path = source.index.path(uid)
-        if path is None:
-            return False
-        try:
-            fsops.unlink(source.directory + b"/" + path)
-        except FileNotFoundError:
-            relocate(source, changes)
-            continue
-        forget(source, changes, uid)
-        return True
-    return False

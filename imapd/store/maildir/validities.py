@@ -7,10 +7,10 @@ the account: either of them may be lost, or on a full disk.
 from contextlib import suppress
 
 from imapd.errors import ImapError
-from imapd.store import fsops
 from imapd.store.maildir import uidvalidity
 from imapd.store.maildir.folders import FolderTree
 from imapd.store.state import AccountState
+from imapd.store.translate import translate_errors
 
 
 class Validities:
@@ -27,7 +27,7 @@ class Validities:
         Raises:
             Unavailable, OverQuota, NoPermission: it cannot be written down.
         """
-        with fsops.translate_errors("reserving a UIDVALIDITY"):
+        with translate_errors("reserving a UIDVALIDITY"):
             known = self._state.uid_validity
             least = known + 1 if known < uidvalidity.LARGEST_PLAUSIBLE else 1
             value = uidvalidity.reserve(self._root, least, self._greatest)
