@@ -38,4 +38,4 @@ class Harness:
         return run
 
 
-HARNESSES: Final[tuple[Harness, ...]] = ()
+HARNESSES: Final[tuple[Harness, ...]] = (Harness("model", "machine", ("L0",)),)
