@@ -128,6 +128,7 @@ class Box:
         self.highest = 0  # of the sequences that anybody was told
         self.heard: set[int] = set()  # these sequences
         self.kept = False  # the server keeps sequences now
+        self.may_fall = False  # HIGHESTMODSEQ, with what a crash has hidden
         self.views: set[View] = set()
 
     def arrive(self, uid: int, message: Message) -> None:
@@ -158,6 +159,8 @@ class Box:
 
     def look(self) -> None:
         """The server looks: what it says afterwards is what is so."""
+        hidden = any(message.is_hidden for message in self.messages.values())
+        self.may_fall = self.may_fall or hidden
         for message in self.messages.values():
             message.look(self.highest, kept=self.kept)
         self._date_gone()
@@ -183,6 +186,17 @@ class Box:
         """Somebody was told a sequence."""
         self.highest = max(self.highest, modseq)
         self.heard.add(modseq)
+
+    def judge_highest(self, modseq: int, before: int) -> None:
+        """HIGHESTMODSEQ of a mailbox just opened: not below what was told before.
+
+        ``before`` is the highest that anybody was told.
+        """
+        if modseq < before:
+            demand(self.may_fall, "HIGHESTMODSEQ", modseq, "after", before)
+            self.may_fall = False
+            self.highest = modseq
+            self.heard = {each for each in self.heard if each <= modseq}
 
     def restarted(self, in_new: set[str], *, crashed: bool) -> None:
         """Another server; what a crash loses is numbered above all that was told."""

@@ -350,5 +350,5 @@ class Commands:
         demand(told[b"RECENT"] <= told[b"MESSAGES"], "RECENT", told)
         self.world.judge_numbers(box, told)
         if modseq:
-            demand(told[b"HIGHESTMODSEQ"] >= highest, "HIGHESTMODSEQ", told)
+            box.judge_highest(told[b"HIGHESTMODSEQ"], highest)
             box.hear(told[b"HIGHESTMODSEQ"])

@@ -63,6 +63,10 @@ def resync(
         view.flags.update({uid: each for uid, each in flags if uid in known_uids})
     there = [one for uid, one in box.messages.items() if uid in named]
     newer = {one.uid: one.is_above(since) for one in there}
+    if (
+        since > box.highest or box.may_fall
+    ):  # not from here, it may seem: all may be told
+        newer = {uid: above or None for uid, above in newer.items()}
     gone = {
         uid
         for uid, above in box.gone.items()

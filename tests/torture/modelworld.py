@@ -204,7 +204,7 @@ class World:
         mode = b"READ-ONLY" if view.read_only else b"READ-WRITE"
         demand(mode in codes, mode, "is not told")
         if session.condstore:
-            demand(codes.get(b"HIGHESTMODSEQ", 0) >= highest, "HIGHESTMODSEQ is low")
+            box.judge_highest(codes[b"HIGHESTMODSEQ"], highest)
         seen = [r"\seen" in box.messages[uid].flags for uid in view.uids]
         first = seen.index(False) + 1 if False in seen else None
         demand(codes.get(b"UNSEEN") == first, "UNSEEN", codes.get(b"UNSEEN"))
