@@ -9,10 +9,12 @@ from unittest import mock
 from imapd.errors import ImapError
 from imapd.ids import INBOX, Uid
 from imapd.limits import Limits
+from imapd.model.flags import DELETED, SEEN, StoreMode
 from imapd.store import fsops
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.account import MaildirAccount
 from imapd.store.maildir.mailbox import MaildirMailbox
+from imapd.store.maildir.scan import Directory
 from tests.store.folders import MEMORY, FolderTestCase, append, uids_of
 
 EIO = OSError(errno.EIO, os.strerror(errno.EIO))
@@ -98,6 +100,45 @@ class FailedDiskTests(FolderTestCase):
             fresh = self.open(name)
             told = {uid: fresh.read(Uid(uid)) for uid in uids_of(fresh.sync(True))}
             self.assertEqual(len(told), 2, name)
+
+
+class DoneTests(FolderTestCase):
+    """What is done is not answered with NO for want of a look at it afterwards."""
+
+    parent = MEMORY
+
+    def box(self, name: str) -> MaildirMailbox:
+        box = self.open(name)
+        box.sync(True)
+        append(box, b"a: 1\r\n\r\n", [DELETED])
+        append(box, b"a: 2\r\n\r\n", [DELETED])
+        return box
+
+    def test_a_directory_that_cannot_be_looked_at_after_the_change(self) -> None:
+        actions: dict[str, Callable[[MaildirMailbox, MaildirMailbox], object]] = {
+            "store": lambda one, _: one.store_flags([Uid(1)], StoreMode.ADD, [SEEN]),
+            "expunge": lambda one, _: one.expunge([Uid(1)]),
+            "move": lambda one, other: other.copy_from(one, [Uid(1)], True, False),
+            "append": lambda one, _: append(one, b"a: 3\r\n\r\n"),
+        }
+        for name, action in actions.items():
+            one, other = self.box(name), self.box(name + "2")
+            real = Directory.adopt
+
+            def adopt(
+                directory: Directory,
+                mark: int | None,
+                real: Callable[[Directory, int | None], None] = real,
+            ) -> None:
+                with mock.patch.object(fsops, "status", side_effect=EIO):
+                    real(directory, mark)
+
+            with self.subTest(name):
+                with mock.patch.object(Directory, "adopt", adopt):
+                    action(one, other)
+                self.assertTrue(one.changed())  # what it is like is not known now
+                changes = one.sync(False)
+                self.assertEqual((changes.added, changes.expunged), ([], []))
 
 
 class AccountFaultTests(FolderTestCase):

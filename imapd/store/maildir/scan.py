@@ -99,9 +99,14 @@ class Directory:
         """Take what happened since ``mark`` for our own, until a listing confirms it.
 
         Nothing is taken for ours if a listing was due, or the directory was listed
-        meanwhile; but the next listing need not wait until this change is old.
+        meanwhile; but the next listing need not wait until this change is old.  A
+        directory that cannot be looked at is listed anew: what was done to it is done.
         """
-        self._own_mtime_ns = self._look()
+        try:
+            self._own_mtime_ns = self._look()
+        except OSError:
+            self._clean = False
+            return
         if mark is None or mark != self._list_count:
             return
         self._clean = True
