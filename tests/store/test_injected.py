@@ -141,6 +141,43 @@ class DoneTests(FolderTestCase):
                 self.assertEqual((changes.added, changes.expunged), ([], []))
 
 
+class PowerLossTests(FolderTestCase):
+    """What harnesses that let the power go brought to light."""
+
+    parent = MEMORY
+
+    def test_lines_are_dropped_of_messages_that_cannot_come_back(self) -> None:
+        """Else they come back without their UIDs, and get others."""
+        box = self.open()
+        box.sync(True)
+        delivery = box.begin_delivery()
+        for number in range(70):
+            delivery.begin([DELETED], None)
+            delivery.write(b"n: %d\r\n\r\n" % number)
+            delivery.end()
+        box.commit(delivery, False)
+        box.expunge([Uid(uid) for uid in range(1, 68)])
+        done: list[bytes] = []
+        real_sync, real_replace = fsops.fsync_directory, fsops.replace_file
+
+        def sync(path: bytes) -> None:
+            done.append(os.path.basename(path))
+            real_sync(path)
+
+        def replace(path: bytes, octets: bytes) -> None:
+            done.append(os.path.basename(path))
+            real_replace(path, octets)
+
+        with (
+            mock.patch.object(fsops, "fsync_directory", sync),
+            mock.patch.object(fsops, "replace_file", replace),
+        ):
+            append(box, b"a: b\r\n\r\n")
+        written = done.index(b"dovecot-uidlist")
+        self.assertIn(b"cur", done[:written])
+        self.assertIn(b"new", done[:written])
+
+
 class AccountFaultTests(FolderTestCase):
     parent = MEMORY
 

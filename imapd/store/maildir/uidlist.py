@@ -273,6 +273,10 @@ class UidList:
         for base, uid in sorted(old.uids.items(), key=lambda item: item[1]):
             if not gone(uid):
                 table.add(uid, base, old.extras.get(uid, b""))
+        if table.line_count < len(old.uids):
+            # A power loss may bring messages back, but not without their UIDs.
+            for part in (b"/cur", b"/new"):
+                fsops.fsync_directory(os.path.dirname(self.path) + part)
         table.extend(uids, bases)
         # Burnt as in _append: the rename may be on disk though fsync failed.
         old.uid_next = table.uid_next
