@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from imapd.errors import ImapError
+from imapd.errors import ImapError, Unavailable
 from imapd.ids import INBOX, Uid
 from imapd.limits import Limits
 from imapd.model.flags import DELETED, SEEN, StoreMode
@@ -204,6 +204,28 @@ class AccountFaultTests(FolderTestCase):
         self.assertEqual(self.paths(account), ["B"])
         account.create(("A",))  # and the journal that stayed renames nothing else
         self.assertEqual(self.paths(account), ["A", "B"])
+
+    def test_a_folder_that_cannot_be_looked_at_is_not_left_behind(self) -> None:
+        account = self.account()
+        for path in (("A",), ("A", "b")):
+            account.create(path)
+        real = fsops.status
+
+        def status(path: bytes) -> os.stat_result:
+            if path.endswith(b"/.A/cur"):
+                raise EIO
+            return real(path)
+
+        with mock.patch.object(fsops, "status", status):
+            for action in (
+                account.folders,
+                lambda: account.rename(("A",), ("B",)),
+                lambda: account.mailbox(("A",)),
+                lambda: account.delete(("A",)),
+            ):
+                with self.assertRaises(Unavailable):
+                    action()
+        self.assertEqual(self.paths(account), ["A", "A/b"])
 
     def test_rename_of_inbox_leaves_no_mailbox_when_it_fails(self) -> None:
         account = self.account()

@@ -343,7 +343,8 @@ class MaildirAccount:
 
     def tidy_cache(self) -> None:
         """Drop what the cache has of mailboxes that are no more, or numbered anew."""
-        names = [b"", *self.tree.listing().values()]
+        with fsops.translate_errors("listing folders"):
+            names = [b"", *self.tree.listing().values()]
         kept = []
         for directory in map(self.tree.directory, names):
             validity = uidvalidity.of_directory(directory)

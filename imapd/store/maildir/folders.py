@@ -9,6 +9,7 @@ folder nor its ``cur``, unless ``follow_links`` allows the former.
 Methods that change something are called with the account's lock held.
 """
 
+import errno
 import os
 import secrets
 import stat
@@ -27,6 +28,8 @@ from imapd.store.maildir.layout import NameEncoding
 _log = Logger()
 
 MESSAGE_DIRECTORIES: Final = (b"cur", b"new", b"tmp")
+#: Why a directory will be no folder to us however often we look.
+_FOR_GOOD: Final = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
 _NEW_PREFIX: Final = b"imapd-new."
 _GONE_PREFIX: Final = b"imapd-gone."
 
@@ -40,7 +43,11 @@ class FolderTree:
         self._told: set[bytes] = set()
 
     def listing(self) -> dict[MailboxPath, bytes]:
-        """Every folder and its directory name, by path; the INBOX is not in it."""
+        """Every folder and its directory name, by path; the INBOX is not in it.
+
+        Raises:
+            OSError: it cannot be told now of all directories what they are.
+        """
         found: dict[MailboxPath, bytes] = {}
         for name in sorted(fsops.names(self.root)):
             if not name.startswith(b".") or not self._is_folder(name):
@@ -191,8 +198,10 @@ class FolderTree:
                 # What copies no empty directories (git, some backups) leaves this.
                 inner = fsops.status_or_none(directory + b"/maildirfolder")
                 return inner is not None and stat.S_ISREG(inner.st_mode)
-        except OSError:  # no permission, a loop of links, a name too long
-            return False
+        except OSError as error:
+            if error.errno in _FOR_GOOD:
+                return False
+            raise  # it may be one: who leaves it out may leave it behind
         return stat.S_ISDIR(inner.st_mode)
 
 
