@@ -52,7 +52,8 @@ POSSIBLE: Final = {
             *_SQLITE,
         }
     ),
-    errno.EACCES: _NAMES | _SQLITE | {"open_read", "open_directory", "names", "status"},
+    # Not "status": what may not be looked at stays so, and is no folder of ours.
+    errno.EACCES: _NAMES | _SQLITE | {"open_read", "open_directory", "names"},
     errno.EROFS: _NAMES | _SQLITE,
 }
 ERRNOS: Final = (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EACCES)

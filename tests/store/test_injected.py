@@ -102,6 +102,40 @@ class FailedDiskTests(FolderTestCase):
             self.assertEqual(len(told), 2, name)
 
 
+class UidNextTests(FolderTestCase):
+    """A client looks for new mail from UIDNEXT on: it is not told one too many."""
+
+    parent = MEMORY
+
+    def test_a_next_uid_that_no_file_says_is_not_told(self) -> None:
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        box = self.open()
+        box.sync(True)
+        append(box, b"a: 1\r\n\r\n")
+        self.deliver("1600000000.M1P1.h")
+        with (
+            mock.patch.object(fsops, "open_append", side_effect=full),
+            mock.patch.object(fsops, "replace_file", side_effect=full),
+        ):
+            for _ in range(2):
+                box.sync(True)
+                with self.assertRaises(ImapError):
+                    append(box, b"a: 2\r\n\r\n")
+                self.assertEqual(box.uid_next, 2)
+        told = box.uid_next
+        # Another process knows nothing of it, and gives out what was told.
+        other = self.open()
+        self.assertEqual(uids_of(other.sync(True)), [1, 2])
+        self.assertGreaterEqual(other.uid_next, told)
+        self.assertEqual(uids_of(box.sync(True)), [2])
+        fresh = self.open()
+        fresh.sync(False)
+        self.assertEqual(box.uid_next, fresh.uid_next)
+        uid = append(box, b"a: 3\r\n\r\n")
+        self.assertGreaterEqual(uid, 3)
+        self.assertEqual(box.uid_next, uid + 1)
+
+
 class DoneTests(FolderTestCase):
     """What is done is not answered with NO for want of a look at it afterwards."""
 

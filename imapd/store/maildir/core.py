@@ -159,8 +159,8 @@ class MailboxCore(FlagNames):
 
     @property
     def uid_next(self) -> int:
-        """Larger than every UID given out, made-up ones too."""
-        return max(self.uidlist.table.uid_next, self._made_up_next)
+        """Larger than every UID that was told, made-up ones too."""
+        return max(self.uidlist.table.told_next, self._made_up_next)
 
     @property
     def guid(self) -> str:
@@ -226,7 +226,8 @@ class MailboxCore(FlagNames):
 
     def make_up_uid(self, base: bytes) -> Uid:
         """Give a message a UID that only this process knows."""
-        uid = self.made_up[base] = Uid(self.uid_next)
+        least = max(self.uidlist.table.uid_next, self._made_up_next)
+        uid = self.made_up[base] = Uid(least)
         self._made_up_next = uid + 1
         return uid
 

@@ -47,6 +47,8 @@ class UidTable:
     line_count: int = 0  # without the header
     #: The last line has no line end: a writer died, or is writing.
     torn: bool = False
+    #: What the file says where ``uid_next`` is more: UIDs were lost to failed writes.
+    safe_next: int = field(default=0, compare=False)
     #: Records were added that give known bases other UIDs, as Dovecot may do.
     renumbered: bool = field(default=False, compare=False)
     #: Makes ``uids`` and ``extras`` when one of them is first asked for.
@@ -73,6 +75,20 @@ class UidTable:
                 self.later = None
         return object.__getattribute__(self, name)
 
+    @property
+    def told_next(self) -> int:
+        """The next UID as another process would tell it, if this one died now.
+
+        It may be less than ``uid_next``: who was told of that would not look for
+        messages that get the UIDs in between after all.
+        """
+        return self.safe_next or self.uid_next
+
+    def burn(self, uid_next: int) -> None:
+        """Give no UID below this one; no file says so yet."""
+        self.safe_next = self.told_next
+        self.uid_next = uid_next
+
     def add(self, uid: Uid, base: bytes, extras: bytes = b"") -> None:
         """Take one record; a base that is there already gets its newer UID."""
         old = self.uids.pop(base, None)
@@ -85,6 +101,8 @@ class UidTable:
         self.last_uid = uid
         self.line_count += 1
         self.uid_next = max(self.uid_next, uid + 1)
+        if self.safe_next:
+            self.safe_next = max(self.safe_next, uid + 1)
 
     def extend(self, uids: Sequence[Uid], bases: Sequence[bytes]) -> None:
         """Take records without extras, ascending, after those that are there."""
@@ -97,6 +115,8 @@ class UidTable:
             self.last_uid = uids[-1]
             self.line_count += len(uids)
             self.uid_next = max(self.uid_next, uids[-1] + 1)
+            if self.safe_next:
+                self.safe_next = max(self.safe_next, uids[-1] + 1)
 
 
 def parse(octets: bytes) -> UidTable:

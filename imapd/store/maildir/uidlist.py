@@ -126,7 +126,7 @@ class UidList:
         # A next UID that we gave away already is not given again.
         if table.uid_validity == self.table.uid_validity:
             if table.uid_next < self.table.uid_next:
-                table.uid_next = self.table.uid_next
+                table.burn(self.table.uid_next)
                 self._rewrite = True
             table.guid = table.guid or self.table.guid
         if not table.guid:
@@ -238,7 +238,7 @@ class UidList:
         lines = record_lines(uids, bases, {}, self.table.last_uid)
         # From here on these UIDs are burnt: a reader may see the lines even if the
         # write fails half way, and a torn line makes us rewrite the file next time.
-        self.table.uid_next = uids[-1] + 1
+        self.table.burn(uids[-1] + 1)
         rewrite, self._rewrite = self._rewrite, True
         descriptor = fsops.open_append(self.path)
         try:
@@ -258,6 +258,7 @@ class UidList:
         if after.st_size != before.st_size + len(lines):
             raise Unavailable("The UID list was written to by two at once")
         self._rewrite = rewrite
+        self.table.safe_next = 0
         self.table.extend(uids, bases)
         self._remember(after, after.st_size, lines)
 
@@ -279,7 +280,7 @@ class UidList:
                 fsops.fsync_directory(os.path.dirname(self.path) + part)
         table.extend(uids, bases)
         # Burnt as in _append: the rename may be on disk though fsync failed.
-        old.uid_next = table.uid_next
+        old.burn(table.uid_next)
         self._rewrite = True
         octets = serialise(table)
         # A crash in here leaves the old file, or the new one, whole.
