@@ -56,32 +56,52 @@ ALLOWED = {
 def uses(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """(line, what) of each use of the disk."""
     for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=names):
-                for alias in names:
-                    if alias.name.partition(".")[0] in {*MODULES, "fcntl"}:
-                        yield node.lineno, alias.name
-            case ast.ImportFrom(module=str(module), names=names):
-                if module.partition(".")[0] in {*MODULES, "os", "fcntl"}:
-                    yield node.lineno, f"from {module}"
-                if any(alias.name in METHODS for alias in names) and "fsops" in module:
-                    yield node.lineno, "an operation by name, which no test replaces"
-            case ast.Call(func=ast.Name(id="open")):
-                yield node.lineno, "open"
-            case ast.Attribute(value=ast.Name(id="os"), attr=attr):
-                if attr not in NO_FILES:
-                    yield node.lineno, f"os.{attr}"
-            case ast.Attribute(
-                value=ast.Attribute(value=ast.Name(id="os"), attr="path"), attr=attr
-            ):
-                if attr not in WORDS:
-                    yield node.lineno, f"os.path.{attr}"
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="sqlite3"), attr=attr)):
-                if attr == "connect":
-                    yield node.lineno, "sqlite3.connect"
-            case ast.Call(func=ast.Attribute(value=value, attr=attr)):
-                if attr in METHODS and _may_be_a_path(value, node):
-                    yield node.lineno, f"Path.{attr}"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            what = _imported(node)
+        elif isinstance(node, ast.Call):
+            what = _called(node)
+        elif isinstance(node, ast.Attribute):
+            what = _of_os(node)
+        else:
+            continue
+        if what is not None:
+            yield node.lineno, what
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> str | None:
+    names = [alias.name for alias in node.names]
+    if isinstance(node, ast.Import):
+        roots = {name: name.partition(".")[0] for name in names}
+        return next((one for one in names if roots[one] in {*MODULES, "fcntl"}), None)
+    module = node.module or ""
+    if module.partition(".")[0] in {*MODULES, "os", "fcntl"}:
+        return f"from {module}"
+    if module.endswith("fsops") and METHODS.intersection(names):
+        return "an operation by name, which no test replaces"
+    return None
+
+
+def _called(node: ast.Call) -> str | None:
+    match node.func:
+        case ast.Name(id="open"):
+            return "open"
+        case ast.Attribute(value=ast.Name(id="sqlite3"), attr="connect"):
+            return "sqlite3.connect"
+        case ast.Attribute(value=value, attr=attr):
+            if attr in METHODS and _may_be_a_path(value, node):
+                return f"Path.{attr}"
+    return None
+
+
+def _of_os(node: ast.Attribute) -> str | None:
+    match node:
+        case ast.Attribute(value=ast.Name(id="os"), attr=attr):
+            return None if attr in NO_FILES else f"os.{attr}"
+        case ast.Attribute(
+            value=ast.Attribute(value=ast.Name(id="os"), attr="path"), attr=attr
+        ):
+            return None if attr in WORDS else f"os.path.{attr}"
+    return None
 
 
 def _may_be_a_path(value: ast.expr, call: ast.Call) -> bool:

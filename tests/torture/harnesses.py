@@ -38,4 +38,8 @@ class Harness:
         return run
 
 
-HARNESSES: Final[tuple[Harness, ...]] = (Harness("model", "machine", ("L0",)),)
+HARNESSES: Final[tuple[Harness, ...]] = (
+    Harness("crash", "crash", ("G6",)),
+    Harness("model", "machine", ("L0",)),
+    Harness("powerloss", "powerloss", ("G8",)),
+)
