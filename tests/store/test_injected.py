@@ -211,6 +211,41 @@ class PowerLossTests(FolderTestCase):
         self.assertIn(b"cur", done[:written])
         self.assertIn(b"new", done[:written])
 
+    def synced(self, action: Callable[[], object]) -> list[bytes]:
+        """Which directories an action syncs."""
+        done: list[bytes] = []
+        real = fsops.fsync_directory
+
+        def sync(path: bytes) -> None:
+            done.append(os.path.relpath(path, os.fsencode(self.root)))
+            real(path)
+
+        with mock.patch.object(fsops, "fsync_directory", sync):
+            action()
+        return done
+
+    def test_nothing_is_kept_below_what_the_dead_have_not_synced(self) -> None:
+        """A process made the folder, or its UID list, and died before its sync."""
+        self.open().sync(True)
+        box = self.open()
+        box.sync(True)
+        done = self.synced(lambda: append(box, b"a: 1\r\n\r\n"))
+        self.assertLessEqual({b".", b"box", b"box/new"}, set(done))
+        done = self.synced(lambda: append(box, b"a: 2\r\n\r\n"))
+        self.assertEqual(done, [b"box/new"])  # once is enough
+        (self.root / "copy").write_bytes(
+            (self.folder() / "dovecot-uidlist").read_bytes()
+        )
+        os.rename(self.root / "copy", self.folder() / "dovecot-uidlist")
+        done = self.synced(lambda: append(box, b"a: 3\r\n\r\n"))
+        self.assertIn(b"box", done)  # another process replaced it
+        old = mock.patch.object(fsops, "birth_seconds", lambda _: 1.0)
+        with old:
+            box = self.open()
+            box.sync(True)
+            done = self.synced(lambda: append(box, b"a: 4\r\n\r\n"))
+        self.assertEqual(done, [b"box/new"])
+
 
 class AccountFaultTests(FolderTestCase):
     parent = MEMORY

@@ -99,7 +99,9 @@ class Actor:
                     int(state.uid),
                 )
                 told.whole.add(told.numbers[key])
-                told.somewhere.pop(told.numbers[key], None)
+                told.shown.add((told.numbers[key], folder))
+                if told.somewhere.get(told.numbers[key]) == frozenset({folder}):
+                    del told.somewhere[told.numbers[key]]
         self._note_next(folder, box)
 
     def _note_next(self, folder: str, box: MaildirMailbox) -> None:
@@ -147,6 +149,7 @@ class Actor:
     ) -> None:
         self.told.numbers[folder, box.uid_validity, uid] = octets
         self.told.fixed[octets, folder] = (frozenset({folder}), uid)
+        self.told.shown.discard((octets, folder))
         self.told.gone.discard((octets, folder))
 
     def copy(self, source: str, target: str, uids: Sequence[int], move: bool) -> None:
@@ -203,6 +206,7 @@ class Actor:
         keys = [(self.octets(folder, uid), folder) for uid in uids]
         for key in keys:
             self.told.fixed.pop(key, None)
+            self.told.somewhere.pop(key[0], None)
         with self._answering():
             done = self.boxes[folder].expunge([Uid(uid) for uid in uids])
             self.told.gone.update(
@@ -226,6 +230,7 @@ class Actor:
             if home == folder:
                 del told.fixed[octets, home]
                 told.flags.pop((octets, home), None)
+        self._forget_travellers({folder})
         with self._answering():
             self.account.delete(path_of(folder))
             told.folders[folder] = False
@@ -246,6 +251,7 @@ class Actor:
             for name in known
             if name == old or name.startswith(old + ".")
         }
+        self._forget_travellers(set(names))
         tree = (frozenset(names), frozenset(names.values()))
         told.trees.append(tree)
         for name, target in names.items():
@@ -261,13 +267,26 @@ class Actor:
             self.account.rename(path_of(old), path_of(new))
             told.trees.remove(tree)
             for name, target in names.items():
-                told.folders[name], told.folders[target] = False, True
-                for (octets, home), (_, uid) in list(told.fixed.items()):
-                    if home == name:
-                        del told.fixed[octets, home]
-                        told.fixed[octets, target] = (frozenset({target}), uid)
-                if name in told.nexts:
-                    told.nexts[target] = told.nexts.pop(name)
+                self._renamed(name, target)
+
+    def _renamed(self, name: str, target: str) -> None:
+        """Note that a folder has its new name for good."""
+        told = self.told
+        told.folders[name], told.folders[target] = False, True
+        for (octets, home), (_, uid) in list(told.fixed.items()):
+            if home == name:
+                del told.fixed[octets, home]
+                told.fixed[octets, target] = (frozenset({target}), uid)
+                if (octets, name) in told.shown:
+                    told.shown.add((octets, target))
+        if name in told.nexts:
+            told.nexts[target] = told.nexts.pop(name)
+
+    def _forget_travellers(self, folders: set[str]) -> None:
+        """What was on its way there when a server died may go with the folder."""
+        for octets, homes in list(self.told.somewhere.items()):
+            if homes & folders and len(homes) > 1:
+                del self.told.somewhere[octets]
 
     def rename_inbox(self, new: str) -> None:
         """RENAME of the INBOX: its messages go, it stays."""

@@ -39,6 +39,9 @@ class Told:
     fixed: dict[tuple[bytes, str], tuple[frozenset[str], int]] = field(
         default_factory=dict
     )
+    #: Those of ``fixed`` whose storing was not answered with OK: a client was shown
+    #: them, and whoever put them there may not have synced them.
+    shown: set[tuple[bytes, str]] = field(default_factory=set)
     #: Messages that are on their way: one of the folders has them, under any UID.
     somewhere: dict[bytes, frozenset[str]] = field(default_factory=dict)
     #: (octets, folder): expunged, or moved away.
@@ -92,7 +95,7 @@ def check(
         lines = [*_format(folder, told, mercy), *_numbers(folder, told)]
         lines += _contents(folder, told, mercy)
         wrong += [f"{where}: {line}" for line in lines]
-    wrong += _messages(folders, told)
+    wrong += _messages(folders, told, mercy)
     if not mercy.power_lost:
         wrong += _gone(folders, told)
         wrong += _flags(root, folders, told)
@@ -183,14 +186,16 @@ def _contents(folder: Folder, told: Told, mercy: Mercy) -> list[str]:
     return wrong
 
 
-def _messages(folders: dict[str, Folder], told: Told) -> list[str]:
+def _messages(folders: dict[str, Folder], told: Told, mercy: Mercy) -> list[str]:
     """What was acknowledged is there, octet by octet, under its UID."""
     wrong = []
     there: dict[bytes, dict[str, Message]] = {}
     for folder in folders.values():
         for message in folder.messages:
             there.setdefault(message.octets, {})[folder.name] = message
-    for (octets, _), (homes, uid) in told.fixed.items():
+    for (octets, first), (homes, uid) in told.fixed.items():
+        if mercy.power_lost and (octets, first) in told.shown:
+            continue
         found = there.get(octets, {})
         uids = {found[home].uid for home in homes if home in found}
         if uid not in uids:

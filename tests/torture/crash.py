@@ -228,7 +228,7 @@ def reopen(root: Path, told_now: Told, mercy: Mercy = STRICT) -> list[str]:
     actor = None
     try:
         actor = Actor(root, told_now)
-        seen = {folder: _all_of(actor, folder) for folder in sorted(_listed(actor))}
+        seen = {folder: _all_of(actor, folder) for folder in sorted(listed(actor))}
         # It takes mail, also where the dead have left locks.
         before = read_account(os.fsencode(root))
         for folder, messages in seen.items():
@@ -258,7 +258,8 @@ def _all_of(actor: Actor, folder: str) -> dict[int | None, bytes]:
     return {uid: box.read(Uid(uid)) for uid in actor.listed[folder]}
 
 
-def _listed(actor: Actor) -> Iterator[str]:
+def listed(actor: Actor) -> Iterator[str]:
+    """The folders that the server shows, as the checker calls them."""
     for folder in actor.account.folders():
         yield ".".join(folder.path) if folder.path != ("INBOX",) else ""
 

@@ -11,6 +11,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,7 @@ from tests.store.folders import MEMORY
 from tests.torture.actor import Actor
 from tests.torture.budget import Budget
 from tests.torture.checker import Mercy, Told, check
-from tests.torture.crash import close_dead, reopen
+from tests.torture.crash import close_dead, listed, reopen
 from tests.torture.disk import Disk, Pending, Recorder, lay_out, recording, subsets
 from tests.torture.figures import Figure, at_most, told
 from tests.torture.scenarios import SCENARIOS, Scenario, Workshop
@@ -34,6 +35,9 @@ _STATE: Final = "imapd-state.sqlite3"
 _CACHE: Final = "imapd-cache.sqlite3"
 _UNOPENED: Final = Mercy(unopened=True, power_lost=True)
 _OPENED: Final = Mercy(power_lost=True)
+
+#: Where a server may die: also between what it did and its sync.
+_STEPS: Final = CHANGING | {"fsync", "fdatasync", "fsync_directory"}
 
 Change = Callable[[bytes, bytes], bytes]
 
@@ -97,16 +101,41 @@ def record_script(workshop: Workshop, label: str, chance: random.Random) -> Reco
     with recording(watch.recorder):
         for at in (chance.randint(1, 60), 1 << 30):
             actor = None
-            with injected(Plan(at, counts=CHANGING)):
-                try:
-                    actor = Actor(root, watch.told, watch.mark)
-                    script(actor, chance)
-                except Killed:
-                    pass
+            with injected(Plan(at, counts=_STEPS)), suppress(Killed):
+                actor = Actor(root, watch.told, watch.mark)
+                script(actor, chance)
             if actor is not None:
                 close_dead(actor)
     workshop.remove(root)
     return watch.result(label)
+
+
+def record_death(
+    workshop: Workshop, scenario: Scenario, at: int
+) -> tuple[Recording, bool]:
+    """Kill the server at an operation; another opens all there is and takes mail.
+
+    What the first had not synced is under what the second is told to keep.  Returns
+    whether there was such an operation.
+    """
+    root, told_before = workshop.account(scenario)
+    watch = Watch(root, told_before)
+    watch.mark()
+    with recording(watch.recorder):
+        actor = None
+        with injected(Plan(at, counts=_STEPS)) as state, suppress(Killed):
+            actor = Actor(root, watch.told, watch.mark)
+            scenario.before(actor)
+            scenario.act(actor)
+        if actor is not None:
+            close_dead(actor)
+        actor = Actor(root, watch.told, watch.mark)
+        for folder in sorted(listed(actor)):
+            actor.select(folder)
+            actor.append(folder, [f"after death in {folder}"], [])
+        close_dead(actor)
+    workshop.remove(root)
+    return watch.result(f"{scenario.name}, killed at {at}"), bool(state.hit)
 
 
 # -- what may be left --
@@ -260,6 +289,24 @@ def run_all(plant: Plant, budget: Budget, most: int) -> int:
     return len(places)
 
 
+def run_deaths(plant: Plant, budget: Budget, step: int = 1) -> int:
+    """Every command killed at every ``step``-th operation, and the power then."""
+    chance = random.Random(budget.seed)
+    scenarios = list(SCENARIOS)
+    chance.shuffle(scenarios)
+    count = 0
+    for scenario in scenarios:
+        at, there = chance.randint(1, step), True
+        while there:
+            if budget.is_spent:
+                return count
+            done, there = record_death(plant.workshop, scenario, at)
+            plant.position(done, len(done.disk.log), chance, 4)
+            count += 1
+            at += step
+    return count
+
+
 def run_scripts(plant: Plant, budget: Budget) -> int:
     """Random commands with a death of the server in between."""
     count = 0
@@ -276,13 +323,15 @@ def run_scripts(plant: Plant, budget: Budget) -> int:
 
 def run(budget: Budget) -> Iterator[Figure]:
     """Single commands, ever more states at each position; then scripts."""
-    single, end = budget.part(0.5), budget.part(1)
+    single, end = budget.part(0.4), budget.part(1)
     with Plant() as plant:
         most = 8
         while not single.is_spent and most <= 1 << ALL_SUBSETS_OF:
             run_all(plant, single, most)
             most *= 8
         yield told("G8", "states of single commands", plant.states, "states")
+        count = run_deaths(plant, budget.part(0.25))
+        yield told("G8", "commands killed before the power went", count, "deaths")
         count = run_scripts(plant, end)
         yield told("G8", "scripts with a killed server", count, "scripts")
         yield told("G8", "states that a loss of power left", plant.states, "states")

@@ -20,8 +20,8 @@ def script(actor: Actor, chance: random.Random) -> None:
 
 
 def _some_folder(actor: Actor, chance: random.Random) -> str:
-    there = sorted(name for name, is_there in actor.told.folders.items() if is_there)
-    folder = chance.choice(there)
+    there = [".".join(one.path) for one in actor.account.folders()]
+    folder = chance.choice(["" if name == "INBOX" else name for name in there])
     actor.select(folder)
     return folder
 

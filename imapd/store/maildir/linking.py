@@ -11,12 +11,11 @@ from typing import Final
 from imapd.errors import Unavailable
 from imapd.store import fsops
 from imapd.store.maildir.names import unique_base
+from imapd.store.maildir.writeback import WRITTEN_BACK_SECONDS
 
 #: Why a file cannot be linked, and must be copied.
 _NO_LINK: Final = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
 _PIECE_OCTETS: Final = 1 << 20
-#: The kernel writes back what is older than 30 seconds; there may be a lot of it.
-_WRITTEN_BACK_SECONDS: Final = 120
 
 
 def link_or_copy(
@@ -78,11 +77,11 @@ def _is_young(look: fsops.Look) -> bool:
     are renames: then mtime and birth decide, one of which moves with contents.
     """
     now = time.time()
-    if now - look.changed_seconds >= _WRITTEN_BACK_SECONDS:
+    if now - look.changed_seconds >= WRITTEN_BACK_SECONDS:
         return False
     born, written = look.born_seconds, look.written_seconds
     # A clock that was set back makes it look young, which is safe.
-    return born is None or now - max(born, written) < _WRITTEN_BACK_SECONDS
+    return born is None or now - max(born, written) < WRITTEN_BACK_SECONDS
 
 
 def _sync(source: bytes) -> None:

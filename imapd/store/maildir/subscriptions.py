@@ -21,13 +21,11 @@ from imapd.store import fsops
 from imapd.store.maildir import layout
 from imapd.store.maildir.accountlock import dot_lock
 from imapd.store.maildir.layout import NameEncoding
+from imapd.store.maildir.writeback import WRITTEN_BACK_SECONDS
 
 FILE_NAME: Final = b"subscriptions"
 LOCK_NAME: Final = b"subscriptions.lock"
 LARGEST_OCTETS: Final = 64 << 20
-
-#: The kernel writes back what is older than 30 seconds; there may be a lot of it.
-_WRITTEN_BACK_SECONDS: Final = 120
 
 _HEADER: Final = b"V\t2\n\n"
 _ESCAPES: Final = {b"1": b"\x01", b"t": b"\t", b"n": b"\n", b"r": b"\r", b"0": b"\0"}
@@ -171,7 +169,7 @@ class Subscriptions:
         if status is None:
             return True
         age_seconds = time.time() - status.st_ctime
-        return age_seconds >= _WRITTEN_BACK_SECONDS  # not if the clock was set back
+        return age_seconds >= WRITTEN_BACK_SECONDS  # not if the clock was set back
 
     def replace(self, paths: Iterable[MailboxPath], encoding: NameEncoding) -> None:
         """Set the names that can be read; lines that cannot be read stay.

@@ -17,6 +17,7 @@ from imapd.errors import Unavailable
 from imapd.ids import Uid
 from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
+from imapd.store.maildir import writeback
 from imapd.store.maildir.uidformat import (
     LARGEST_UID,
     BrokenUidList,
@@ -47,9 +48,11 @@ class UidList:
     """
 
     def __init__(self, directory: bytes) -> None:
+        self._directory = directory
         self.path = directory + b"/" + FILE_NAME
         self.table = UidTable()
         self._key: tuple[int, int] | None = None  # device and inode last read
+        self._secured: tuple[int, int] | None = None  # the one that is surely there
         self._size = 0  # of the file when last read
         self._offset = 0  # where its last whole line ended
         self._header = b""
@@ -141,8 +144,7 @@ class UidList:
         self._tail = octets[octets.rfind(b"\n", 0, max(end - 1, 0)) + 1 : end]
         self._offset = offset
         self._key = (status.st_dev, status.st_ino)
-        self._size = status.st_size
-        self._mtime_ns = status.st_mtime_ns
+        self._size, self._mtime_ns = status.st_size, status.st_mtime_ns
 
     # -- kept in a snapshot --
 
@@ -218,6 +220,9 @@ class UidList:
             raise Unavailable("The mailbox has run out of UIDs")
         uids = list(map(Uid, range(first, first + len(bases))))
         lock.check()
+        if self._key != self._secured:
+            writeback.secure(self._directory)
+            self._secured = self._key
         if self._must_rewrite(gone):
             self._replace(uids, bases, gone)
         elif uids:
@@ -243,10 +248,8 @@ class UidList:
         descriptor = fsops.open_append(self.path)
         try:
             before = os.fstat(descriptor)
-            if (
-                before.st_size != self._size
-                or before.st_ino != (self._key or (0, 0))[1]
-            ):
+            known = self._size, (self._key or (0, 0))[1]
+            if (before.st_size, before.st_ino) != known:
                 raise Unavailable("The UID list changed under its lock")
             # A crash in write() leaves a torn last line, which readers ignore.
             fsops.write(descriptor, lines)
@@ -276,8 +279,7 @@ class UidList:
                 table.add(uid, base, old.extras.get(uid, b""))
         if table.line_count < len(old.uids):
             # A power loss may bring messages back, but not without their UIDs.
-            for part in (b"/cur", b"/new"):
-                fsops.fsync_directory(os.path.dirname(self.path) + part)
+            writeback.sync_messages(self._directory)
         table.extend(uids, bases)
         # Burnt as in _append: the rename may be on disk though fsync failed.
         old.burn(table.uid_next)
@@ -287,12 +289,12 @@ class UidList:
         fsops.replace_file(self.path, octets)
         status = fsops.status(self.path)
         self._rewrite = False
-        self._look_for_waste_at = max(
-            table.line_count * 5 // 4, _REWRITE_AT_LEAST_LINES
-        )
+        waste_at = table.line_count * 5 // 4
+        self._look_for_waste_at = max(waste_at, _REWRITE_AT_LEAST_LINES)
         self.table = table
         self._header = header_line(table)
         self._remember(status, len(octets), octets)
+        self._secured = self._secured and self._key
 
     def create(self, lock: MailboxLock, table: UidTable) -> None:
         """Write the first file of a folder."""
@@ -355,10 +357,10 @@ class UidList:
 
     def _keep_aside(self) -> None:
         """Keep a copy of the broken file; a crash leaves it with both names."""
-        directory, _, name = self.path.rpartition(b"/")
-        prefix = name + b".broken-"
-        aside = b"%b/%b%d" % (directory, prefix, time.time_ns() // 1000)
-        copies = [one for one in fsops.names(directory) if one.startswith(prefix)]
+        prefix = FILE_NAME + b".broken-"
+        aside = b"%b/%b%d" % (self._directory, prefix, time.time_ns() // 1000)
+        names = fsops.names(self._directory)
+        copies = [one for one in names if one.startswith(prefix)]
         status = fsops.status_or_none(self.path)
         if status is None:
             return
