@@ -236,7 +236,9 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection, writable: bool) -> None:
         schema = self._schema
         if writable:
-            synchronous = "FULL" if schema.durable else "OFF"
+            # FULL does not sync that the journal is gone: it would come back, and
+            # undo what was committed.
+            synchronous = "EXTRA" if schema.durable else "OFF"
             connection.execute(f"PRAGMA synchronous={synchronous}")
             connection.execute("PRAGMA journal_mode=DELETE")
         # One transaction: another process may be making the tables just now, and a

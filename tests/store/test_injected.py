@@ -15,6 +15,7 @@ from imapd.store.locks import MailboxLock
 from imapd.store.maildir.account import MaildirAccount
 from imapd.store.maildir.mailbox import MaildirMailbox
 from imapd.store.maildir.scan import Directory
+from imapd.store.state import AccountState
 from tests.store.folders import MEMORY, FolderTestCase, append, uids_of
 
 EIO = OSError(errno.EIO, os.strerror(errno.EIO))
@@ -210,6 +211,15 @@ class PowerLossTests(FolderTestCase):
         written = done.index(b"dovecot-uidlist")
         self.assertIn(b"cur", done[:written])
         self.assertIn(b"new", done[:written])
+
+    def test_a_commit_to_the_state_is_not_undone(self) -> None:
+        """CREATE for a use is durable: the end of the journal is synced too."""
+        state = AccountState(os.fsencode(self.root))
+        self.addCleanup(state.close)
+        with state._database.transaction(write=False) as connection:
+            (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        self.assertEqual((synchronous, mode), (3, "delete"))  # 3: EXTRA
 
     def synced(self, action: Callable[[], object]) -> list[bytes]:
         """Which directories an action syncs."""

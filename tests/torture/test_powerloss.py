@@ -6,7 +6,7 @@ from unittest import mock
 
 from tests.torture.budget import Budget
 from tests.torture.disk import Disk, Names, Recorder, Sync, Write
-from tests.torture.powerloss import Plant, record, run_all, run_scripts
+from tests.torture.powerloss import Plant, record, run_all, run_deaths, run_scripts
 from tests.torture.scenarios import SCENARIOS
 
 _SEED = 7
@@ -15,13 +15,17 @@ _SEED = 7
 class PowerLossTests(unittest.TestCase):
     def test_single_commands(self) -> None:
         with Plant() as plant:
-            # 5,000 states on two idle cores; fewer where they are busy.
-            run_all(plant, Budget(32, _SEED), most=8)
-            self.assertGreater(plant.states, 300)
+            # About 3,000 states on an idle core; fewer where it is busy.
+            run_all(plant, Budget(22, _SEED), most=8)
+            self.assertGreater(plant.states, 200)
+
+    def test_deaths_before_the_power_goes(self) -> None:
+        with Plant() as plant:
+            self.assertGreater(run_deaths(plant, Budget(10, _SEED), step=5), 20)
 
     def test_scripts_with_a_killed_server(self) -> None:
         with Plant() as plant:
-            self.assertGreater(run_scripts(plant, Budget(6, _SEED)), 1)
+            self.assertGreater(run_scripts(plant, Budget(4, _SEED)), 1)
 
 
 class FindingTests(unittest.TestCase):

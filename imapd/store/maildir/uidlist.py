@@ -57,8 +57,7 @@ class UidList:
         self._offset = 0  # where its last whole line ended
         self._header = b""
         self._tail = b""  # the last whole line, to know the file again
-        self._mtime_ns = 0
-        self._rewrite = False
+        self._mtime_ns, self._rewrite = 0, False
         self._look_for_waste_at = _REWRITE_AT_LEAST_LINES
 
     # -- reading --
