@@ -32,8 +32,8 @@ _SQLITE: Final = frozenset({"sqlite", "commit"})
 #: Where a process that has no descriptor left fails.
 OPENING: Final = frozenset(
     {
-        *("open_read", "open_exclusive", "open_append", "open_directory", "names"),
-        *("names_in", "fsync_directory"),
+        *("open_read", "open_status", "open_exclusive", "open_append"),
+        *("open_directory", "names", "entries", "names_in", "fsync_directory"),
     }
 )
 _NAMES: Final = frozenset(
@@ -53,7 +53,9 @@ POSSIBLE: Final = {
         }
     ),
     # Not "status": what may not be looked at stays so, and is no folder of ours.
-    errno.EACCES: _NAMES | _SQLITE | {"open_read", "open_directory", "names"},
+    errno.EACCES: _NAMES
+    | _SQLITE
+    | {"open_read", "open_status", "open_directory", "names", "entries"},
     errno.EROFS: _NAMES | _SQLITE,
 }
 ERRNOS: Final = (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EACCES)

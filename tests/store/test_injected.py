@@ -249,7 +249,10 @@ class PowerLossTests(FolderTestCase):
         os.rename(self.root / "copy", self.folder() / "dovecot-uidlist")
         done = self.synced(lambda: append(box, b"a: 3\r\n\r\n"))
         self.assertIn(b"box", done)  # another process replaced it
-        old = mock.patch.object(fsops, "birth_seconds", lambda _: 1.0)
+        real = fsops.look
+        old = mock.patch.object(
+            fsops, "look", lambda *names: real(*names)._replace(born_seconds=1.0)
+        )
         with old:
             box = self.open()
             box.sync(True)

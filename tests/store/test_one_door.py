@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STORE = Path(__file__).resolve().parents[2] / "imapd" / "store"
-DOOR = "fsops.py"
+#: Beside it what it looks with: one of its operations.
+DOOR = ("fsops.py", "statx.py")
 
 #: Of ``os``: no operation on a file.
 NO_FILES = {
@@ -141,7 +142,7 @@ class OneDoorTests(unittest.TestCase):
         wrong, met, files = [], set(), 0
         for path in sorted(STORE.rglob("*.py")):
             name = str(path.relative_to(STORE))
-            if name == DOOR:
+            if name in DOOR:
                 continue
             files += 1
             for line, what in uses(ast.parse(path.read_bytes())):

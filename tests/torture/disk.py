@@ -252,6 +252,9 @@ class Recorder:
 
     open_append = open_read
 
+    def open_status(self, result: tuple[int, object], path: bytes) -> None:
+        self._note(result[0], self._inode(path))
+
     def open_directory(
         self, result: int, path: bytes, parent: int | None = None
     ) -> None:
@@ -280,11 +283,31 @@ class Recorder:
         if inode is not None:
             self.disk.log.append(Sync(inode))
 
-    def link(self, _: None, old: bytes, new: bytes) -> None:
-        self._names("link", self._inode(old), added=self._place(new))
+    def _place_in(self, path: bytes, directory: int | None) -> tuple[int, bytes] | None:
+        """Where a path is that may be a name in an open directory."""
+        if directory is None or path.startswith(b"/"):
+            return self._place(path)
+        return self._open[directory], path
 
-    def rename(self, _: None, old: bytes, new: bytes) -> None:
-        self._names("rename", self._inode(old), self._place(new), self._place(old))
+    def link(
+        self,
+        _: None,
+        old: bytes,
+        new: bytes,
+        *,
+        src_dir_fd: int | None = None,
+        dst_dir_fd: int | None = None,
+    ) -> None:
+        place = self._place_in(old, src_dir_fd)
+        inode = None if place is None else self._now[place[0]].get(place[1])
+        self._names("link", inode, added=self._place_in(new, dst_dir_fd))
+
+    def rename(
+        self, _: None, old: bytes, new: bytes, directory: int | None = None
+    ) -> None:
+        place = self._place_in(old, directory)
+        inode = None if place is None else self._now[place[0]].get(place[1])
+        self._names("rename", inode, self._place_in(new, directory), place)
 
     rename_new = rename
 

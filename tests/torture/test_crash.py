@@ -1,5 +1,6 @@
 """The crash harness for some seconds, and that it finds what is wrong."""
 
+import os
 import unittest
 from collections.abc import Callable
 from unittest import mock
@@ -17,7 +18,7 @@ class CrashTests(unittest.TestCase):
     def test_death_at_every_operation_and_errors_at_every_third(self) -> None:
         with Sweep() as sweep:
             # Where the machine is busy the last of the errors are left out.
-            pairs = sweep_all(sweep, Budget(30, _SEED), errno_step=3)
+            pairs = sweep_all(sweep, Budget(25, _SEED), errno_step=3)
             self.assertGreaterEqual(pairs, 2 * len(SCENARIOS))
             self.assertGreater(sweep.trials, 500)
 
@@ -53,15 +54,19 @@ class FindingTests(unittest.TestCase):
     def test_a_move_that_removes_first(self) -> None:
         real = fsops.link
 
-        def link(old: bytes, new: bytes) -> None:
-            if not new.endswith(b".lock"):
-                octets = fsops.read_file(old)
-                fsops.unlink(old)
-                old = new.replace(b"/cur/", b"/tmp/")
-                descriptor = fsops.open_exclusive(old)
-                fsops.write(descriptor, octets)
-                fsops.close(descriptor)
-            real(old, new)
+        def link(old: bytes, new: bytes, **inside: int) -> None:
+            if new.endswith(b".lock"):
+                real(old, new, **inside)
+                return
+            source, target = inside["src_dir_fd"], inside["dst_dir_fd"]
+            descriptor = os.open(old, os.O_RDONLY, dir_fd=source)
+            octets = os.read(descriptor, 1 << 16)
+            os.close(descriptor)
+            fsops.unlink_in(source, old)
+            directory = os.readlink(b"/proc/self/fd/%d" % target)
+            descriptor = fsops.open_exclusive(directory + b"/" + new)
+            fsops.write(descriptor, octets)
+            fsops.close(descriptor)
 
         self.assertIn("LOST", self.found("move", "link", link))
 

@@ -343,7 +343,7 @@ class MaildirAccount:
 
     def tidy_cache(self) -> None:
         """Drop what the cache has of mailboxes that are no more, or numbered anew."""
-        with fsops.translate_errors("listing folders"):
+        with translate_errors("listing folders"):
             names = [b"", *self.tree.listing().values()]
         kept = []
         for directory in map(self.tree.directory, names):

@@ -19,7 +19,10 @@ _LISTS: Final = (b"/cur", b"/new", b"/dovecot-uidlist")
 
 def is_young(path: bytes) -> bool:
     """Whether a name may have been made so lately; also where nobody can say."""
-    born = fsops.birth_seconds(path)
+    try:
+        born = fsops.look(path).born_seconds
+    except FileNotFoundError:
+        return False
     # A clock that was set back makes it look young, which is safe.
     return born is None or time.time() - born < WRITTEN_BACK_SECONDS
 
