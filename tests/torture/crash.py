@@ -21,7 +21,7 @@ from imapd.ids import Uid
 from imapd.store import fsops
 from tests.store.faults import CHANGING, POSSIBLE, Killed, Plan, injected
 from tests.store.folders import MEMORY
-from tests.torture.actor import Actor, Refused, message
+from tests.torture.storeactor import Actor, Refused, message
 from tests.torture.budget import Budget
 from tests.torture.checker import STRICT, Mercy, Told, check
 from tests.torture.dovecot import Dovecot, dovecot

@@ -20,7 +20,7 @@ from unittest import mock
 from imapd.store import dotlock
 from tests.store.faults import CHANGING, Killed, Plan, injected
 from tests.store.folders import MEMORY
-from tests.torture.actor import Actor
+from tests.torture.storeactor import Actor
 from tests.torture.budget import Budget
 from tests.torture.checker import Mercy, Told, check
 from tests.torture.crash import close_dead, listed, reopen

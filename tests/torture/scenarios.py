@@ -9,7 +9,7 @@ from typing import Final
 
 from imapd.ids import Uid
 from imapd.model.columns import ENVELOPE
-from tests.torture.actor import Actor, deliver, message
+from tests.torture.storeactor import Actor, deliver, message
 from tests.torture.checker import Told
 
 Act = Callable[[Actor], object]

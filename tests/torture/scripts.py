@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from tests.torture.actor import Actor, Refused
+from tests.torture.storeactor import Actor, Refused
 
 _COMMANDS = 6
 _FLAGS = ("\\Seen", "\\Flagged", "Alpha", "Beta")
