@@ -317,7 +317,7 @@ def _numbered_key(chance: Random, messages: int) -> Pieces:
         *((numbers,), (b"UID ", numbers)),
         *((b"KEYWORD ", keyword), (b"UNKEYWORD ", keyword)),
         *((b"LARGER ", amount), (b"SMALLER ", amount)),
-        *((b"OLDER ", amount), (b"MODSEQ ", amount)),
+        *((b"OLDER ", amount), (b"MODSEQ %d" % words.number(chance),)),
     )
     return chance.choice(ways)
 

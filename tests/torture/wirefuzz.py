@@ -128,7 +128,7 @@ def run(budget: Budget) -> Iterator[Figure]:
         try:
             frames += trial(octets, chance)
         except Exception as error:
-            raise AssertionError(f"{label}: {octets!r}: {shown(error)}") from error
+            raise AssertionError(f"{label}: {octets!r}: {shown(error)}") from None
         blocks = 1 + len(octets) // 8192
         slowest = max(slowest, (time.thread_time() - started) / blocks)
         sent += TOGETHER
