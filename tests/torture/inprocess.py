@@ -24,6 +24,8 @@ from tests.torture import words
 from tests.torture.responses import Conversation
 from tests.torture.writing import pieces_of
 
+#: What a transport holds until it tells its producer to stop.
+OUTPUT_OCTETS: Final = 65536
 #: Turns of the reactor that one command may take.
 MOST_TURNS: Final = 20_000
 #: What a server has that nobody set up otherwise, but for the 50 MiB of APPEND.
@@ -97,6 +99,20 @@ class TlsTransport(Transport):
 
     def startTLS(self, ctx: Any, normal: bool = True) -> None:
         """Begin, as far as the server can see."""
+
+    def write(self, data: bytes) -> None:
+        """Hold octets, and stop the producer as TCP does, at 64 KiB."""
+        super().write(data)
+        if self.producer is not None and self.io.tell() > OUTPUT_OCTETS:
+            self.producer.pauseProducing()
+
+    def read_all(self) -> bytes:
+        """Take what was written; the producer goes on."""
+        octets: bytes = self.value()
+        self.clear()
+        if self.producer is not None and self.connected:
+            self.producer.resumeProducing()
+        return octets
 
 
 class World:
@@ -194,8 +210,17 @@ class Peer:
         """Return what the server has said since, checked."""
         self.world.settle()
         self.raw = self.transport.value()
-        self.transport.clear()
+        if len(self.raw) > OUTPUT_OCTETS:
+            self.raw = b"".join(self._all_of_it())
+        else:
+            self.transport.clear()
         return self.conversation.feed(self.raw)
+
+    def _all_of_it(self) -> Iterator[bytes]:
+        """Yield what the server says, as long as reading makes it say more."""
+        while octets := self.transport.read_all():
+            yield octets
+            self.world.settle()
 
     def send(self, octets: bytes, chance: Random | None = None) -> list[Response]:
         """Send octets, cut by chance, and return what the server says to them."""

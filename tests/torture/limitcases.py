@@ -1,5 +1,6 @@
 """Limits that take more than one command to go over, and what a stranger costs."""
 
+import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,11 +9,11 @@ from typing import Final
 from imapd.limits import DEFAULT_LIMITS, Limits
 from tests.torture.inprocess import Peer, World, listening
 
-#: What a stranger may send, if the server goes on reading.
-STREAM_OCTETS: Final = 8 << 20
+#: What a stranger sends, if the server goes on reading: twice what it may hold, or
+#: less of what is answered line by line.
+STREAM_OCTETS: Final = 512 << 10
+_ANSWERED_OCTETS: Final = 32 << 10
 _CHUNK_OCTETS: Final = 16384
-#: What a transport holds back before it tells its producer to stop.
-_OUTPUT_OCTETS: Final = 65536
 
 Case = Callable[[Limits], None]
 
@@ -170,33 +171,34 @@ STRANGERS: Final[dict[str, tuple[bytes, bytes]]] = {
 }
 
 
-def _stream(peer: Peer, first: bytes, then: bytes, reads: bool) -> None:
+def _stream(peer: Peer, first: bytes, chunk: bytes, reads: bool) -> None:
     """Send until the server has closed or reads no more."""
-    chunk = (then * _CHUNK_OCTETS)[:_CHUNK_OCTETS]
     transport, protocol = peer.transport, peer.protocol
     if first:
         protocol.dataReceived(first)
-    for _ in range(STREAM_OCTETS // _CHUNK_OCTETS):
+    answered = b"\n" in chunk
+    octets = _ANSWERED_OCTETS if answered else STREAM_OCTETS
+    for _ in range(octets // _CHUNK_OCTETS):
         if not peer.is_open or transport.producerState == "paused":
             return
         protocol.dataReceived(chunk)
         peer.world.settle()
-        if reads:
-            transport.clear()
-        elif len(transport.value()) > _OUTPUT_OCTETS and transport.producer:
-            transport.producer.pauseProducing()
+        while reads and transport.read_all():
+            peer.world.settle()
 
 
 def hostile_cost() -> Iterator[tuple[str, int]]:
     """Yield how many octets a stranger makes the server hold, at the most."""
     for what, (first, then) in STRANGERS.items():
-        for reads in (True, False):
+        chunk = then * (_CHUNK_OCTETS // len(then))
+        for reads in (True, False) if b"\n" in then else (True,):
             with listening(), World(limits=DEFAULT_LIMITS) as world:
-                world.connect().leave()
+                _stream(world.connect(), first, chunk, reads)  # what is made but once
+                gc.collect()
                 tracemalloc.start()
                 try:
                     before, _ = tracemalloc.get_traced_memory()
-                    _stream(world.connect(), first, then, reads)
+                    _stream(world.connect(), first, chunk, reads)
                     _, most = tracemalloc.get_traced_memory()
                 finally:
                     tracemalloc.stop()
