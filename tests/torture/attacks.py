@@ -45,8 +45,8 @@ def attacks(wanted: Command, limits: Limits, *, known: bool) -> Iterator[Attack]
     pieces = wanted.pieces
     for at in arguments(pieces):
         piece = piece_at(pieces, at)
-        for limit, new in _of_any(piece, limits, known=known):
-            yield Attack(limit, replaced(pieces, at, new))
+        for limit, octets in _of_any(piece, limits, known=known):
+            yield Attack(limit, replaced(pieces, at, octets))
         for limit, new in _of_kind(wanted.name, piece, limits):
             yield Attack(limit, replaced(pieces, at, new))
         yield _announced(pieces, at, piece, limits, known=known)

@@ -38,4 +38,12 @@ class Harness:
         return run
 
 
-HARNESSES: Final[tuple[Harness, ...]] = (Harness("model", "machine", ("L0",)),)
+HARNESSES: Final[tuple[Harness, ...]] = (
+    Harness("fuzz", "fuzz", ("G1",), share=6),
+    Harness("injection", "injection", ("P18",)),
+    Harness("limits", "limitsweep", ("G5",)),
+    Harness("model", "machine", ("L0",)),
+    Harness("names", "namefuzz", ("G3",), share=2),
+    Harness("sasl", "saslfuzz", ("P05", "P06")),
+    Harness("wire", "wirefuzz", ("G1",), share=2),
+)

@@ -15,6 +15,7 @@ from tests.torture import planted
 from tests.torture.budget import Budget
 from tests.torture.figures import Figure, at_least, at_most, told
 from tests.torture.inprocess import Peer, World, listening, shown
+from tests.torture.plainutf7 import encoded
 
 ITEMS = (
     b"(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE BODY.PEEK[HEADER]"
@@ -116,16 +117,10 @@ def look_at_mailboxes(asker: Asker) -> int:
             continue
         if rb"\NOSELECT" in {name.upper() for name in each[0]}:
             continue
-        sent = _utf7(each[2])
+        sent = encoded(each[2])
         [(name, _)] = asker.done(b"STATUS %b (MESSAGES)" % _literal(sent), b"STATUS")
         assert name == each[2], f"{each[2]!r} became {name!r}"
     return len(names)
-
-
-def _utf7(name: str) -> bytes:
-    from tests.torture.namefuzz import encoded  # noqa: PLC0415
-
-    return encoded(name)
 
 
 def log_in_oddly(world: World) -> int:

@@ -13,8 +13,14 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ITLSTransport
-from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
-from zope.interface import implementer
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    formatEvent,
+    globalLogPublisher,
+)
+from zope.interface import alsoProvides, implementer
 
 from imapd.limits import Limits
 from imapd.server.protocol import ImapServer
@@ -41,6 +47,7 @@ PATIENT: Final = Limits(
 _MEMORY = Path("/dev/shm")
 
 
+@implementer(ILogObserver)
 class Trouble:
     """Hears what is logged; an error that nobody expected is a defect."""
 
@@ -93,7 +100,6 @@ def resident_octets() -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@implementer(ITLSTransport)
 class TlsTransport(Transport):
     """One that TLS could be begun on; the octets stay as they are."""
 
@@ -127,7 +133,8 @@ class World:
         self.root.mkdir()
         settings.setdefault("limits", PATIENT)
         self.server = Server(self._case, root=self.root, **settings)
-        self.server.factory.context = object()  # so that STARTTLS is offered
+        offered: Any = object()
+        self.server.factory.context = offered  # so that STARTTLS is
         self.clock = self.server.clock
         self.peers: list[Peer] = []
         self._delivered = 0
@@ -194,6 +201,7 @@ class Peer:
     def __init__(self, world: World, host: str) -> None:
         self.world = world
         self.transport = TlsTransport(host)
+        alsoProvides(self.transport, ITLSTransport)
         self.conversation = Conversation()
         self.protocol = world.server.factory.buildProtocol(None)
         self.transport.protocol = self.protocol

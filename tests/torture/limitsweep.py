@@ -222,10 +222,10 @@ def run(budget: Budget) -> Iterator[Figure]:
                     sweep.command(name, chance)
         except Exception as error:
             raise AssertionError(f"{label}: {shown(error)}") from None
-    for name, case in limitcases.CASES.items():
+    for limit, case in limitcases.CASES.items():
         with listening():
             case(TINY)
-        sweep.limits[name] += 1
+        sweep.limits[limit] += 1
     fields = set(Limits.__dataclass_fields__) - NOT_OF_A_COMMAND
     untried = sorted(fields - set(sweep.limits))
     tried = sum(sweep.limits.values())

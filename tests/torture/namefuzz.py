@@ -1,6 +1,6 @@
 """Mailbox names: modified UTF-7 there and back, and nothing outside of the root.
 
-The coding is held against another, written here bit by bit from RFC 3501 §5.1.3.
+The coding is held against another (``plainutf7``).
 A path is held against what a file system makes of its directory name.  Then a server
 is sent names, and every path that this process opens is looked at.
 """
@@ -23,13 +23,11 @@ from tests.torture.budget import Budget
 from tests.torture.figures import Figure, at_least, at_most, told
 from tests.torture.inprocess import Peer, World, listening, shown
 from tests.torture.pathwatch import watching
+from tests.torture.plainutf7 import decoded, encoded
 
 TOGETHER: Final = 500
 COMMANDS: Final = 150
 
-_BASE64: Final = (
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,"  # "," for "/"
-)
 _PIECES: Final = (
     *(".", "/", "\\", "~", "&", "\0", "%", "*", ":", "..", "../", "/..", "tmp", "new"),
     *("cur", "INBOX", "inbox", "INBOX.", "a", "b", "x" * 40, "\u00e9", "e\u0301", "ß"),
@@ -38,57 +36,6 @@ _PIECES: Final = (
     *("\ufeff", "\u202e", "Maildir", "../bob", "../../../../etc/passwd", "\u2024"),
 )
 _SMALL: Final = b"&-A,\x80\0./"
-
-
-def encoded(text: str) -> bytes:
-    """Return modified UTF-7, bit by bit."""
-    out, run = bytearray(), ""
-
-    def flush() -> None:
-        nonlocal run
-        if run:
-            octets = run.encode("utf-16-be")
-            bits = "".join(f"{octet:08b}" for octet in octets)
-            bits += "0" * (-len(bits) % 6)
-            sixes = (bits[at : at + 6] for at in range(0, len(bits), 6))
-            coded = "".join(_BASE64[int(six, 2)] for six in sixes)
-            out.extend(b"&%b-" % coded.encode())
-            run = ""
-
-    for char in text:
-        if " " <= char <= "~":
-            flush()
-            out.extend(b"&-" if char == "&" else char.encode())
-        else:
-            run += char
-    flush()
-    return bytes(out)
-
-
-def decoded(octets: bytes) -> str | None:
-    """Return what it says, None: it is not what ``encoded`` makes of any text."""
-    out, at = "", 0
-    while at < len(octets):
-        char = chr(octets[at])
-        at += 1
-        if not " " <= char <= "~":
-            return None
-        if char != "&":
-            out += char
-            continue
-        end = octets.find(b"-", at)
-        coded = octets[at:end].decode("latin-1")
-        if end < 0 or any(each not in _BASE64 for each in coded):
-            return None
-        at = end + 1
-        bits = "".join(f"{_BASE64.index(each):06b}" for each in coded)
-        whole = bits[: len(bits) // 8 * 8]
-        run = bytes(int(whole[at : at + 8], 2) for at in range(0, len(whole), 8))
-        try:
-            out += run.decode("utf-16-be") if coded else "&"
-        except UnicodeDecodeError:
-            return None
-    return out if encoded(out) == octets else None
 
 
 def text(chance: Random) -> str:
@@ -155,11 +102,13 @@ def send_names(chance: Random, style: NamespaceStyle) -> int:
         home = world.root / "alice"
         peer = world.connect()
         peer.log_in()
+        _send(peer, b"a", b"APPEND INBOX {3+}\r\nabc")
+        _send(peer, b"s", b"SELECT INBOX")
         _plant(world)
         before = _outside(world)
         with watching(world.root.parent, home) as seen:
             for number in range(COMMANDS):
-                _send(peer, b"n%d" % number, chance)
+                _send(peer, b"n%d" % number, _drawn(chance))
         trouble.check()
         assert not seen.outside, f"outside of the root: {seen.outside[:5]}"
         assert seen.inside, "nothing was opened at all"
@@ -184,9 +133,9 @@ def _outside(world: World) -> list[tuple[str, int]]:
     return sorted(found)
 
 
-def _send(peer: Peer, tag: bytes, chance: Random) -> None:
+def _drawn(chance: Random) -> bytes:
     names = [_quoted(text(chance)) for _ in range(2)]
-    way: bytes = chance.choice(
+    drawn: bytes = chance.choice(
         (
             *(
                 b"CREATE %b" % names[0],
@@ -201,9 +150,13 @@ def _send(peer: Peer, tag: bytes, chance: Random) -> None:
             b"COPY 1:* %b" % names[0],
         )
     )
-    peer.conversation.begins(tag, way.split(b" ")[0])
-    peer.send(b"%b %b\r\n" % (tag, way))
-    assert not peer.conversation.waits, f"no answer to {way!r}"
+    return drawn
+
+
+def _send(peer: Peer, tag: bytes, command: bytes) -> None:
+    peer.conversation.begins(tag, command.split(b" ")[0])
+    peer.send(b"%b %b\r\n" % (tag, command))
+    assert not peer.conversation.waits, f"no answer to {command!r}"
 
 
 def _quoted(name: str) -> bytes:

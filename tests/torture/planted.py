@@ -111,8 +111,8 @@ def plant(home: Path, chance: Random, messages: list[bytes]) -> None:
     letters = "abcdefghijklmnopqrstuvwxyz"
     for number, octets in enumerate(messages):
         flags = "".join(sorted(chance.sample(letters, chance.randrange(26))))
-        name = f"1700000000.M{number:06}P1.host:2,{flags}"
-        (home / "cur" / name).write_bytes(octets)
+        base = f"1700000000.M{number:06}P1.host:2,{flags}"
+        (home / "cur" / base).write_bytes(octets)
     lines = b"\n".join(keyword_lines(chance)) + b"\n"
     (home / "dovecot-keywords").write_bytes(lines)
     names = list(folder_names(chance))
