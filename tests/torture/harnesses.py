@@ -40,6 +40,7 @@ class Harness:
 
 HARNESSES: Final[tuple[Harness, ...]] = (
     Harness("fuzz", "fuzz", ("G1",), share=6),
+    Harness("guided", "guided", ("G1",)),
     Harness("injection", "injection", ("P18",)),
     Harness("limits", "limitsweep", ("G5",)),
     Harness("model", "machine", ("L0",)),

@@ -8,7 +8,7 @@ import unittest
 
 from imapd.server.registry import COMMANDS
 from tests.support.grammar import NotGrammatical
-from tests.torture import fuzz, saslfuzz, wirefuzz
+from tests.torture import fuzz, guided, saslfuzz, wirefuzz
 from tests.torture.budget import chance
 from tests.torture.gate import keeps
 from tests.torture.grammar import GENERATORS, command
@@ -22,6 +22,10 @@ class GateTests(unittest.TestCase):
 
     def test_what_reads_commands(self) -> None:
         keeps(self, wirefuzz.run, 5)
+
+    @unittest.skipUnless(guided.IS_THERE, "atheris is not installed")
+    def test_guided_by_coverage(self) -> None:
+        keeps(self, guided.run, 5)
 
     def test_sasl(self) -> None:
         keeps(self, saslfuzz.run, 3)
