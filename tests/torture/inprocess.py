@@ -182,8 +182,10 @@ class World:
             peer.leave()
         self.settle()
         left = self.server.factory.connections
+        drafts = [str(each) for each in self.root.glob("*/Maildir/**/tmp/*")]
         self._case.doCleanups()
         assert left == 0, f"{left} sessions are left over"
+        assert not drafts, f"left in tmp: {drafts}"
 
     def __enter__(self) -> "World":
         return self

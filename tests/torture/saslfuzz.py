@@ -65,6 +65,9 @@ def exchange(peer: Peer, chance: Random) -> None:
         if not peer.is_open:
             assert peer.conversation.ended, f"hung up silently after {octets[:200]!r}"
             return
+        if b"{" in octets:
+            peer.leave()  # in what may be a literal, there are no more exchanges
+            return
         if any(isinstance(each, Tagged) for each in responses):
             return
         if responses and not isinstance(responses[-1], Continuation):
@@ -75,6 +78,24 @@ def exchange(peer: Peer, chance: Random) -> None:
         octets = _line(chance)
         responses = peer.send(octets + b"\r\n", chance)
     raise AssertionError(f"an exchange without an end: {octets[:200]!r}")
+
+
+def in_other_forms(world: World) -> int:
+    """Send a good login in base64 that is not the one form; return how many."""
+    good = base64.b64encode(b"\0alice\0wonderland")  # ends in "Q=": two bits unused
+    wrong = (
+        *(good[:-1], good + b"=", good[:-2] + b"R=", b" " + good, good + b" "),
+        *(good[:8] + b"\t" + good[8:], good.replace(b"A", b"A\r"), good + b"AAAA"),
+        *(good + good, b"=" + good, good[:8] + b"====" + good[8:], good + b"\0"),
+    )
+    for coded in wrong:
+        for octets in (b"AUTHENTICATE PLAIN %b\r\n", b"AUTHENTICATE PLAIN\r\n%b\r\n"):
+            peer = world.connect()
+            peer.conversation.unknown()
+            peer.send(b"t " + octets % coded)
+            assert b"t OK" not in peer.raw, f"{coded!r} was taken"
+            peer.leave()
+    return 2 * len(wrong)
 
 
 class Spy:
@@ -150,6 +171,7 @@ def run(budget: Budget) -> Iterator[Figure]:
     warm = 0
     began = time.monotonic()
     with listening() as trouble, World(limits=PATIENT) as world:
+        forms = in_other_forms(world)
         for label, chance in budget.trials("sasl"):
             try:
                 made, logins = beside_others(world, chance)
@@ -165,5 +187,6 @@ def run(budget: Budget) -> Iterator[Figure]:
     seconds = time.monotonic() - began
     yield at_least("P06", "exchanges", exchanges, "exchanges", 1)
     yield told("P06", "exchanges a second", exchanges / seconds, "/s")
+    yield told("P06", "logins in base64 that is none", forms, "logins")
     yield at_least("P06", "good logins beside them", good, "logins", 1)
     yield at_most("P06", "memory of them", drift / 2**20, "MiB", 4)
