@@ -8,8 +8,9 @@ from typing import Final, Protocol
 from imapd.server.registry import COMMANDS
 from tests.support.grammar import Continuation, Response, Tagged
 from tests.torture import mutators, words
-from tests.torture.grammar import Command, Message, command
+from tests.torture.grammar import command
 from tests.torture.inprocess import Peer, World
+from tests.torture.pieces import Command, Message
 from tests.torture.writing import written
 
 #: More are expunged: COPY of all to the same mailbox doubles them.
@@ -83,8 +84,10 @@ class Actor:
             self._empty()
         elif way < 0.40:
             self.run(self._draw(), others)
-        elif way < 0.50:
+        elif way < 0.46:
             self._burst()
+        elif way < 0.50:
+            self._together(others)
         elif way < 0.93:
             self._nonsense()
         elif way < 0.96:
@@ -166,6 +169,25 @@ class Actor:
 
     def _burst(self) -> None:
         """Several commands at once, none of which has to wait."""
+        octets, wanted = self._begin_burst()
+        self._end_burst(octets, wanted, self._send(octets))
+
+    def _together(self, others: "list[Actor]") -> None:
+        """Bursts of all at the same time; now and then somebody leaves in the midst."""
+        begun = []
+        for each in others:
+            if each.peer.is_open:
+                octets, wanted = each._begin_burst()
+                each.peer.post(octets, self._chance)
+                begun.append((each, octets, wanted))
+                for _ in range(self._chance.choice((0, 0, 1, 5))):
+                    self._world.turn()
+        if self._chance.random() < 0.2:
+            self._chance.choice(others).peer.leave()
+        for each, octets, wanted in begun:
+            each._end_burst(octets, wanted, each.peer.take())
+
+    def _begin_burst(self) -> tuple[bytes, list[bytes]]:
         octets, wanted = b"", []
         for _ in range(self._chance.randint(2, 12)):
             each = self._draw()
@@ -177,7 +199,11 @@ class Actor:
             wanted.append(each.name)
             self.peer.conversation.begins(tag, each.name)
         self._counts.commands += len(wanted)
-        responses = self._send(octets)
+        return octets, wanted
+
+    def _end_burst(
+        self, octets: bytes, wanted: list[bytes], responses: list[Response]
+    ) -> None:
         found = [each for each in responses if isinstance(each, Tagged)]
         if self.peer.is_open:
             assert len(found) == len(wanted), f"{octets!r}: {self.peer.raw!r}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imapd.limits import Limits
-from tests.torture.grammar import (
+from tests.torture.pieces import (
     Argument,
     Command,
     Kind,

@@ -65,7 +65,11 @@ def trial(label: str, chance: Random, tally: Tally) -> None:
     try:
         limits = USUAL if chance.random() < 0.2 else PATIENT
         style = chance.choice((None, *NamespaceStyle))
-        with listening() as trouble, World(limits=limits, namespace=style) as world:
+        late = chance if chance.random() < 0.5 else None
+        with (
+            listening() as trouble,
+            World(late, limits=limits, namespace=style) as world,
+        ):
             actors = [Actor(world, chance, tally) for _ in range(ACTORS)]
             for _ in range(STEPS):
                 chance.choice(actors).step(actors)

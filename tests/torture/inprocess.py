@@ -26,6 +26,7 @@ from imapd.limits import Limits
 from imapd.server.protocol import ImapServer
 from tests.support.grammar import Response
 from tests.support.server import USERS, Server, Transport
+from tests.support.workers import LaterWorkers
 from tests.torture import words
 from tests.torture.responses import Conversation
 from tests.torture.writing import pieces_of
@@ -124,7 +125,12 @@ class TlsTransport(Transport):
 class World:
     """A server with accounts in a temporary folder, and clients without sockets."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, late: Random | None = None, **settings: Any) -> None:
+        """``late``: what would run in threads is done later, in an order by chance."""
+        self._late = late
+        self._workers = LaterWorkers()
+        if late is not None:
+            settings["workers"] = self._workers
         self._case = unittest.TestCase()
         place = _MEMORY if _MEMORY.is_dir() else None
         folder = tempfile.TemporaryDirectory(dir=place)
@@ -148,13 +154,21 @@ class World:
 
     def settle(self) -> None:
         """Let everything happen that waits for nothing but its turn."""
-        clock = self.clock
         for _ in range(MOST_TURNS):
-            now = clock.seconds()
-            if not any(call.getTime() <= now for call in clock.getDelayedCalls()):
+            if not self.turn():
                 return
-            clock.advance(0)
         raise AssertionError(f"not at rest after {MOST_TURNS} turns")
+
+    def turn(self) -> bool:
+        """Let one thing happen; False: nothing waits for its turn."""
+        now = self.clock.seconds()
+        due = any(call.getTime() <= now for call in self.clock.getDelayedCalls())
+        waiting = len(self._workers.waiting)
+        if waiting and self._late and (not due or self._late.random() < 0.5):
+            self._workers.step(self._late.randrange(waiting))
+        elif due:
+            self.clock.advance(0)
+        return bool(due or waiting)
 
     def meddle(self, chance: Random) -> None:
         """Do what other programs do: deliver, set a flag, remove a message."""
@@ -234,6 +248,11 @@ class Peer:
 
     def send(self, octets: bytes, chance: Random | None = None) -> list[Response]:
         """Send octets, cut by chance, and return what the server says to them."""
+        self.post(octets, chance)
+        return self.take()
+
+    def post(self, octets: bytes, chance: Random | None = None) -> None:
+        """Send octets, and wait for nothing."""
         for piece in pieces_of(octets, chance) if chance else (octets,):
             if self.transport.producerState == "paused":
                 self.world.settle()
@@ -242,7 +261,6 @@ class Peer:
             if not self.is_open:
                 break
             self.protocol.dataReceived(piece)
-        return self.take()
 
     def log_in(self, user: bytes = b"alice") -> None:
         """Enter the authenticated state."""

@@ -18,8 +18,9 @@ from tests.torture import limitcases
 from tests.torture.attacks import Attack, attacks
 from tests.torture.budget import Budget
 from tests.torture.figures import Figure, at_least, at_most, told
-from tests.torture.grammar import Argument, Command, Kind, Listed, Message, command
+from tests.torture.grammar import command
 from tests.torture.inprocess import Peer, World, listening, shown
+from tests.torture.pieces import Argument, Command, Kind, Listed, Message
 from tests.torture.writing import written
 
 #: How often a good command of each name is looked for.

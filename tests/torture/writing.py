@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from tests.torture.grammar import Argument, Kind, Listed, Message, Piece, Pieces
+from tests.torture.pieces import Argument, Kind, Listed, Message, Piece, Pieces
 
 _ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
