@@ -30,7 +30,7 @@ from tests.torture.inprocess import (
 STEPS: Final = 400
 ACTORS: Final = 3
 #: Worlds until caches, tables and the allocator have what they keep.
-WARM: Final = 4
+WARM: Final = 8
 
 
 @dataclass

@@ -117,8 +117,8 @@ class Spy:
 def in_the_clear(chance: Random) -> int:
     """Send logins where there is no TLS; return how many there were."""
     tried = 0
-    settings = {"cleartext_login": CleartextLogin.NEVER, "limits": PATIENT}
-    with listening(), World(**settings) as world:
+    settings: dict[str, Any] = {"cleartext_login": CleartextLogin.NEVER}
+    with listening(), World(limits=PATIENT, **settings) as world:
         factory: Any = world.server.factory
         factory.portal = spy = Spy(factory.portal)
         for _ in range(100):
