@@ -17,9 +17,11 @@ from tests.torture.actor import Actor
 from tests.torture.budget import Budget
 from tests.torture.costs import Costs
 from tests.torture.figures import Figure, at_least, at_most, told
+from tests.torture.foreignworld import ForeignWorld
 from tests.torture.inprocess import (
     PATIENT,
     USUAL,
+    Trouble,
     World,
     left_over,
     listening,
@@ -29,6 +31,8 @@ from tests.torture.inprocess import (
 
 STEPS: Final = 400
 ACTORS: Final = 3
+#: How many of the worlds have accounts that are not ours.
+FOREIGN: Final = 0.15
 #: Worlds until caches, tables and the allocator have what they keep.
 WARM: Final = 8
 
@@ -63,6 +67,11 @@ class Tally:
 def trial(label: str, chance: Random, tally: Tally) -> None:
     """Live in one world; raises AssertionError with the trial's name."""
     try:
+        if chance.random() < FOREIGN:
+            with listening() as trouble, ForeignWorld() as world:
+                _live(world, chance, tally, trouble)
+            tally.worlds += 1
+            return
         limits = USUAL if chance.random() < 0.2 else PATIENT
         style = chance.choice((None, *NamespaceStyle))
         late = chance if chance.random() < 0.5 else None
@@ -70,13 +79,17 @@ def trial(label: str, chance: Random, tally: Tally) -> None:
             listening() as trouble,
             World(late, limits=limits, namespace=style) as world,
         ):
-            actors = [Actor(world, chance, tally) for _ in range(ACTORS)]
-            for _ in range(STEPS):
-                chance.choice(actors).step(actors)
-                trouble.check()
+            _live(world, chance, tally, trouble)
     except Exception as error:
         raise AssertionError(f"{label}: {shown(error)}") from None
     tally.worlds += 1
+
+
+def _live(world: World, chance: Random, tally: Tally, trouble: Trouble) -> None:
+    actors = [Actor(world, chance, tally) for _ in range(ACTORS)]
+    for _ in range(STEPS):
+        chance.choice(actors).step(actors)
+        trouble.check()
 
 
 def run(budget: Budget) -> Iterator[Figure]:
