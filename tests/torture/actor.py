@@ -6,7 +6,7 @@ from random import Random
 from typing import Final, Protocol
 
 from imapd.server.registry import COMMANDS
-from tests.support.grammar import Continuation, Response, Tagged
+from tests.support.grammar import Continuation, Response, Tagged, Untagged
 from tests.torture import mutators, words
 from tests.torture.grammar import command
 from tests.torture.inprocess import Peer, World
@@ -90,8 +90,10 @@ class Actor:
             self._together(others)
         elif way < 0.93:
             self._nonsense()
-        elif way < 0.96:
+        elif way < 0.955:
             self._stop_reading()
+        elif way < 0.96:
+            self._count()
         elif way < 0.97:
             self._world.meddle(self._chance)
         elif way < 0.98:
@@ -209,6 +211,24 @@ class Actor:
             assert len(found) == len(wanted), f"{octets!r}: {self.peer.raw!r}"
         for name, answer in zip(wanted, found, strict=False):
             self._follow(name, answer.condition == b"OK")
+
+    def _count(self) -> None:
+        """There are as many messages as the server has said."""
+        known = self.peer.conversation.messages
+        if not known:
+            return
+        tag = self._tag()
+        self.peer.conversation.begins(tag, b"FETCH")
+        self._counts.commands += 1
+        responses = self._send(tag + b" FETCH 1:* (UID)\r\n")
+        seen = {
+            each.data.seq
+            for each in responses
+            if isinstance(each, Untagged) and each.kind == b"FETCH"
+        }
+        last = responses[-1] if responses else None
+        if isinstance(last, Tagged) and last.condition == b"OK":
+            assert len(seen) == known, f"{len(seen)} of {known}: {self.peer.raw!r}"
 
     def _empty(self) -> None:
         self.run(Command(b"STORE", (b" 1:* +FLAGS.SILENT (\\Deleted)",)))
