@@ -84,7 +84,12 @@ def listening() -> Iterator[Trouble]:
 
 
 def left_over() -> dict[str, int]:
-    """Return how many of what a session is made of there are, unreachable or not."""
+    """Return how many of what a session is made of there are, once all is collected.
+
+    What is closed when it is collected, such as a coroutine, may hold on to others
+    until the next time.
+    """
+    gc.collect()
     gc.collect()
     counts = {"Deferred": 0, "ImapServer": 0}
     for each in gc.get_objects():
