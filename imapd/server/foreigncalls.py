@@ -114,12 +114,20 @@ def text(name: str | bytes) -> str:
 def split_flags(flags: Iterable[str | bytes]) -> tuple[Flags, bool]:
     r"""The flags of a message, and whether it is ``\Recent``.
 
-    What is no flag by the grammar is left out: it cannot be told.
+    What is no flag by the grammar is left out: it cannot be told.  Of two that
+    differ in case only, one is left out, always the same.
     """
     octets = {text(flag).encode("utf-8") for flag in flags}
-    known = {canonical(flag) for flag in octets if _FLAG.fullmatch(flag)}
+    known = set(
+        one_spelling(canonical(flag) for flag in octets if _FLAG.fullmatch(flag))
+    )
     recent = {flag for flag in known if flag.lower() == RECENT.lower()}
     return frozenset(known - recent), bool(recent)
+
+
+def one_spelling(flags: Iterable[bytes]) -> list[bytes]:
+    """Sort flags; those that differ in case only are one.  RFC 3501 §2.3.2."""
+    return sorted({flag.lower(): flag for flag in sorted(flags, reverse=True)}.values())
 
 
 def flag_names(flags: Iterable[bytes]) -> list[str]:

@@ -32,6 +32,7 @@ from imapd.server.foreigncalls import (
     fetch_messages,
     flag_names,
     foreign_code,
+    one_spelling,
     split_flags,
 )
 from imapd.server.foreignmessage import ForeignSource, copy_message
@@ -111,13 +112,11 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
     @property
     def keywords(self) -> Sequence[bytes]:
         """The keywords that messages have."""
-        return sorted(
-            {
-                flag
-                for flags in self._flags.values()
-                for flag in flags
-                if not flag.startswith(b"\\")
-            }
+        return one_spelling(
+            flag
+            for flags in self._flags.values()
+            for flag in flags
+            if not flag.startswith(b"\\")
         )
 
     @property
@@ -288,11 +287,13 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
         ranges = list(runs(sorted(present)))
         if not ranges:
             return
+        spelling = {keyword.lower(): keyword for keyword in self.keywords}
+        spelled = {flag.lower(): spelling.get(flag.lower(), flag) for flag in flags}
         await ask(
             self._box,
             "store",
             MessageSet(ranges),
-            flag_names(flags),
+            flag_names(spelled.values()),
             _MODES[mode],
             uid=True,
         )

@@ -130,7 +130,7 @@ class ImapServer(ClientConnection):
             row = self._row(name)
             arguments = row.grammar(cursor)
         except ImapError as error:
-            self._failed(tag or leading_tag(parts[0]), error)
+            self._failed(tag or leading_tag(parts[0], self.settings.limits), error)
         else:
             await self._execute(tag, row, row.handler, arguments)
 
@@ -157,7 +157,7 @@ class ImapServer(ClientConnection):
 
     async def _literal(self, prompt: LiteralPrompt) -> None:
         """A literal is announced: into memory, or to the command that streams it."""
-        tag = leading_tag(prompt.parts[0])
+        tag = leading_tag(prompt.parts[0], self.settings.limits)
         try:
             streamed = self._streamed(prompt)
             if streamed is None and prompt.problem is not None:
@@ -183,14 +183,15 @@ class ImapServer(ClientConnection):
             self.session.stream = None
 
     def _streamed(self, prompt: LiteralPrompt) -> tuple[Command, Any] | None:
-        _tag, name = grammar.command_start(Cursor(prompt.parts, self.settings.limits))
+        limits = self.settings.limits
+        _tag, name = grammar.command_start(Cursor(prompt.parts, limits))
         if name == b"LOGIN" and not self.may_send_password:
             raise PrivacyRequired("A password may only be sent through TLS")
         row = COMMANDS.get(name)
         if row is None or not row.streams:
             return None
         self._row(name)
-        prefix = grammar.append_prefix(prompt.parts)
+        prefix = grammar.append_prefix(prompt.parts, limits)
         return None if prefix is None else (row, prefix)
 
     async def _execute(

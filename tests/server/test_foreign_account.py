@@ -28,6 +28,17 @@ NESTED = (
 
 
 class EveryCommandTests(ForeignCase):
+    def test_keywords_have_no_case(self) -> None:
+        client = self.filled(2)
+        first, second = self.inbox.messages
+        first.flags = {"NonJunk", "nonjunk"}
+        second.flags = set()
+        self.assertEqual(client.ok("SELECT INBOX").lower().count(b"nonjunk"), 2)
+        self.assertIn(b"(FLAGS (NonJunk))", client.ok("FETCH 1 FLAGS"))
+        client.ok("STORE 2 +FLAGS (other OTHER NONJUNK)")
+        self.assertEqual(sorted(map(str.lower, second.flags)), ["nonjunk", "other"])
+        self.assertIn("NonJunk", second.flags)
+
     def test_the_tree(self) -> None:
         client = self.login()
         for name in ("ARCHIVE/2020", "OTHER", "ENTW&APw-RFE"):

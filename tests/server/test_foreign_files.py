@@ -125,3 +125,21 @@ class FileTests(unittest.TestCase):
         for subject in (b"link", b"rename", b"cur"):
             self.assertIn(b"Subject: %b" % subject, answer)
         self.assertNotIn(b"EXPUNGE", self.client.ok("NOOP"))
+
+    def test_one_keyword_under_two_letters(self) -> None:
+        (self.maildir / "dovecot-keywords").write_bytes(b"0 Good\n1 good\n2 x\n")
+        (self.maildir / "cur" / "1700000000.M1P1.x:2,abc").write_bytes(MESSAGE)
+        self.assertEqual(self.client.ok("NOOP").lower().count(b" good"), 2)  # FLAGS
+        self.assertIn(b"(FLAGS (Good x))", self.sorted_flags())
+        self.client.ok("STORE 1 -FLAGS (GOOD)")
+        self.assertIn(b"(FLAGS (x))", self.sorted_flags())
+        self.client.ok("STORE 1 +FLAGS (good)")
+        self.assertIn(b"(FLAGS (Good x))", self.sorted_flags())
+        [path] = (self.maildir / "cur").iterdir()
+        self.assertEqual(path.name.partition(":2,")[2], "ac")
+
+    def sorted_flags(self) -> bytes:
+        answer = self.client.ok("FETCH 1 FLAGS")
+        flags = answer.partition(b"(FLAGS (")[2].partition(b")")[0].split()
+        flags.sort(key=lambda each: bytes(each).lower())
+        return b"(FLAGS (%b))" % b" ".join(flags)

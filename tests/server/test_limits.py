@@ -308,3 +308,33 @@ class PostAuthTests(unittest.TestCase):
     def test_list_patterns(self) -> None:
         self.client.ok("CREATE " + "a" * 100)
         self.client.ok('LIST "" "' + "*a" * 400 + 'b"')
+
+
+class ConfiguredTests(unittest.TestCase):
+    """Limits that somebody has set hold for what precedes a literal, too."""
+
+    def setUp(self) -> None:
+        limits = Limits(
+            keyword_octets=16,
+            list_item_count=100,
+            mailbox_name_octets=100,
+            tag_octets=16,
+        )
+        self.client = Server(self, limits=limits).login()
+
+    def test_flags_of_append(self) -> None:
+        for flags in ("k" * 17, " ".join(["x"] * 101)):
+            for plus in ("", "+"):
+                self.client.command(f"APPEND INBOX ({flags}) {{4{plus}}}")
+                self.assertIn(b" NO [LIMIT]", self.client.raw)
+                if plus:
+                    self.client.write(b"x\r\ny\r\n")
+                self.client.ok("NOOP")
+
+    def test_mailbox_of_append(self) -> None:
+        self.client.command("APPEND " + "x" * 101 + " {4}")
+        self.assertIn(b" NO [CANNOT]", self.client.raw)
+
+    def test_tag_before_a_literal(self) -> None:
+        self.client.write(b"t" * 17 + b" APPEND INBOX {4}\r\n")
+        self.assertTrue(self.client.raw.startswith(b"* BAD tag too long"))

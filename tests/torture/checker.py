@@ -1,7 +1,7 @@
 """What was told and what is there: the judge of every crash.
 
 ``Told`` is the record of what a client has been answered; whoever runs commands
-keeps it (``actor.py``).  ``check`` reads the folder with ``maildirs.py``, which
+keeps it (``storeactor.py``).  ``check`` reads the folder with ``maildirs.py``, which
 shares no code with the server, and returns each broken promise as one line.
 """
 

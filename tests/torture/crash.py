@@ -21,13 +21,13 @@ from imapd.ids import Uid
 from imapd.store import fsops
 from tests.store.faults import CHANGING, POSSIBLE, Killed, Plan, injected
 from tests.store.folders import MEMORY
-from tests.torture.storeactor import Actor, Refused, message
 from tests.torture.budget import Budget
 from tests.torture.checker import STRICT, Mercy, Told, check
 from tests.torture.dovecot import Dovecot, dovecot
 from tests.torture.figures import Figure, at_most, told
 from tests.torture.maildirs import read_account
 from tests.torture.scenarios import SCENARIOS, Scenario, Workshop, nothing
+from tests.torture.storeactor import Actor, Refused, message
 
 KILLED: Final = Plan(0, counts=CHANGING)
 TORN: Final = Plan(0, torn=True, counts=frozenset({"write"}))

@@ -40,6 +40,13 @@ class Harness:
 
 HARNESSES: Final[tuple[Harness, ...]] = (
     Harness("crash", "crash", ("G6",)),
+    Harness("fuzz", "fuzz", ("G1",), share=6),
+    Harness("guided", "guided", ("G1",)),
+    Harness("injection", "injection", ("P18",)),
+    Harness("limits", "limitsweep", ("G5",)),
     Harness("model", "machine", ("L0",)),
+    Harness("names", "namefuzz", ("G3",), share=2),
     Harness("powerloss", "powerloss", ("G8",)),
+    Harness("sasl", "saslfuzz", ("P05", "P06")),
+    Harness("wire", "wirefuzz", ("G1",), share=2),
 )

@@ -20,7 +20,6 @@ from unittest import mock
 from imapd.store import dotlock
 from tests.store.faults import CHANGING, Killed, Plan, injected
 from tests.store.folders import MEMORY
-from tests.torture.storeactor import Actor
 from tests.torture.budget import Budget
 from tests.torture.checker import Mercy, Told, check
 from tests.torture.crash import close_dead, listed, reopen
@@ -28,6 +27,7 @@ from tests.torture.disk import Disk, Pending, Recorder, lay_out, recording, subs
 from tests.torture.figures import Figure, at_most, told
 from tests.torture.scenarios import SCENARIOS, Scenario, Workshop
 from tests.torture.scripts import script
+from tests.torture.storeactor import Actor
 
 #: Of so many pending operations all subsets are tried, else so many random ones.
 ALL_SUBSETS_OF: Final = 12

@@ -9,8 +9,8 @@ from typing import Final
 
 from imapd.ids import Uid
 from imapd.model.columns import ENVELOPE
-from tests.torture.storeactor import Actor, deliver, message
 from tests.torture.checker import Told
+from tests.torture.storeactor import Actor, deliver, message
 
 Act = Callable[[Actor], object]
 KEYWORDS = [f"Word{number}" for number in range(30)]  # more than there are letters

@@ -72,11 +72,14 @@ class KeywordTable:
         return True
 
     def name_of(self, letter: int) -> bytes:
-        """Return the keyword of a letter; ``unknown-<n>`` if the file has none."""
+        """Return the keyword of a letter; ``unknown-<n>`` if the file has none.
+
+        Of two that differ in case only, the first letter's spelling is that of both.
+        """
         index = letter - FIRST_LETTER
         name = self._names[index]
         if name is not None and self.has_name(letter):
-            return name
+            return self._names[self._indexes[name.lower()]] or name
         made_up = b"unknown-%d" % index
         while self._indexes.get(made_up.lower(), index) != index:
             made_up += b"?"
@@ -100,8 +103,14 @@ class KeywordTable:
         return None if index is None else index + FIRST_LETTER
 
     def names(self) -> list[bytes]:
-        """Return the keywords that have a letter, in the order of letters."""
-        return [name for name in self._names if name is not None and _ATOM.match(name)]
+        """Return the keywords that have a letter, once, in the order of letters."""
+        return [
+            name
+            for index, name in enumerate(self._names)
+            if name is not None
+            and _ATOM.match(name)
+            and self._indexes[name.lower()] == index
+        ]
 
     def assign(
         self, lock: MailboxLock, names: Iterable[bytes], used_letters: Collection[int]

@@ -1,0 +1,17 @@
+"""The sweeps, and the fuzzer of names, for some seconds each."""
+
+import unittest
+
+from tests.torture import injection, limitsweep, namefuzz
+from tests.torture.gate import keeps
+
+
+class SweepTests(unittest.TestCase):
+    def test_names(self) -> None:
+        keeps(self, namefuzz.run, 6)
+
+    def test_limits(self) -> None:
+        keeps(self, limitsweep.run, 0)
+
+    def test_injection(self) -> None:
+        keeps(self, injection.run, 3)
