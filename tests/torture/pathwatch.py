@@ -78,6 +78,8 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
             continue
         if where == seen.home or where.startswith(seen.home + "/"):
             seen.inside += 1
+        elif event == "open" and seen.home.startswith(where.rstrip("/") + "/"):
+            continue  # a directory that the account's own name is in: it is synced
         elif where.startswith(seen.top) or not where.startswith(_OWN):
             seen.outside.append(f"{event} {where}")
 
@@ -86,6 +88,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 def watching(top: Path, home: Path) -> Iterator[Seen]:
     """Look at every path; what is not below ``home``, or Python's own, is outside.
 
+    The directories that lead to ``home`` may be opened, to be synced; not listed.
     ``top`` is the folder of all accounts, wherever it lies.
     """
     global _seen, _hooked  # noqa: PLW0603  there is one interpreter

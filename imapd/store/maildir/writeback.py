@@ -14,6 +14,8 @@ from imapd.store import fsops
 #: The kernel writes back what is older than 30 seconds; there may be a lot of it.
 WRITTEN_BACK_SECONDS: Final = 120
 
+#: The folder in its account, the account where the user's is, and that.
+_LEVEL_COUNT: Final = 3
 _LISTS: Final = (b"/cur", b"/new", b"/dovecot-uidlist")
 
 
@@ -35,7 +37,9 @@ def secure(folder: bytes) -> None:
     """
     if any(is_young(folder + name) for name in _LISTS):
         fsops.fsync_directory(folder)
-    while is_young(folder) and folder != os.path.dirname(folder):
+    for _ in range(_LEVEL_COUNT):
+        if not is_young(folder):
+            return
         folder = os.path.dirname(folder)
         try:
             fsops.fsync_directory(folder)
