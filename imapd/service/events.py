@@ -167,6 +167,18 @@ def indexer_ended(*, reason: str, seconds: float) -> None:
     )
 
 
+def stood_still(*, seconds: float, cpu_seconds: float, times: int, where: str) -> None:
+    """The reactor answered nobody meanwhile; of ``times`` this was the longest."""
+    _log.warn(
+        "reactor stood still for {seconds:.2f} s "
+        "cpu={cpu:.2f} times={times} at {where}",
+        seconds=seconds,
+        cpu=cpu_seconds,
+        times=times,
+        where=where,
+    )
+
+
 def duration(seconds: float) -> str:
     """``45s``, ``12m30s`` or ``2h05m``."""
     whole = round(max(seconds, 0))

@@ -25,6 +25,7 @@ from imapd.service import events
 from imapd.service.accounts import locate
 from imapd.service.config import Config, make_checkers
 from imapd.service.indexing import make_ahead
+from imapd.service.watchdog import Watchdog
 
 #: How long sessions may take to end when we stop.
 STOP_SECONDS = 10
@@ -68,20 +69,25 @@ class Serving:
             flushing=Flusher(reactor),
             kept_octets=config.mailbox_memory_mib << 20,
         )
+        self._watchdog = Watchdog(reactor)
         self.factory = make_factory(config, tls, self._accounts, shared)
 
     def start(self) -> None:
         """Let threads start when they are needed."""
         self._threads.start()
+        self._watchdog.start()
 
     async def stop(self, ports_closed: "Deferred[Any]") -> None:
         """End every session once no more can begin, then the threads."""
-        await ports_closed
-        await self.factory.close_all()
-        await self._ahead.close()
-        await self._accounts.close()
-        self.watch.close()
-        self._threads.stop()
+        try:
+            await ports_closed
+            await self.factory.close_all()
+            await self._ahead.close()
+            await self._accounts.close()
+            self.watch.close()
+            self._threads.stop()
+        finally:  # also where nobody waits for the sessions any longer
+            self._watchdog.stop()
 
 
 def make_factory(

@@ -137,6 +137,24 @@ class EventTests(unittest.TestCase):
             line,
         )
 
+    def test_the_reactor_stood_still(self) -> None:
+        (line,) = written(
+            partial(
+                events.stood_still,
+                seconds=0.254,
+                cpu_seconds=0.001,
+                times=3,
+                where="imapd.a:7 b < imapd.c:8 d",
+            )
+        )
+        self.assertTrue(
+            line.endswith(
+                "reactor stood still for 0.25 s cpu=0.00 times=3 "
+                "at imapd.a:7 b < imapd.c:8 d"
+            ),
+            line,
+        )
+
     def test_fail2ban_bans_the_peer(self) -> None:
         self.assertEqual(len(expressions()), 2)
         for peer in ("192.0.2.1", "2001:db8::1"):
