@@ -29,8 +29,10 @@ _log = Logger()
 
 #: Work of one connection before the reactor looks at the others.
 TURN_SECONDS = 0.005
-#: How long a connection that was told BYE may take to read it.
+#: How long a connection that was told BYE may take to read it, or a part of it.
 CLOSING_SECONDS = 5
+#: While a client is slow to read, until it is dropped.
+LOOKS_AT_OUTPUT = 5
 
 
 class ClientConnection(GatheringConnection):
@@ -321,6 +323,7 @@ class ClientConnection(GatheringConnection):
         self.framer.discard()
         self._reading_paused = False
         self.transport.unregisterProducer()
+        self._still_seconds()  # from here on
         self.setTimeout(CLOSING_SECONDS)
         self.transport.loseConnection()
         self._give_up_waiting()
@@ -338,19 +341,36 @@ class ClientConnection(GatheringConnection):
         """Output stopped or goes on: another time limit holds."""
         if self.session.state is State.NOT_AUTHENTICATED:
             return  # before login the deadline is absolute
-        limits = self.settings.limits
-        self.setTimeout(
-            limits.output_stall_seconds if self.gate.paused else limits.idle_seconds
-        )
-        if not self.gate.paused:
+        if self.gate.paused:
+            self._wait_for_reader()
+        else:
+            self.setTimeout(self.settings.limits.idle_seconds)
             self.session.mailbox_changed()  # what was held back in IDLE
+
+    def _still_seconds(self) -> float:
+        now = self.settings.wheel.seconds()
+        return self.gate.still_seconds(now, outlet.unsent(self.transport))
+
+    def _wait_for_reader(self) -> None:
+        """Drop a client that takes nothing, and leave one alone that is slow."""
+        most = self.settings.limits.output_stall_seconds
+        left = most - self._still_seconds() if self.session.user else 0
+        if left > 0:
+            self.setTimeout(min(left, most / LOOKS_AT_OUTPUT))
+        else:
+            self.abort("the client does not read")
 
     def timeoutConnection(self) -> None:  # noqa: N802
         """A time limit has passed: which one says where the session stands."""
         if self._closing:
-            self.transport.abortConnection()
+            # Aborting takes back what the kernel has, of an answer too that ended
+            # with OK: who has logged in may read it as slowly as before.
+            if self.session.user and self._still_seconds() < CLOSING_SECONDS:
+                self.setTimeout(CLOSING_SECONDS)
+            else:
+                self.transport.abortConnection()
         elif self.gate.paused:
-            self.abort("the client does not read")
+            self._wait_for_reader()
         elif self.session.state is State.NOT_AUTHENTICATED:
             self.refuse(b"Too slow to log in")
         elif self._running and self._waiter is None:

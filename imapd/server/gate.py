@@ -15,12 +15,14 @@ class OutputGate:
     that does not read costs that much and one batch.
     """
 
-    __slots__ = ("_changed", "_waiter", "lost", "paused")
+    __slots__ = ("_changed", "_moved_at", "_unsent", "_waiter", "lost", "paused")
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.paused = False
         self.lost = False
         self._changed = changed
+        self._unsent: int | None = None
+        self._moved_at: float | None = None
         self._waiter: Deferred[None] | None = None
 
     async def opened(self) -> None:
@@ -31,6 +33,17 @@ class OutputGate:
         if self.lost:
             raise ConnectionAbortedError("the client left")
 
+    def still_seconds(self, now: float, unsent: int | None) -> float:
+        """How long nothing has moved, as far as those who look have seen.
+
+        Args:
+            now: of whatever clock, always the same.
+            unsent: octets that wait in the kernel now, for one who reads slowly.
+        """
+        if unsent != self._unsent or self._moved_at is None:
+            self._unsent, self._moved_at = unsent, now
+        return now - self._moved_at
+
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
@@ -40,6 +53,7 @@ class OutputGate:
         """Close: the transport's buffer is full."""
         if not self.paused:
             self.paused = True
+            self._moved_at = None
             self._changed()
 
     def resumeProducing(self) -> None:  # noqa: N802

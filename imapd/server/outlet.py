@@ -1,5 +1,8 @@
 """Octets to a transport, without a turn of the reactor where the kernel takes them."""
 
+import fcntl
+import sys
+import termios
 from typing import Any
 
 from twisted.internet.tcp import Connection
@@ -41,6 +44,22 @@ def send_at_once(transport: Any) -> None:
     tell = getattr(transport, "setTcpNoDelay", None)
     if tell is not None:
         tell(True)
+
+
+def unsent(transport: Any) -> int | None:
+    """Octets that the kernel holds until the client takes them; None: it has no say.
+
+    The buffers above it may not shrink for minutes while a slow client reads: the
+    kernel wants no more before a third of its own, some megabytes, is free.
+    """
+    fileno = getattr(transport, "fileno", None)
+    if fileno is None:
+        return None
+    try:
+        answer = fcntl.ioctl(fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):  # it is closed, or no socket
+        return None
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def _waits(transport: Connection) -> bool:
