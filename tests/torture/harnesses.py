@@ -44,9 +44,12 @@ HARNESSES: Final[tuple[Harness, ...]] = (
     Harness("guided", "guided", ("G1",)),
     Harness("injection", "injection", ("P18",)),
     Harness("limits", "limitsweep", ("G5",)),
+    Harness("load", "load", ("G13", "G14", "G15", "G16", "G17", "G18", "V07"), share=4),
     Harness("model", "machine", ("L0",)),
     Harness("names", "namefuzz", ("G3",), share=2),
     Harness("powerloss", "powerloss", ("G8",)),
     Harness("sasl", "saslfuzz", ("P05", "P06")),
+    Harness("starttls", "starttls", ("G4",)),
+    Harness("stopping", "stopping", ("G22",)),
     Harness("wire", "wirefuzz", ("G1",), share=2),
 )

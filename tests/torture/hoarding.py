@@ -1,0 +1,263 @@
+"""Clients that take, or give, at their own pace: what that costs the server."""
+
+import contextlib
+import random
+import re
+import select
+import socket
+import time
+from collections.abc import Iterator
+
+from benchmarks.client import Connection
+from benchmarks.servers.base import USERS
+from tests.torture.figures import Figure, at_most, told
+from tests.torture.serving import Served, fill, message
+from tests.torture.sizes import Sizes
+
+#: Of ``output_stall_seconds``: the least that may be set.
+STALL_SECONDS = 10
+_MIB = 1 << 20
+_OF_A_USER = 10
+_MAIL_OCTETS = 20 * _MIB
+_MESSAGE_OCTETS = 200_000
+_TIMES = 50  # of that mail: a gigabyte
+_STALLED = re.compile("session ended .*reason='the client does not read'")
+#: A slow reader takes so much, so often: too little for the kernel's own buffer to
+#: become free within ``STALL_SECONDS``, and more than a client's that is not there.
+_SLOW_OCTETS = 6000
+_SLOW_SECONDS = 0.1
+#: In which the memory of those who do not read has grown.
+_SETTLE_SECONDS = 2.5
+#: A slow writer gives so much, so often, of a message.
+_PIECE_OCTETS = 1000
+_PIECE_SECONDS = 0.2
+_PIECES = 12
+
+
+def flood(server: Served, sizes: Sizes) -> Iterator[Figure]:
+    """Commands in one go, before any answer is read.  Hardening V07."""
+    connection = server.connect("user1", receive_octets=65536)
+    connection.select()
+    for _ in range(50):  # what a session takes once
+        connection.command(b"CAPABILITY")
+    time.sleep(0.5)
+    before, socket_ = server.resident_octets(), connection._socket
+    lines = b"".join(b"%b CAPABILITY\r\n" % _tag(n) for n in range(sizes.flood))
+    waiting, most = memoryview(lines), before
+    socket_.settimeout(1.0)
+    with contextlib.suppress(TimeoutError):  # it takes no more
+        while waiting:
+            waiting = waiting[socket_.send(waiting[: 1 << 20]) :]
+            most = max(most, server.resident_octets())
+    # What the system has taken, the server has not seen yet.
+    settled = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < settled:
+        most = max(most, server.resident_octets())
+        time.sleep(0.1)
+    unread = len(lines) - len(waiting)
+    answered = _read_in_order(socket_, waiting, sizes.flood)
+    connection.close()
+    name = f"{sizes.flood} at once"
+    grown = (most - before) / _MIB
+    yield at_most("V07", f"{name}: memory", grown, "MiB", 1.5)
+    yield told("V07", f"{name}: taken ahead", unread / _MIB, "MiB")
+    missing = sizes.flood - answered
+    yield at_most("V07", f"{name}: not answered in order", missing, "commands", 0)
+
+
+def _tag(number: int) -> bytes:
+    """As long as it may be: what waits unread is to weigh something."""
+    return b"f%059d" % number
+
+
+def _read_in_order(connection: socket.socket, waiting: memoryview, count: int) -> int:
+    """Send the rest while reading; return how many answers came, one by one."""
+    connection.setblocking(False)
+    received, number = b"", 0
+    poll = select.poll()
+    while number < count:
+        poll.register(connection, select.POLLIN | (select.POLLOUT if waiting else 0))
+        ready = poll.poll(30_000)
+        if not ready:
+            break
+        with contextlib.suppress(BlockingIOError):
+            if ready[0][1] & select.POLLOUT and waiting:
+                waiting = waiting[connection.send(waiting[:65536]) :]
+        with contextlib.suppress(BlockingIOError):
+            if ready[0][1] & ~select.POLLOUT:
+                octets = connection.recv(1 << 18)
+                if not octets:
+                    break
+                *lines, received = (received + octets).split(b"\r\n")
+                for line in lines:
+                    if line.startswith(b"* "):
+                        continue
+                    if not line.startswith(_tag(number) + b" OK "):
+                        return number
+                    number += 1
+    return number
+
+
+def unread(server: Served, sizes: Sizes) -> Iterator[Figure]:
+    """Each asks for a gigabyte and reads nothing of it, or a little.
+
+    The first are dropped when they stall, the others stay.  Hardening V01.
+    """
+    users = USERS[10 : 11 + sizes.unread // _OF_A_USER]
+    for number, user in enumerate(users):
+        count = _MAIL_OCTETS // _MESSAGE_OCTETS
+        fill(server.maildir(user), count, _MESSAGE_OCTETS, number)
+        # Once with a reader, so that what is not read makes the difference.
+        connection = server.connect(user)
+        connection.select()
+        connection.command(b"UID FETCH 1:* BODY.PEEK[]")
+        connection.logout()
+    dropped = len(_STALLED.findall(server.log()))
+    groups: list[_Group] = []
+    try:
+        for tls in (False, True):
+            before = server.resident_octets()
+            group = _Group(server, sizes.unread, users, tls, groups)
+            groups.append(group)
+            group.read(_SETTLE_SECONDS)
+            grown = (server.resident_octets() - before) / _MIB
+            bound = (8.0 if tls else 4.0) if sizes.unread == 1 else 64.0
+            yield at_most("G13", f"{group.name}: memory", grown, "MiB", bound)
+        began, end = groups[-1].began, STALL_SECONDS + 4 + sizes.slack
+        wanted, stalled = 2 * sizes.unread, 0
+        # The slow ones read on for longer than the others are waited for.
+        while stalled < wanted or time.monotonic() < began + STALL_SECONDS + 4:
+            if time.monotonic() > began + end:
+                break
+            for group in groups:
+                group.read(_SLOW_SECONDS)
+            stalled = len(_STALLED.findall(server.log())) - dropped
+        seconds = time.monotonic() - began
+        for group in groups:
+            group.read(_SLOW_SECONDS)
+    finally:
+        for group in groups:
+            group.close()
+    name = f"{wanted} unread"
+    wrong = abs(wanted - stalled)
+    yield at_most("G13", f"{name}: not dropped, or the slow", wrong, "clients", 0)
+    yield told("G13", f"{name}: looked at for", seconds, "s")
+    for group in groups:
+        yield told("G13", f"{group.name}: slowly read", group.taken / 1024, "KiB")
+
+
+class _Group:
+    """Some clients that read nothing of a gigabyte, and one that reads slowly."""
+
+    def __init__(
+        self,
+        server: Served,
+        count: int,
+        users: tuple[str, ...],
+        tls: bool,
+        others: "list[_Group]",
+    ) -> None:
+        self.name = f"{count} unread, {'TLS' if tls else 'plain'}"
+        self.taken = 0
+        lines = [b"u%d UID FETCH 1:* BODY.PEEK[]\r\n" % n for n in range(_TIMES)]
+        self._clients: list[Connection] = []
+        for number in range(count + 1):
+            user = users[number % len(users)]
+            connection = server.connect(user, tls=tls, receive_octets=65536)
+            self._clients.append(connection)
+            connection.select()
+            connection.send(b"".join(lines))
+            for other in others:  # this takes a while: they read on
+                other.take()
+        self._slow = self._clients[0]
+        self._slow._socket.settimeout(5)
+        self.began = time.monotonic()
+
+    def take(self) -> None:
+        """The slow one reads a little.
+
+        Raises:
+            AssertionError: it was dropped.
+        """
+        try:
+            octets = self._slow._socket.recv(_SLOW_OCTETS)
+        except ConnectionError:
+            octets = b""
+        if not octets:
+            raise AssertionError(f"{self.name}: who reads slowly was dropped")
+        self.taken += len(octets)
+
+    def read(self, seconds: float) -> None:
+        """The slow one reads on for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.take()
+            time.sleep(_SLOW_SECONDS)
+
+    def close(self) -> None:
+        """Leave."""
+        for connection in self._clients:
+            connection.close()
+
+
+def writers(server: Served, sizes: Sizes) -> Iterator[Figure]:
+    """APPENDs that come in small pieces; every other client gives up.
+
+    What was whole is kept, to the octet; of the rest nothing is left.
+    """
+    chance = random.Random("writers")
+    octets = message("slowly", _PIECE_OCTETS * (_PIECES + 1), chance)
+    users = USERS[200 : 201 + sizes.writers // _OF_A_USER]
+    clients: list[tuple[str, Connection]] = []
+    for number in range(sizes.writers):
+        user = users[number % len(users)]
+        clients.append((user, server.connect(user)))
+        clients[-1][1].select()
+    before = server.resident_octets()
+    for _, connection in clients:
+        connection.send(b"w APPEND INBOX {%d+}\r\n" % len(octets))
+    for piece in range(_PIECES):
+        sent = octets[piece * _PIECE_OCTETS : (piece + 1) * _PIECE_OCTETS]
+        for _, connection in clients:
+            connection.send(sent)
+        time.sleep(_PIECE_SECONDS)
+    grown = server.resident_octets() - before
+    failed = 0
+    for number, (_, connection) in enumerate(clients):
+        if number % 2:
+            connection.send(octets[_PIECES * _PIECE_OCTETS :] + b"\r\n")
+            failed += b"w OK " not in _last_line(connection)
+        connection.close()
+    _until_no_drafts(server, users)
+    whole = sum(
+        path.read_bytes().replace(b"\r\n", b"\n") == octets.replace(b"\r\n", b"\n")
+        for user in users
+        for part in ("cur", "new")
+        for path in (server.maildir(user) / part).iterdir()
+    )
+    found = sum(
+        len(list((server.maildir(user) / part).iterdir()))
+        for user in users
+        for part in ("cur", "new")
+    )
+    name = f"{sizes.writers} slow writers"
+    each = grown / sizes.writers / 1024
+    yield at_most("V01", f"{name}: memory", each, "KiB each", 64)
+    yield at_most("V01", f"{name}: refused", failed, "messages", 0)
+    wrong = abs(sizes.writers // 2 - whole) + abs(found - whole)
+    yield at_most("V01", f"{name}: lost, or in pieces", wrong, "messages", 0)
+
+
+def _last_line(connection: Connection) -> bytes:
+    line = connection.line()
+    while not line.endswith(b"\r\n") or b"w " not in line:
+        line += connection.line()
+    return line
+
+
+def _until_no_drafts(server: Served, users: tuple[str, ...]) -> None:
+    end = time.monotonic() + 20
+    while any(any((server.maildir(user) / "tmp").iterdir()) for user in users):
+        if time.monotonic() > end:
+            raise AssertionError("what was not finished is still in tmp/")
+        time.sleep(0.05)
