@@ -150,6 +150,9 @@ class SelectedMailbox(Protocol):
     def watch(self, on: bool) -> None:
         """Start or end looking for what other programs do (IDLE)."""
 
+    def abandon(self) -> None:
+        """The client has left: what it waits for need not be found any more."""
+
     async def close(self) -> None:
         """Leave the mailbox; nothing is expunged.  May be called twice."""
 

@@ -72,6 +72,7 @@ class Selected:
         self._release = release
         self._watching = False
         self._closed = False
+        self._abandoned = False
 
     # What the live mailbox tells.
 
@@ -273,10 +274,21 @@ class Selected:
             return search.finish()
         async with self._turns:
             # Others have their turn between the steps.
-            while not self._closed and await live.workers.heavy(search.step):
+            while not self._closed:
+                self._still_asked()
+                if not await live.workers.heavy(search.step):
+                    break
                 self._same_numbers()
         self._same_numbers()
         return search.result()
+
+    def abandon(self) -> None:
+        """The client has left: what it waits for need not be found any more."""
+        self._abandoned = True
+
+    def _still_asked(self) -> None:
+        if self._abandoned:
+            raise ConnectionAbortedError("the client left")
 
     async def sort(
         self,

@@ -174,6 +174,7 @@ class ClientConnection(GatheringConnection):
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
         """Give back everything the session held."""
         self.session.stop_idling()
+        self.session.abandon()
         self.setTimeout(None)
         self._closing = True
         self.gate.stopProducing()

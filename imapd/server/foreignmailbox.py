@@ -370,6 +370,9 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
                     f"Only {done} of {len(messages)} messages were copied"
                 ) from error
 
+    def abandon(self) -> None:
+        """The client has left; what was asked of the others goes on."""
+
     async def close(self) -> None:
         """Leave the mailbox; what fails is for the log."""
         if self._closed:

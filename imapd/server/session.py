@@ -346,6 +346,11 @@ class Session:
             if self.selected is not None:
                 self.selected.watch(False)
 
+    def abandon(self) -> None:
+        """The client has left, whatever runs for it."""
+        if self.selected is not None:
+            self.selected.abandon()
+
     # Called by the mailbox.
 
     def mailbox_changed(self) -> None:
