@@ -21,7 +21,7 @@ from imapd.mailbox.searchmask import Decider, Snapshot, members
 from imapd.mailbox.source import SearchSource
 from imapd.model import columns
 from imapd.model.numbered import Chosen, Numbered
-from imapd.model.search import Dated, DateField, Header, SearchKey, walk
+from imapd.model.search import Dated, DateField, Header, Numbers, SearchKey, walk
 
 #: A step ends after so long, with the batch it is at.
 STEP_SECONDS = 0.02
@@ -29,6 +29,8 @@ STEP_SECONDS = 0.02
 #: is asked is in memory.
 _SMALL_COUNT = 1 << 16
 _SMALL = 1 << 18
+#: So many ranges of sets take as long: each is looked up by itself.
+_SMALL_RANGES = 1 << 11
 #: Headers that go into the cache together: the more, the cheaper.
 _LEARNED_AT_ONCE = 512
 
@@ -61,6 +63,9 @@ class Search:
         """Whether all of it may be done where others wait: it takes no time."""
         count = len(self._snapshot.uids)
         if cost(self._key) or count > _SMALL_COUNT:
+            return False
+        sets = (key.numbers for key in self._keys if isinstance(key, Numbers))
+        if sum(len(each.ranges) for each in sets) > _SMALL_RANGES:
             return False
         return len(self._keys) * count <= _SMALL
 
