@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from imapd.server.factory import ImapFactory
 from imapd.server.tls import TlsContext
-from imapd.service import events, listening, readiness
+from imapd.service import events, listening, loglines, readiness
 from imapd.service.config import Config, ConfigError, make_checkers
 from imapd.service.held import HeldEndpoint, Nobody
 from imapd.service.options import Options
@@ -151,6 +151,7 @@ class ImapService(MultiService):
         for problem in readiness.python_problems():
             _log.error("some commands will fail: {problem}", problem=problem)
         _prepare_process()
+        loglines.hasten()
         self._stopped = Deferred()
         self._hangup.take()
         if self.serving is not None:
