@@ -1,6 +1,7 @@
 """What CAPABILITY lists, and when.  RFC 3501 §7.2.1."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 from imapd.auth.sasl import MECHANISMS
@@ -65,17 +66,58 @@ def offered(connection: Offering) -> dict[bytes, list[bytes] | None]:
     A mechanism is listed only where it would be taken: a cleartext one not before
     TLS.  One that is not ours is taken for cleartext.
     """
-    names: dict[bytes, list[bytes] | None] = dict.fromkeys(ALWAYS)
-    names[b"APPENDLIMIT=%d" % connection.settings.limits.append_octets] = None
+    append_octets = connection.settings.limits.append_octets
     if connection.session.state is not State.NOT_AUTHENTICATED:
-        return names
-    if connection.may_start_tls:
-        names[b"STARTTLS"] = None
-    if not connection.may_send_password:
-        names[b"LOGINDISABLED"] = None
+        return dict.fromkeys(_names(append_octets, False, False))
+    names: dict[bytes, list[bytes] | None] = dict.fromkeys(
+        _names(
+            append_octets, connection.may_start_tls, not connection.may_send_password
+        )
+    )
     mechanisms = usable_mechanisms(connection)
     if mechanisms:
         names[b"AUTH"] = mechanisms
+    return names
+
+
+def listed(connection: Offering) -> tuple[bytes, ...]:
+    """The names that CAPABILITY lists now: those ``offered``, without the hidden.
+
+    The same object so long as they are the same.
+    """
+    hidden = connection.settings.hidden_capabilities
+    append_octets = connection.settings.limits.append_octets
+    if connection.session.state is not State.NOT_AUTHENTICATED:
+        return _listed(append_octets, hidden, False, False, ())
+    return _listed(
+        append_octets,
+        hidden,
+        connection.may_start_tls,
+        not connection.may_send_password,
+        tuple(usable_mechanisms(connection)),
+    )
+
+
+@lru_cache(maxsize=64)  # of each factory four at the most, while mechanisms stay
+def _listed(
+    append_octets: int,
+    hidden: frozenset[bytes],
+    starts_tls: bool,
+    login_disabled: bool,
+    mechanisms: tuple[bytes, ...],
+) -> tuple[bytes, ...]:
+    names = [b"IMAP4rev1", *_names(append_octets, starts_tls, login_disabled)]
+    names += [b"AUTH=" + mechanism for mechanism in mechanisms]
+    return tuple(name for name in names if name.upper() not in hidden)
+
+
+def _names(append_octets: int, starts_tls: bool, login_disabled: bool) -> list[bytes]:
+    """All but IMAP4rev1 and the mechanisms."""
+    names = [*ALWAYS, b"APPENDLIMIT=%d" % append_octets]
+    if starts_tls:
+        names.append(b"STARTTLS")
+    if login_disabled:
+        names.append(b"LOGINDISABLED")
     return names
 
 

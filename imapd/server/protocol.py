@@ -7,8 +7,8 @@ command runs waits unread, and beyond a bound the transport is paused.
 """
 
 import re
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -28,7 +28,7 @@ from imapd.errors import (
 from imapd.server import commands as handlers
 from imapd.server import logins
 from imapd.server.addresses import is_near
-from imapd.server.capabilities import offered, usable_mechanisms
+from imapd.server.capabilities import listed, offered, usable_mechanisms
 from imapd.server.connection import ClientConnection
 from imapd.server.literals import StreamedLiterals
 from imapd.server.registry import COMMANDS, NOT_YET, Command, Handler
@@ -327,10 +327,13 @@ class ImapServer(ClientConnection):
         """What ``listCapabilities`` makes CAPABILITY of."""
         return offered(self)
 
-    def capability_names(self) -> list[bytes]:
+    def capability_names(self) -> Sequence[bytes]:
         """What CAPABILITY lists now."""
+        kind = type(self)
+        if (kind.capabilities, kind.listCapabilities) == _OUR_LISTS:
+            return listed(self)
         hidden = self.settings.hidden_capabilities
-        names: list[bytes] = self.listCapabilities()
+        names: list[bytes] = self.listCapabilities()  # with what a subclass adds
         return [name for name in names if name.upper() not in hidden]
 
     @property
@@ -353,3 +356,7 @@ class ImapServer(ClientConnection):
         if allowed is CleartextLogin.LOOPBACK:
             return is_near(self.peer_host)
         return allowed is CleartextLogin.ALWAYS
+
+
+#: What makes the list where no subclass has its own way.
+_OUR_LISTS: Final = ImapServer.capabilities, ImapServer.listCapabilities

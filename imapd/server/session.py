@@ -1,6 +1,6 @@
 """One client's session: its state, and what handlers may do to its connection."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -88,7 +88,7 @@ class Connection(Protocol):
     def hang_up(self, why: bytes, code: bytes | None = None) -> None:
         """Say BYE and close, after what was sent."""
 
-    def capability_names(self) -> list[bytes]:
+    def capability_names(self) -> Sequence[bytes]:
         """What CAPABILITY lists now."""
 
     @property

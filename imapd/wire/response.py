@@ -103,7 +103,7 @@ _usual_line = lru_cache(maxsize=128)(status_line)
 
 def greeting(text: bytes | str, capabilities: Iterable[bytes]) -> bytes:
     """``* OK [CAPABILITY IMAP4rev1 ...] text`` and CRLF.  RFC 3501 §7.1.1."""
-    return untagged(status_line(b"OK", text, capability(capabilities)))
+    return untagged(_usual_line(b"OK", text, capability(capabilities)))
 
 
 def bye(text: bytes | str, code: bytes | None = None) -> bytes:
@@ -180,6 +180,11 @@ def modified(numbers: Iterable[int]) -> bytes | None:
 
 def capability(names: Iterable[bytes]) -> bytes:
     """``CAPABILITY IMAP4rev1 IDLE``: a code, and the response.  RFC 3501 §7.2.1."""
+    return _capability(tuple(names))
+
+
+@lru_cache(maxsize=64)  # told twice in each session, and mostly the same
+def _capability(names: tuple[bytes, ...]) -> bytes:
     return b" ".join((b"CAPABILITY", *names))
 
 

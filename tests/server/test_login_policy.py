@@ -11,6 +11,7 @@ from twisted.internet.defer import execute
 
 from imapd.auth.chain import ChainChecker
 from imapd.auth.passwdfile import PasswdFileChecker
+from imapd.server.protocol import ImapServer
 from imapd.server.settings import CleartextLogin
 from tests.support.logins import LoginCase, Peer, SpyChecker, b64, plain, use_checkers
 from tests.support.server import Server
@@ -95,6 +96,35 @@ class PolicyTests(LoginCase):
         peer = self.peer(starttls=True)
         self.assertNotIn(b"STARTTLS", peer.raw)
         peer.bad("STARTTLS")
+
+    def test_what_a_subclass_offers_is_listed(self) -> None:
+        class Offering(ImapServer):
+            def capabilities(self) -> dict[bytes, list[bytes] | None]:
+                return {**super().capabilities(), b"XMORE": None, b"X": [b"1", b"2"]}
+
+        class Listing(ImapServer):
+            def listCapabilities(self) -> list[bytes]:
+                return [*super().listCapabilities(), b"XMORE", b"X=1", b"X=2"]
+
+        usual = self.peer().ok("CAPABILITY")
+        for kind in (Offering, Listing):
+            self.server.factory.protocol = kind
+            peer = self.peer()
+            for words in (peer.raw, peer.ok("CAPABILITY")):
+                self.assertIn(b" XMORE X=1 X=2", words)
+                self.assertIn(b" IDLE ", words)
+            self.assertIn(b" XMORE", peer.ok("LOGIN alice wonderland"))
+        self.server.factory.protocol = ImapServer
+        self.assertEqual(self.peer().ok("CAPABILITY"), usual)
+
+    def test_the_list_is_what_the_stock_method_makes_of_it(self) -> None:
+        for name, peer, _, _ in self._each():
+            protocol = peer.protocol
+            for _ in range(2):
+                self.assertEqual(
+                    list(protocol.capability_names()), protocol.listCapabilities(), name
+                )
+                peer.write(b"x LOGIN alice wonderland\r\n")
 
     def test_after_login_nothing_of_it_is_offered(self) -> None:
         peer = self.peer()
