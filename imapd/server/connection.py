@@ -326,7 +326,7 @@ class ClientConnection(GatheringConnection):
         self.transport.unregisterProducer()
         self._still_seconds()  # from here on
         self.setTimeout(CLOSING_SECONDS)
-        self.transport.loseConnection()
+        outlet.close(self.transport)
         self._give_up_waiting()
 
     def abort(self, why: str) -> None:

@@ -3,9 +3,13 @@
 import fcntl
 import sys
 import termios
-from typing import Any
+from typing import Any, Final
 
+from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
+
+_DONE: Final = Failure(CONNECTION_DONE)
 
 
 def write(transport: Any, octets: bytes) -> None:
@@ -33,6 +37,32 @@ def write(transport: Any, octets: bytes) -> None:
         if not isinstance(sent, int):
             sent = 0
     transport.write(octets[at + sent :])
+
+
+def close(transport: Any) -> None:
+    """What ``transport.loseConnection`` does, and for TCP without a wait in vain.
+
+    Twisted asks the kernel whether the socket takes octets, where none are to be
+    sent, and closes it when it does.  Here that is in the next turn of the reactor.
+    """
+    if (
+        not isinstance(transport, Connection)
+        or transport.TLS
+        or transport.producer is not None
+        or _waits(transport)
+    ):
+        transport.loseConnection()
+        return
+    transport.stopReading()
+    transport.disconnecting = True
+    clock: Any = transport.reactor
+    clock.callLater(0, _closed, transport)
+
+
+def _closed(transport: Connection) -> None:
+    # What was written meanwhile goes out first: then Twisted closes it.
+    if transport.connected and not _has_octets(transport):
+        transport.connectionLost(_DONE)
 
 
 def send_at_once(transport: Any) -> None:
@@ -64,10 +94,10 @@ def unsent(transport: Any) -> int | None:
 
 def _waits(transport: Connection) -> bool:
     """Whether something was written and not sent, or nothing may be."""
-    return bool(
-        transport.dataBuffer
-        # Private: the public way to learn it is to wait for a producer's turn.
-        or getattr(transport, "_tempDataBuffer", True)
-        or not transport.connected
-        or transport.disconnecting
-    )
+    gone = not transport.connected or transport.disconnecting
+    return bool(gone) or _has_octets(transport)
+
+
+def _has_octets(transport: Connection) -> bool:
+    # Private: the public way to learn it is to wait for a producer's turn.
+    return bool(transport.dataBuffer or getattr(transport, "_tempDataBuffer", True))

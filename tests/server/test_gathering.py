@@ -1,9 +1,13 @@
 """What goes out together, at once, and not at all."""
 
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
+from twisted.internet import main
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -119,12 +123,23 @@ class Reactor:
 
     def __init__(self) -> None:
         self.writers: list[Any] = []
+        self.later: list[Callable[[], None]] = []
+
+    def callLater(self, seconds: float, call: Any, *arguments: Any) -> None:
+        self.later.append(partial(call, *arguments))
+
+    def turn(self) -> None:
+        """Do what a turn of the reactor does."""
+        later, self.later = self.later, []
+        for each in later:
+            each()
 
     def addWriter(self, each: Any) -> None:
         self.writers.append(each)
 
     def removeWriter(self, each: Any) -> None:
-        self.writers.remove(each)
+        if each in self.writers:
+            self.writers.remove(each)
 
     def removeReader(self, each: Any) -> None:
         pass
@@ -137,8 +152,11 @@ class OutletTests(SynchronousTestCase):
         self.far.setblocking(False)
         self.addCleanup(near.close)
         self.addCleanup(self.far.close)
-        self.reactor: Any = Reactor()
-        self.transport = Connection(near, None, self.reactor)  # type: ignore[arg-type]
+        self.reactor = Reactor()
+        self.lost: list[type[BaseException] | None] = []
+        protocol = Protocol()
+        protocol.connectionLost = lambda reason: self.lost.append(reason.type)  # type: ignore[method-assign, assignment, misc]
+        self.transport = Connection(near, protocol, self.reactor)  # type: ignore[arg-type]
         self.transport.connected = True
 
     def test_at_once(self) -> None:
@@ -175,3 +193,34 @@ class OutletTests(SynchronousTestCase):
         self.far.close()
         outlet.write(self.transport, b"one")
         self.assertTrue(self.reactor.writers, "it is for the reactor to find out")
+
+    def test_closed_in_the_next_turn(self) -> None:
+        outlet.write(self.transport, b"one")
+        outlet.close(self.transport)
+        self.assertEqual((self.reactor.writers, self.lost), ([], []))
+        self.reactor.turn()
+        self.assertEqual(self.lost, [ConnectionDone])
+        self.assertEqual((self.far.recv(100), self.far.recv(100)), (b"one", b""))
+
+    def test_closed_behind_what_waits(self) -> None:
+        self.transport.write(b"one ")
+        outlet.close(self.transport)
+        self.reactor.turn()
+        self.assertEqual(self.lost, [])
+        self.assertEqual(self.transport.doWrite(), main.CONNECTION_DONE)
+        self.assertEqual(self.far.recv(100), b"one ")
+
+    def test_closed_behind_what_came_late(self) -> None:
+        outlet.close(self.transport)
+        outlet.write(self.transport, b"late")
+        self.reactor.turn()
+        self.assertEqual(self.lost, [])
+        self.assertEqual(self.transport.doWrite(), main.CONNECTION_DONE)
+        self.assertEqual(self.far.recv(100), b"late")
+
+    def test_closed_once(self) -> None:
+        outlet.close(self.transport)
+        outlet.close(self.transport)
+        self.transport.connectionLost(Failure(ConnectionLost()))
+        self.reactor.turn()
+        self.assertEqual(self.lost, [ConnectionLost])
