@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
 from imapd.auth.discreet import log_broken
+from imapd.auth.promptly import deferred
 from imapd.auth.refusals import LoginRefused, LoginUnavailable
 
 _log = Logger()
@@ -65,7 +66,7 @@ class ChainChecker:
             LoginRefused: all that could say, said no.
             LoginUnavailable: none said yes, and one of them broke.
         """
-        return Deferred.fromCoroutine(self._ask_all(credentials))
+        return deferred(self._ask_all(credentials))
 
     async def _ask_all(self, credentials: Any) -> bytes | tuple[()]:
         reason, unavailable = "no-checker", False

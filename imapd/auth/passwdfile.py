@@ -21,6 +21,7 @@ from zope.interface import Interface, implementer
 from imapd.auth.hashes import needs_thread, parse, verify
 from imapd.auth.names import user_name
 from imapd.auth.passwdline import LineError, UserRecord, is_ignored, parse_line
+from imapd.auth.promptly import deferred
 from imapd.auth.refusals import LoginRefused, LoginUnavailable
 from imapd.auth.verified import VerifiedPasswords
 
@@ -180,7 +181,7 @@ class PasswdFileChecker:
             LoginRefused: ``reason`` tells the log why.
             LoginUnavailable: the file cannot be read, or no thread is free.
         """
-        return Deferred.fromCoroutine(self._check(credentials))
+        return deferred(self._check(credentials))
 
     async def _check(self, credentials: Any) -> bytes | tuple[()]:
         cleartext = IUsernamePassword.providedBy(credentials)

@@ -9,11 +9,14 @@ import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
+#: Asked at each login, and most clients come again.
+_KEPT_NETWORKS = 4096
 #: What each further failure of a network costs; the last for all that follow.
 PENALTIES_SECONDS = (2.0, 4.0, 8.0, 15.0)
 #: What a wrong password that was tried before costs: little, for a mail client with
@@ -179,6 +182,7 @@ def _close_for(row: _Row, now: float, seconds: float) -> None:
     row.open_seconds = min(opens, now + LONGEST_SECONDS)
 
 
+@lru_cache(_KEPT_NETWORKS)
 def network(peer: str) -> str:
     """The /24 of an IPv4 address, the /64 of an IPv6 one; other text is itself.
 

@@ -9,6 +9,7 @@ from twisted.mail.interfaces import IAccountIMAP
 from zope.interface import implementer
 
 from imapd.auth.avatar import AvatarId, avatar_id
+from imapd.auth.promptly import deferred
 from imapd.mailbox.accounts import Accounts
 from imapd.server.adapters import ImapAccount
 from imapd.store.api import AccountStore
@@ -39,7 +40,7 @@ class MailRealm:
         """
         if IAccountIMAP not in interfaces:
             raise NotImplementedError("only IAccountIMAP")
-        return Deferred.fromCoroutine(self._request(avatar_id(avatarId)))
+        return deferred(self._request(avatar_id(avatarId)))
 
     async def _request(self, user: AvatarId) -> Any:
         key, open_store = self._locate(user)
