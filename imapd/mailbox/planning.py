@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from imapd.mailbox.itemcolumns import DYNAMIC, META
 from imapd.model import columns
@@ -14,6 +15,8 @@ BATCH_MESSAGES = 512
 MOST_TIMES = 4
 #: One for which messages are read ends at so many messages.
 READ_MESSAGES = 128
+#: A client asks for the same few items again and again; longer lists are not kept.
+_KEPT_ITEMS = 16
 
 _RENDERED = {
     FetchAtom.ENVELOPE: columns.ENVELOPE,
@@ -88,6 +91,17 @@ class Plan:
 
 def plan(items: Sequence[FetchItem]) -> Plan:
     """Read the items once for all messages."""
+    if len(items) <= _KEPT_ITEMS:
+        return _kept_plan(tuple(items))
+    return _plan(items)
+
+
+@lru_cache(maxsize=32)
+def _kept_plan(items: tuple[FetchItem, ...]) -> Plan:
+    return _plan(items)
+
+
+def _plan(items: Sequence[FetchItem]) -> Plan:
     kinds = tuple(map(_kind, items))
     reading = [
         at

@@ -318,15 +318,16 @@ class ClientConnection(GatheringConnection):
             self._close()
 
     def _close(self) -> None:
-        self._flush()
-        self._closing = True
-        self.session.stop_idling()
-        self.framer.discard()
-        self._reading_paused = False
-        self.transport.unregisterProducer()
-        self._still_seconds()  # from here on
-        self.setTimeout(CLOSING_SECONDS)
-        outlet.close(self.transport)
+        with outlet.together(self.transport):
+            self._flush()
+            self._closing = True
+            self.session.stop_idling()
+            self.framer.discard()
+            self._reading_paused = False
+            self.transport.unregisterProducer()
+            self._still_seconds()  # from here on
+            self.setTimeout(CLOSING_SECONDS)
+            outlet.close(self.transport)
         self._give_up_waiting()
 
     def abort(self, why: str) -> None:

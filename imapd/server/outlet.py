@@ -3,6 +3,8 @@
 import fcntl
 import sys
 import termios
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from twisted.internet.main import CONNECTION_DONE
@@ -57,6 +59,13 @@ def close(transport: Any) -> None:
     transport.disconnecting = True
     clock: Any = transport.reactor
     clock.callLater(0, _closed, transport)
+
+
+def together(transport: Any) -> AbstractContextManager[None]:
+    """Send in one piece what is said in the block, where the transport can."""
+    hold: Callable[[], AbstractContextManager[None]] | None
+    hold = getattr(transport, "together", None)
+    return nullcontext() if hold is None else hold()
 
 
 def _closed(transport: Connection) -> None:

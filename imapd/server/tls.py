@@ -4,7 +4,8 @@ A connection is made from the context that is current when it begins, so that a
 reload reaches new connections and leaves those that run alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,7 +30,6 @@ _log = Logger(namespace="imapd.tls")
 ALPN_NAME = b"imap"
 
 LEAST_RSA_BITS = 2048
-_FLUSH_OCTETS = 32768  # two records
 #: Buffers that had no more in them are not worth the work.
 _SMALL_OCTETS = 1024
 
@@ -67,6 +67,18 @@ class TlsProtocol(TLSMemoryBIOProtocol):
     """
 
     _has_grown = True
+    _holds = False
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send what is said in the block in one piece, after it."""
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds = False
+            if self._tlsConnection is not None:
+                self._flushSendBIO()
 
     def dataReceived(self, bytes: bytes) -> None:  # noqa: N802 - Twisted's names
         """Take octets of TLS."""
@@ -79,10 +91,11 @@ class TlsProtocol(TLSMemoryBIOProtocol):
 
     def _flushSendBIO(self) -> None:  # noqa: N802 - Twisted's name
         # Private; where a later Twisted does not call it, only the haste is lost.
-        try:
-            octets = self._tlsConnection.bio_read(_FLUSH_OCTETS)
-        except SSL.WantReadError:
-            return  # there is nothing to send
+        if self._holds:
+            return
+        octets = tlsmemory.take(self._tlsConnection)
+        if not octets:
+            return
         if len(octets) > _SMALL_OCTETS:
             self._has_grown = True
         outlet.write(self.transport, octets)

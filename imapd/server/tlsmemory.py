@@ -1,4 +1,4 @@
-"""Gives back the memory through which octets came to TLS and left it.
+"""The memory through which octets come to TLS and leave it: read, and given back.
 
 OpenSSL's memory BIOs grow with the largest piece that was ever in them, and stay so
 until their connection ends: 2 KB after a handshake, 130 KB after large messages went
@@ -17,8 +17,29 @@ _FUNCTIONS: Final = (
 )
 _PARTS: Final = ("_ssl", "_into_ssl", "_from_ssl")
 _PIECE_OCTETS: Final = 4096
+#: Taken out at once: two records.
+TAKEN_OCTETS: Final = 32768
 
 AVAILABLE: Final = _ffi is not None and all(hasattr(_lib, one) for one in _FUNCTIONS)
+
+
+#: One for all: what is read into it is copied before anything else happens.
+_taken: Final[Any] = _ffi.new("char[]", TAKEN_OCTETS) if AVAILABLE else None
+
+
+def take(connection: SSL.Connection) -> bytes:
+    """Take out what TLS has made to be sent, or a part of it; mostly nothing.
+
+    ``bio_read`` makes a buffer for it each time, and an exception of nothing.
+    """
+    source = vars(connection).get("_from_ssl")
+    if not AVAILABLE or not source:
+        try:
+            return bytes(connection.bio_read(TAKEN_OCTETS))
+        except SSL.WantReadError:
+            return b""
+    count: int = _lib.BIO_read(source, _taken, TAKEN_OCTETS)
+    return bytes(_ffi.buffer(_taken, count)) if count > 0 else b""
 
 
 def give_back(connection: SSL.Connection | None) -> None:

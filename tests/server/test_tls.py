@@ -19,7 +19,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from imapd.server import tlsmemory
+from imapd.server import outlet, tlsmemory
 from imapd.server.tls import TlsContext
 from tests.support.certificates import Authority, certificate_pem, key_pem, make_key
 
@@ -271,6 +271,34 @@ class ServeTests(TestCase):
             self.assertGreaterEqual(len(given) - 1, 2)
 
         return talk(1, 1, 1, 1).addCallback(small).addCallback(large)
+
+    def test_last_words_and_the_end_go_together(self) -> Deferred[None]:
+        """A word and ``close_notify`` in one piece; nothing of it is lost."""
+        pieces: list[bytes] = []
+        write = outlet.write
+
+        def note(transport: Any, octets: bytes) -> None:
+            pieces.append(octets)
+            write(transport, octets)
+
+        self.patch(outlet, "write", note)
+
+        def end(protocol: Any) -> None:
+            pieces.clear()
+            with outlet.together(protocol.transport):
+                protocol.transport.write(b"end")
+                outlet.close(protocol.transport)
+
+        def hear() -> None:
+            with self.connect(self.client()) as tls:
+                tls.recv(6)
+                tls.sendall(b"x")
+                self.assertEqual(tls.recv(6), b"end")
+                self.assertEqual(tls.recv(6), b"")  # no error: it was said in TLS
+
+        self.patch(_Greeter, "dataReceived", lambda protocol, octets: end(protocol))
+        heard = deferToThread(hear)
+        return heard.addCallback(lambda _: self.assertEqual(len(pieces), 1))
 
     def test_no_session_is_resumed(self) -> Deferred[None]:
         def twice() -> None:

@@ -9,6 +9,7 @@ import ssl
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from OpenSSL import SSL
 
@@ -111,6 +112,26 @@ class GiveBackTests(unittest.TestCase):
         tlsmemory.give_back(pair.server)
         pair.carry()
         self.assertEqual(pair.client.read(20_000), text)
+
+    def test_taken_as_the_library_gives_it(self) -> None:
+        pair = self.pair()
+        text = os.urandom(100_000)
+        for available in (True, False):
+            with mock.patch.object(tlsmemory, "AVAILABLE", available):
+                self.assertEqual(tlsmemory.take(pair.server), b"")
+                pair.server.sendall(text)
+                found: list[bytes] = []
+                while piece := tlsmemory.take(pair.server):
+                    self.assertLessEqual(len(piece), tlsmemory.TAKEN_OCTETS)
+                    found.append(piece)
+                self.assertGreater(len(found), 3)
+                pair.to_client.write(b"".join(found))
+                got = b""
+                while len(got) < len(text):
+                    got += pair.client.read(65536)
+                self.assertEqual(got, text)
+        pair.server.bio_shutdown()
+        self.assertEqual(tlsmemory.take(pair.server), b"")
 
     @unittest.skipUnless(hasattr(ctypes.CDLL(None), "mallinfo2"), "no mallinfo2()")
     def test_much_memory_comes_back(self) -> None:
