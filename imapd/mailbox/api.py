@@ -71,6 +71,10 @@ class SelectedMailbox(Protocol):
         """Take in what other programs did; the view learns of it."""
 
     @property
+    def is_current(self) -> bool:
+        """Whether ``refresh`` would find nothing; False where that is not known."""
+
+    @property
     def highest_modseq(self) -> int:
         """The highest modification sequence; 0: none are kept here, or not yet."""
 

@@ -86,8 +86,7 @@ class LiveMailbox:
 
     def flags_of_many(self, uids: Sequence[Uid]) -> Sequence[Flags | None]:
         """The flags of messages in their order, None for one that is gone."""
-        sets = self.table.sets
-        codes = self.table.codes_of(uids)
+        sets, codes = self.table.sets, self.table.codes_of(uids)
         return [None if code is None else sets[code] for code in codes]
 
     def has(self, uid: Uid) -> bool:
@@ -129,7 +128,7 @@ class LiveMailbox:
         """Add a session; its view starts with what is there now."""
         async with self._lock:
             claims = not member.read_only
-            if not self._is_current() or (claims and self._unclaimed):
+            if not self.is_current or (claims and self._unclaimed):
                 await self._sync(claim=claims)
             recent = set(self._unclaimed)
             if not member.read_only:
@@ -151,7 +150,7 @@ class LiveMailbox:
         A look that has not begun yet sees all that ours would: it serves everybody
         who asks meanwhile.
         """
-        if self.gone or self._is_current():
+        if self.gone or self.is_current:
             return
         if self._looking is not None:
             waiter: Deferred[None] = Deferred()
@@ -162,7 +161,7 @@ class LiveMailbox:
         try:
             async with self._lock:
                 self._looking = None
-                await self._sync(claim=any(not one.read_only for one in self._members))
+                await self._sync(claim=self._claimer() is not None)
         except BaseException:
             failure = Failure()
             for each in waiting:
@@ -171,7 +170,9 @@ class LiveMailbox:
         for each in waiting:
             each.callback(None)
 
-    def _is_current(self) -> bool:
+    @property
+    def is_current(self) -> bool:
+        """Whether it is loaded, and nothing may have changed on the disk."""
         return self._loaded and not self.workers.brief(self.store.changed)
 
     async def _sync(self, *, claim: bool) -> None:

@@ -131,6 +131,11 @@ class Selected:
                 return Seq(seq)
         return None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing may have changed on the disk, and nobody looks just now."""
+        return self._live.is_current
+
     async def refresh(self) -> None:
         """Take in what other programs did."""
         await self._live.refresh()

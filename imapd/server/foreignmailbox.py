@@ -162,6 +162,11 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
         finally:
             self._catching_up = False
 
+    @property
+    def is_current(self) -> bool:
+        """Only the mailbox itself can say, and it may take its time."""
+        return False
+
     async def refresh(self) -> None:
         """Take in what changed, if the mailbox said or counts otherwise."""
         async with self._lock:

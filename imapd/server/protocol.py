@@ -217,7 +217,7 @@ class ImapServer(ClientConnection):
             if done is NOT_YET:
                 self.waiting = row
                 return
-            if session.selected is not None:
+            if not session.is_told_all:
                 await self._tell_news(row)
             self._bad_commands = 0
             text, code = (

@@ -230,6 +230,26 @@ class Session:
             # A command that was done must not look as if it had failed.
             _log.failure("looking at the mailbox of {user!r}", user=self.user)
 
+    @property
+    def is_told_all(self) -> bool:
+        """Whether there is surely nothing to tell; mostly it is so."""
+        selected = self.selected
+        if selected is None:
+            return True
+        if (
+            self.lost is not None
+            or self._just_selected
+            or self.condstore
+            or self.holds_expunges
+            or selected.view.has_news
+            or tuple(selected.keywords) != self.told_keywords
+        ):
+            return False
+        try:
+            return selected.is_current
+        except Exception:
+            return False  # the look itself says what is wrong
+
     def tell_news(self, *, may_expunge: bool) -> None:
         """Send what changed, as far as it may be told now."""
         for octets in self._news(may_expunge):

@@ -213,10 +213,17 @@ class LostTests(RaceCase):
         async def fail(_: LiveMailbox) -> None:
             raise ValueError("a defect")
 
-        with patch.object(LiveMailbox, "refresh", fail):
+        def fail_at_once(_: LiveMailbox) -> bool:
+            raise ValueError("a defect")
+
+        for is_current in (lambda _: False, fail_at_once):
+            with (
+                patch.object(LiveMailbox, "is_current", property(is_current)),
+                patch.object(LiveMailbox, "refresh", fail),
+            ):
+                client.ok("NOOP")
+            self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
             client.ok("NOOP")
-        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
-        client.ok("NOOP")
 
     def test_a_defect_outside_of_commands_says_bye(self) -> None:
         client = self.server.login()

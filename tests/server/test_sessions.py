@@ -1,7 +1,9 @@
 """Several sessions, and other programs, on one mailbox.  RFC 3501 §5.5, RFC 2180."""
 
 import os
+import time
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.server import Client, Server
@@ -40,6 +42,34 @@ class SessionTests(unittest.TestCase):
         self.two.ok("NOOP")
         self.assert_gone(self.two, 1)
         self.assertIn(b"UID 2", self.two.ok("FETCH 1 (UID)"))
+
+    def test_nothing_is_looked_for_twice(self) -> None:
+        """Each way in which there may be something to tell, after a quiet command."""
+        maildir = self.one_folder()
+        changes: dict[str, tuple[Callable[[], object], bytes]] = {
+            "delivery": (lambda: deliver(maildir, "1.new"), b"* 5 EXISTS\r\n"),
+            "flags": (lambda: self.two.ok(r"STORE 1 +FLAGS (\Seen)"), b"* 1 FETCH ("),
+            "keyword": (lambda: self.two.ok("STORE 2 +FLAGS (odd)"), b"* FLAGS ("),
+            "expunge": (self.expunge_first, b"* 1 EXPUNGE\r\n"),
+            "file gone": (lambda: self.remove_one(maildir), b" EXPUNGE\r\n"),
+        }
+        for name, (change, told) in changes.items():
+            self.one.ok("NOOP")
+            time.sleep(0.12)  # until a listing has confirmed what we did ourselves
+            self.one.ok("NOOP")
+            self.assertNotIn(b"*", self.one.ok("NOOP"), name)
+            change()
+            self.assertIn(told, self.one.ok("NOOP"), name)
+
+    def one_folder(self) -> Path:
+        return next(self.server.root.rglob("cur")).parent
+
+    def expunge_first(self) -> None:
+        self.two.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)")
+        self.two.ok("EXPUNGE")
+
+    def remove_one(self, maildir: Path) -> None:
+        next((maildir / "cur").iterdir()).unlink()
 
     def test_no_expunge_in_fetch_store_search(self) -> None:
         self.one.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)")
