@@ -50,6 +50,7 @@ class SessionTests(unittest.TestCase):
             "delivery": (lambda: deliver(maildir, "1.new"), b"* 5 EXISTS\r\n"),
             "flags": (lambda: self.two.ok(r"STORE 1 +FLAGS (\Seen)"), b"* 1 FETCH ("),
             "keyword": (lambda: self.two.ok("STORE 2 +FLAGS (odd)"), b"* FLAGS ("),
+            "name": (lambda: self.name_a_letter(maildir), b"* FLAGS ("),
             "expunge": (self.expunge_first, b"* 1 EXPUNGE\r\n"),
             "file gone": (lambda: self.remove_one(maildir), b" EXPUNGE\r\n"),
         }
@@ -63,6 +64,15 @@ class SessionTests(unittest.TestCase):
 
     def one_folder(self) -> Path:
         return next(self.server.root.rglob("cur")).parent
+
+    def name_a_letter(self, maildir: Path) -> None:
+        """Another program names a keyword that no message has, and two finds it."""
+        names = maildir / "dovecot-keywords"
+        names.write_text(names.read_text() + "1 even\n")
+        os.utime(maildir / "cur")
+        for _ in range(2):  # the second time nothing is left to look for
+            time.sleep(0.12)
+            self.two.ok("NOOP")
 
     def expunge_first(self) -> None:
         self.two.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)")
