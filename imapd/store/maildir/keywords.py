@@ -4,13 +4,18 @@ Lines ``<0..25> <keyword>``.  It is written under the lock of the UID list, repl
 whole, and its mtime grows with every write: Dovecot compares whole seconds.
 """
 
+import errno
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Protocol
 
-from imapd.store import fsops
+from twisted.logger import Logger
+
+from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
+
+_log = Logger()
 
 FILE_NAME: Final = b"dovecot-keywords"
 LETTER_COUNT: Final = 26
@@ -22,6 +27,8 @@ _LINE = re.compile(rb"([0-9]{1,2}) ([^\r\n]+)")
 #   flag-keyword = atom                       ; RFC 3501 §9
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+\Z')
 _NANOSECONDS: Final = 1_000_000_000
+#: What stands there is no file of anybody's keywords, and will be none tomorrow.
+_NOT_A_FILE: Final = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG)
 
 
 class KeywordOverflow(Protocol):
@@ -52,20 +59,38 @@ class KeywordTable:
         self._indexes: dict[bytes, int] = {}  # by name in lower case
         self._stamp: tuple[int, int, int] | None = None
         self._mtime_seconds = 0
+        self._in_the_way = False  # what is there is not what it should be
 
     def changed(self) -> bool:
         """Whether the file is not the one last read."""
         return self._stamp_now() != self._stamp
 
     def refresh(self) -> bool:
-        """Read the file if it changed; return whether it did."""
+        """Read the file if it changed; return whether it did.
+
+        Something else in its place says nothing: mail is read without keywords.
+
+        Raises:
+            OSError: it cannot be read just now.
+        """
         stamp = self._stamp_now()
         if stamp == self._stamp:
             return False
+        self._in_the_way = False
         try:
             octets = fsops.read_file(self._path, _MOST_OCTETS)
         except FileNotFoundError:
             octets, stamp = b"", None
+        except OSError as error:
+            if error.errno not in _NOT_A_FILE:
+                raise
+            if quiet.is_due("keywords", self._path):
+                _log.error(
+                    "store: {path!r} is no list of keywords: {error!r}",
+                    path=self._path,
+                    error=error,
+                )
+            octets, self._in_the_way = b"", True
         self._set_names(octets)
         self._stamp = stamp
         self._mtime_seconds = stamp[2] // _NANOSECONDS if stamp else 0
@@ -143,6 +168,9 @@ class KeywordTable:
         ]
         seconds = max(int(time.time()), self._mtime_seconds + 1)
         self._stamp = None  # if it fails half way, read what is there
+        if self._in_the_way:
+            fsops.rename(self._path, b"%b.broken-%d" % (self._path, time.time_ns()))
+            self._in_the_way = False
         # A crash in here leaves the old file or the new one; letters that no file
         # name has yet are harmless.
         fsops.replace_file(self._path, b"".join(lines), mtime_ns=seconds * _NANOSECONDS)
