@@ -38,7 +38,6 @@ _DAMAGED = (
     *("no such table", "no such column"),
 )
 
-
 #: Why there will be no file, however often we try.
 _FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -107,6 +106,11 @@ class Database:
             except BaseException as error:
                 self._roll_back(connection, error)
                 raise
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there may be something in it: asking makes no file."""
+        return self.in_memory or fsops.exists(self.path)
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""

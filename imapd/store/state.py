@@ -195,6 +195,8 @@ class AccountState:
 
         None: there is nothing that can be used.
         """
+        if not self._database.is_there:
+            return None
         try:
             with self._database.transaction(write=False) as connection:
                 return modseqtable.read(connection, mailbox, since)

@@ -3,10 +3,14 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
-from imapd.ids import Uid
-from imapd.model.flags import FLAGGED, StoreMode
-from tests.store.folders import MEMORY, FolderTestCase, append, uids_of
+from imapd.ids import INBOX, Uid
+from imapd.model.flags import DELETED, FLAGGED, StoreMode
+from imapd.store.maildir import snapshot
+from imapd.store.maildir.account import MaildirAccount
+from imapd.store.maildir.mailbox import MaildirMailbox
+from tests.store.folders import MEMORY, FolderTestCase, append, settle, uids_of
 
 
 def sparse(path: Path) -> None:
@@ -67,3 +71,72 @@ class NoFileTests(FolderTestCase):
             self.assertTrue(os.path.lexists(aside), name)
             self.assertTrue(path.is_file() and not path.is_symlink(), name)
             mailbox.close()
+
+
+def contents(mailbox: MaildirMailbox) -> dict[int, bytes]:
+    return {uid: mailbox.read(Uid(uid)) for uid in uids_of(mailbox.sync(True))}
+
+
+class CutListTests(FolderTestCase):
+    """A UID list that was cut is a good one, and has forgotten UIDs."""
+
+    parent = MEMORY
+
+    def fill(self, mailbox: MaildirMailbox, folder: Path) -> dict[int, bytes]:
+        """Messages whose UIDs are in the other order than their names are."""
+        mailbox.sync(True)
+        mailbox.track()
+        for number in range(5, 0, -1):
+            name = folder / "cur" / f"{number}.M{number}P1.host:2,"
+            name.write_bytes(b"Subject: %d\n\n" % number)
+            mailbox.sync(True)
+        append(mailbox, b"Subject: gone\n\n", [DELETED])
+        mailbox.expunge([Uid(6)])
+        messages = {uid: mailbox.read(Uid(uid)) for uid in range(1, 6)}
+        settle()
+        mailbox.sync(True)
+        mailbox.close()
+        return messages
+
+    def cut(self, path: Path, lines: int) -> None:
+        octets = path.read_bytes()
+        path.write_bytes(b"".join(octets.splitlines(keepends=True)[: lines + 1]))
+
+    def test_a_snapshot_has_the_numbers(self) -> None:
+        with mock.patch.object(snapshot, "LEAST_MESSAGES", 1):
+            for left in range(6):
+                box = f"box{left}"
+                told = self.fill(self.open(box), self.folder(box))
+                self.cut(self.folder(box) / "dovecot-uidlist", left)
+                mailbox = self.open(box)
+                self.assertEqual(contents(mailbox), told, left)
+                # What was given out after the snapshot was made is not known.
+                new = append(mailbox, b"new: x\n\n")
+                self.assertGreater(new, 10_000, left)
+                mailbox.close()
+                again = self.open(box)
+                self.assertEqual(contents(again), told | {new: b"new: x\n\n"}, left)
+                again.close()
+
+    def test_the_state_knows_how_far_they_went(self) -> None:
+        account = MaildirAccount(self.root / "Maildir")
+        told = self.fill(account.mailbox(INBOX), self.root / "Maildir")
+        account.close()
+        self.cut(self.root / "Maildir/dovecot-uidlist", 2)
+        account = MaildirAccount(self.root / "Maildir")
+        self.addCleanup(account.close)
+        now = contents(account.mailbox(INBOX))
+        self.assertEqual(sorted(now.values()), sorted(told.values()))
+        self.assertEqual({uid: now[uid] for uid in (1, 2)}, {1: told[1], 2: told[2]})
+        self.assertGreater(min(now.keys() - {1, 2}), 10_000)
+
+    def test_expunged_messages_leave_no_uids_to_be_given_again(self) -> None:
+        account = MaildirAccount(self.root / "Maildir")
+        self.fill(account.mailbox(INBOX), self.root / "Maildir")
+        account.close()
+        self.cut(self.root / "Maildir/dovecot-uidlist", 5)
+        account = MaildirAccount(self.root / "Maildir")
+        self.addCleanup(account.close)
+        mailbox = account.mailbox(INBOX)
+        mailbox.sync(True)
+        self.assertGreater(append(mailbox, b"new: x\n\n"), 10_000)

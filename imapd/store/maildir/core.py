@@ -80,6 +80,7 @@ class MailboxCore(FlagNames):
         new_uid_validity: Callable[[], int],
         limits: Limits,
         read_only: bool | None,
+        known_next: Callable[[str], int] = lambda numbering: 0,
     ) -> None:
         self.location = directory
         self.directory = os.fsencode(directory)
@@ -93,6 +94,8 @@ class MailboxCore(FlagNames):
         self.take_over = take_over
         self.new_uid_validity = new_uid_validity
         self.limits = limits
+        #: What the state knows of the next UID of a numbering; 0: nothing.
+        self.known_next = known_next
         self.read_only = self._cannot_write() if read_only is None else read_only
         self.synced = False
         #: Changes that were found by operations that then failed: told by the next.
@@ -115,6 +118,8 @@ class MailboxCore(FlagNames):
         self.whereabouts: dict[bytes, bytes] = {}
         #: What the folder was like when its snapshot was saved or read.
         self.snapshot_stamp: object = None
+        #: The numbering that the UID list had when it was last held against them.
+        self.recalled = ""
         #: Messages went, and the cache may still have something of them.
         self.unpruned = False
         #: Whoever changes something just now must not wait.
@@ -145,7 +150,7 @@ class MailboxCore(FlagNames):
         self.index = FileIndex()
         self.told_table = None
         self.synced = self.pending = False
-        self.snapshot_stamp = None
+        self.snapshot_stamp, self.recalled = None, ""
         self.published, self.touched = set(), set()
         self.ignored, self.made_up, self.whereabouts = set(), {}, {}
         self.reset_flags()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from imapd.errors import Cannot, NoSuchMailbox
@@ -25,6 +26,8 @@ from imapd.store.translate import translate_errors
 
 #: In memory: two names, and their places in five tables.
 MESSAGE_OCTETS = 600
+#: No version is greater: of what the state keeps, the head alone is asked for.
+_NO_CHUNKS = 1 << 62
 
 
 class MaildirMailbox:
@@ -67,6 +70,7 @@ class MaildirMailbox:
             new_uid_validity=new_uid_validity,
             limits=limits,
             read_only=read_only,
+            known_next=partial(_known_next, modseqs),
         )
         self._identity = opening.identity(self._core.directory)
         self._journal = Journal(self._core, modseqs)
@@ -315,3 +319,8 @@ class MaildirMailbox:
         with suppress(OSError):
             snapshot.save(self._core)
         self._core.reset()
+
+
+def _known_next(modseqs: ModSeqState | None, numbering: str) -> int:
+    saved = None if modseqs is None else modseqs.load_modseqs(numbering, _NO_CHUNKS)
+    return 0 if saved is None else saved.head.uid_next

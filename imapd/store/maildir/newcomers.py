@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from imapd.errors import InUse, Unavailable
 from imapd.ids import Uid
 from imapd.store import fsops, quiet
+from imapd.store.maildir import recall
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import base_of, in_order
 from imapd.store.maildir.numbers import refresh_locked
@@ -73,6 +74,7 @@ def _number_locked(core: MailboxCore, found: Found) -> None:
         refresh_locked(core, lock)
         if core.uidlist.table.uid_validity != validity:
             raise Unavailable("The mailbox was renumbered; try again")
+        recall.recall(core)
         if _is_overtaken(core, found):
             return
         known = core.uidlist.table.uids
@@ -154,5 +156,5 @@ def renumber(
             refresh_locked(core, lock)
             if _is_overtaken(core, found):
                 return []
-            uids = core.uidlist.record(lock, bases, core.is_gone)
+            uids = recall.record(core, lock, bases)
     return [(uid, path) for uid, (_, path) in zip(uids, paths, strict=True)]

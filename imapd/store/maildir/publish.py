@@ -12,6 +12,7 @@ from imapd.model.flags import is_system
 from imapd.model.mailbox import Changes, MessageState
 from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
+from imapd.store.maildir import recall
 from imapd.store.maildir.change import (
     cur_of_many,
     letters_for,
@@ -169,7 +170,7 @@ def _make_durable(
         # A power loss before this may lose the names; nobody was told of them.
         fsops.fsync_directory(core.directory + b"/" + part)
     bases = [base_of(path[4:]) for path in placed]
-    return core.uidlist.record(lock, bases, core.is_gone)
+    return recall.record(core, lock, bases)
 
 
 def _take_back(core: MailboxCore, placed: Iterable[_Placed]) -> None:

@@ -101,6 +101,29 @@ def restore(core: MailboxCore, changes: Changes) -> None:
     core.synced, core.snapshot_stamp = True, _stamp(core)
 
 
+def numbers(core: MailboxCore) -> tuple[int, Mapping[bytes, Uid]]:
+    """Return what was kept of the numbers that the folder has: next UID, UIDs by base.
+
+    Nothing of it need be so any more but that these UIDs name these messages, and
+    that those below the next one were given out.
+    """
+    nothing: tuple[int, Mapping[bytes, Uid]] = (0, {})
+    octets = None if core.cache is None else core.cache.load_snapshot(_folder(core))
+    if octets is None:
+        return nothing
+    try:
+        head, uids, names, _ = _parse(octets)
+        kept, table = head["uidlist"], core.uidlist.table
+        if (kept["guid"], kept["validity"]) != (table.guid, table.uid_validity):
+            return nothing
+        uid_next = int(kept["next"])
+        if not all(map(lt, [0, *uids], [*uids, uid_next])):
+            return nothing
+    except (KeyError, TypeError, ValueError):
+        return nothing
+    return uid_next, dict(zip(map(base_of, names), uids, strict=True))
+
+
 def _records(
     core: MailboxCore, extras: bytes
 ) -> tuple[dict[bytes, Uid], dict[Uid, bytes]]:

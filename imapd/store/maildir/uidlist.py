@@ -313,6 +313,11 @@ class UidList:
         self.table.uid_next = max(self.table.uid_next, uid + 1)
         self._rewrite = True
 
+    def skip_to(self, uid_next: Uid) -> None:
+        """Give out no UID below this one any more, but leave room for some."""
+        self.table.uid_next = max(self.table.uid_next, min(uid_next, LARGEST_UID))
+        self._rewrite = True
+
     def needs_rewrite(self) -> bool:
         """Whether the file lacks what a version 3 file must have."""
         return self._rewrite or self.table.version != 3 or self.table.torn
