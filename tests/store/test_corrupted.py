@@ -1,6 +1,7 @@
 """Files beside the mail that are no files, or not all of them: the mail is there."""
 
 import os
+import unittest
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -10,6 +11,7 @@ from imapd.model.flags import DELETED, FLAGGED, StoreMode
 from imapd.store.maildir import snapshot
 from imapd.store.maildir.account import MaildirAccount
 from imapd.store.maildir.mailbox import MaildirMailbox
+from imapd.store.maildir.uidformat import BrokenUidList, parse, salvage
 from tests.store.folders import MEMORY, FolderTestCase, append, settle, uids_of
 
 
@@ -71,6 +73,18 @@ class NoFileTests(FolderTestCase):
             self.assertTrue(os.path.lexists(aside), name)
             self.assertTrue(path.is_file() and not path.is_symlink(), name)
             mailbox.close()
+
+
+class HeaderTests(unittest.TestCase):
+    def test_nothing_but_blanks_parts_the_words_of_a_header(self) -> None:
+        # Else one octet would make a lower UIDVALIDITY of a number.
+        guid = b"G" + b"0" * 32
+        for octet in b"\t\v\f\r":
+            header = b"3 V17%c95686257 N1 %b\n1 :a\n" % (octet, guid)
+            with self.assertRaises(BrokenUidList):
+                parse(header)
+            self.assertEqual(salvage(header).uid_validity, 0)
+        self.assertEqual(parse(b"3  V17   N1 %b \n" % guid).uid_validity, 17)
 
 
 def contents(mailbox: MaildirMailbox) -> dict[int, bytes]:

@@ -143,7 +143,7 @@ def parse_header(line: bytes) -> UidTable:
     table = UidTable()
     numbers = {b"V": 0, b"N": 0}
     extras = []
-    for word in line[2:].split():
+    for word in filter(None, line[2:].split(b" ")):
         key, value = word[:1], word[1:]
         if key in numbers:
             numbers[key] = int(value) if _NUMBER.match(value) else 0
@@ -310,7 +310,7 @@ def salvage(octets: bytes) -> UidTable:
 def _salvage_header(line: bytes) -> UidTable:
     """Find what can be found in a header that is not right."""
     table = UidTable(version=1 if line.startswith(b"1 ") else 3)
-    words = line.rstrip(b"\r").split()
+    words = line.rstrip(b"\r").split(b" ")
     for word in words:
         value = word[1:]
         if word[:1] == b"V" and _NUMBER.match(value) and int(value) <= LARGEST_NUMBER:
