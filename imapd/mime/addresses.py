@@ -61,6 +61,8 @@ def addresses(
     found: list[Address] = []
     count_limit = limits.address_count
     for value in values:
+        if len(found) >= count_limit:
+            break
         position = _read_usual(value, 0, found, count_limit)
         if position < len(value) and len(found) < count_limit:
             _Reader(value, position, found, count_limit).read()

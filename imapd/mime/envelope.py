@@ -18,23 +18,23 @@ def envelope(header: bytes, limits: Limits = DEFAULT_LIMITS) -> Envelope:
     repeated fields follow each other.  The RFC leaves that open; Dovecot answers
     so, and a client that changes servers sees no difference.
 
-    Only ``limits.header_octets`` of the header are read, and of each field
-    ``limits.header_field_octets``, counted in the LF form.
+    Only ``limits.header_octets`` of the header are read, of each field
+    ``limits.header_field_octets``, counted in the LF form, and of fields of addresses
+    so many of one name as there may be addresses.
     """
     most = limits.header_octets
     block = to_lines(stored_header(header)[: 2 * most])[:most]
-    cut = limits.header_field_octets
+    cut, most_fields = limits.header_field_octets, limits.address_count
     texts: dict[bytes, bytes] = {}
     lists: dict[bytes, list[bytes]] = {}
     for name, value in _find(block):
         lower = name.lower()
-        text = unfold_lines(value[:cut])
         if lower not in _LISTS:
-            texts[lower] = text
-        elif lower in lists:
-            lists[lower].append(text)
-        else:
-            lists[lower] = [text]
+            texts[lower] = unfold_lines(value[:cut])
+        elif lower not in lists:
+            lists[lower] = [unfold_lines(value[:cut])]
+        elif len(values := lists[lower]) < most_fields:
+            values.append(unfold_lines(value[:cut]))
     found = {name: addresses(values, limits) for name, values in lists.items()}
     get, text_of = found.get, texts.get
     from_ = get(b"from", ())

@@ -145,3 +145,13 @@ class HeaderTests(TestCase):
         self.assertEqual(octets, header[: len(octets)])
         everything = select_fields(header, frozenset(), True)
         self.assertEqual(everything, message[: header_end(message)])
+
+    def test_so_many_fields_of_addresses_are_read_as_there_may_be_addresses(
+        self,
+    ) -> None:
+        limits = replace(DEFAULT_LIMITS, address_count=100)
+        header = b"To: ,\n" * 99 + b"To: a@b\nTo: c@d\nCc: e@f\nSubject: g\n\n"
+        found = envelope(header, limits)
+        self.assertEqual([one.host for one in found.to], [b"b"])
+        self.assertEqual([one.host for one in found.cc], [b"f"])
+        self.assertEqual(found.subject, b"g")
