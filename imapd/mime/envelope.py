@@ -23,7 +23,10 @@ def envelope(header: bytes, limits: Limits = DEFAULT_LIMITS) -> Envelope:
     so many of one name as there may be addresses.
     """
     most = limits.header_octets
-    block = to_lines(stored_header(header)[: 2 * most])[:most]
+    # Cut before it is looked at: it may be the whole of a large message.
+    one_octet = header.find(b"\r\n", 0, most + 1) < 0
+    begin = header[: most if one_octet else 2 * most]
+    block = to_lines(stored_header(begin))[:most]
     cut, most_fields = limits.header_field_octets, limits.address_count
     texts: dict[bytes, bytes] = {}
     lists: dict[bytes, list[bytes]] = {}

@@ -135,7 +135,8 @@ class _Parser:
         while self.holds_message:
             start = outer.body_start
             inner = self._open(start, (b"TEXT", b"PLAIN"))
-            header = self.message[start : inner.body_start]
+            most = self.line_octets * self.limits.header_octets
+            header = self.message[start : min(inner.body_start, start + most)]
             inner.envelope = envelope(header, self.limits)
             outer.message = inner
             outer = inner
@@ -144,7 +145,7 @@ class _Parser:
     def _open(self, start: int, default: tuple[bytes, bytes]) -> BodyPart:
         limits = self.limits
         body_start = self._header_end(start)
-        most = 2 * limits.header_octets  # each line end may be two
+        most = self.line_octets * limits.header_octets  # each line end may be two
         header = self.message[start : min(body_start, start + most)]
         if self.line_octets > 1:
             header = to_lines(header)

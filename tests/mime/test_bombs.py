@@ -1,6 +1,7 @@
 """Input made to be slow: twice as much may take about twice the time."""
 
 import gc
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from time import process_time
@@ -228,3 +229,19 @@ class BombTests(TestCase):
             parse(levels(depth, lambda i: b"%d" % i))
             parse(b"Content-Type: message/rfc822\r\n\r\n" * depth)
             envelope(b"To: " + b"(" * depth + b"<" * depth + b"G:" * depth)
+
+    def test_a_header_of_any_size_is_not_copied_as_a_whole(self) -> None:
+        long = b"Subject: " + b"x" * (50 << 20)
+        for name, message in {
+            "of a message": long,
+            "of a message in it": b"Content-Type: message/rfc822\n\n" + long,
+            "of a part": MIXED.replace(b"\r", b"") + b"--x\n" + long,
+        }.items():
+            for work in (parse_stored, envelope):
+                tracemalloc.start()
+                try:
+                    work(message)
+                    peak = tracemalloc.get_traced_memory()[1]
+                finally:
+                    tracemalloc.stop()
+                self.assertLess(peak, 32 << 20, f"{name}, {work.__name__}")
