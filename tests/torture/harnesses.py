@@ -39,12 +39,16 @@ class Harness:
 
 
 HARNESSES: Final[tuple[Harness, ...]] = (
+    Harness("administered", "administered", ("D15",), share=0.5),
+    Harness("bombs", "bombs", ("G2",)),
+    Harness("control", "control", ("G12",), share=4),
     Harness("crash", "crash", ("G6",)),
     Harness("fuzz", "fuzz", ("G1",), share=6),
     Harness("guided", "guided", ("G1",)),
     Harness("injection", "injection", ("P18",)),
     Harness("limits", "limitsweep", ("G5",)),
     Harness("load", "load", ("G13", "G14", "G15", "G16", "G17", "G18", "V07"), share=4),
+    Harness("mime", "mime", ("G2",), share=3),
     Harness("model", "machine", ("L0",)),
     Harness("names", "namefuzz", ("G3",), share=2),
     Harness("powerloss", "powerloss", ("G8",)),
