@@ -118,6 +118,8 @@ class MailboxCore(FlagNames):
         self.whereabouts: dict[bytes, bytes] = {}
         #: What the folder was like when its snapshot was saved or read.
         self.snapshot_stamp: object = None
+        #: Whether there may be one: not where it was looked for in vain.
+        self.has_snapshot = True
         #: The numbering that the UID list had when it was last held against them.
         self.recalled = ""
         #: Messages went, and the cache may still have something of them.
@@ -150,7 +152,7 @@ class MailboxCore(FlagNames):
         self.index = FileIndex()
         self.told_table = None
         self.synced = self.pending = False
-        self.snapshot_stamp, self.recalled = None, ""
+        self.snapshot_stamp, self.has_snapshot, self.recalled = None, True, ""
         self.published, self.touched = set(), set()
         self.ignored, self.made_up, self.whereabouts = set(), {}, {}
         self.reset_flags()

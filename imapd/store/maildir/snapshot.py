@@ -71,6 +71,7 @@ def restore(core: MailboxCore, changes: Changes) -> None:
     if core.cache is None or core.read_only or len(core.index):
         return
     octets = core.cache.load_snapshot(_folder(core))
+    core.has_snapshot = octets is not None
     if octets is None:
         return
     try:
@@ -108,7 +109,9 @@ def numbers(core: MailboxCore) -> tuple[int, Mapping[bytes, Uid]]:
     that those below the next one were given out.
     """
     nothing: tuple[int, Mapping[bytes, Uid]] = (0, {})
-    octets = None if core.cache is None else core.cache.load_snapshot(_folder(core))
+    if core.cache is None or not core.has_snapshot:
+        return nothing
+    octets = core.cache.load_snapshot(_folder(core))
     if octets is None:
         return nothing
     try:
