@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+from imapd.errors import StoreDamaged
 from imapd.ids import INBOX, Uid
 from imapd.model.flags import DELETED, FLAGGED, StoreMode
 from imapd.store.maildir import snapshot
@@ -73,6 +74,31 @@ class NoFileTests(FolderTestCase):
             self.assertTrue(os.path.lexists(aside), name)
             self.assertTrue(path.is_file() and not path.is_symlink(), name)
             mailbox.close()
+
+
+class SubscriptionTests(FolderTestCase):
+    def test_what_is_no_file_is_said_to_be_damaged_and_not_touched(self) -> None:
+        account = MaildirAccount(self.root / "Maildir")
+        self.addCleanup(account.close)
+        path = self.root / "Maildir/subscriptions"
+        for name, make in NO_FILES.items():
+            make(path)
+            before = os.lstat(path)
+            for work in (
+                account.subscriptions,
+                lambda: account.subscribe(("A",)),
+                lambda: account.unsubscribe(("A",)),
+            ):
+                with self.assertRaises(StoreDamaged, msg=name):
+                    work()
+            self.assertEqual(os.lstat(path), before, name)
+            self.assertEqual(len(account.folders()), 1, name)
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink()
+        account.subscribe(("A",))
+        self.assertEqual(account.subscriptions(), [("A",)])
 
 
 class HeaderTests(unittest.TestCase):

@@ -131,11 +131,11 @@ class SubscriptionTests(unittest.TestCase):
 
     def test_other_things_of_that_name(self) -> None:
         os.mkfifo(self.path)
-        with self.assertRaises(OSError):
+        with self.assertRaises(StoreDamaged):
             self.file.paths()
         self.path.unlink()
         self.path.symlink_to("/etc/passwd")
-        with self.assertRaises(OSError):
+        with self.assertRaises(StoreDamaged):
             self.file.paths()
 
     def test_unescape(self) -> None:

@@ -8,25 +8,33 @@ and nothing else.  Components are written as the names of the folders are: see
 Lines that we cannot read are nobody's to drop: they stay, octet by octet.
 """
 
+import errno
 import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from twisted.logger import Logger
+
 from imapd.errors import LimitReached, StoreDamaged
 from imapd.ids import INBOX, MailboxPath
 from imapd.limits import Limits
-from imapd.store import fsops
+from imapd.store import fsops, quiet
 from imapd.store.maildir import layout
 from imapd.store.maildir.accountlock import dot_lock
 from imapd.store.maildir.layout import NameEncoding
 from imapd.store.maildir.writeback import WRITTEN_BACK_SECONDS
 
+_log = Logger()
+
 FILE_NAME: Final = b"subscriptions"
 LOCK_NAME: Final = b"subscriptions.lock"
 LARGEST_OCTETS: Final = 64 << 20
 
+_UNREADABLE: Final = "The list of subscriptions cannot be read"
+#: What stands there is no list, and nobody's to remove.
+_NOT_A_FILE: Final = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG)
 _HEADER: Final = b"V\t2\n\n"
 _ESCAPES: Final = {b"1": b"\x01", b"t": b"\t", b"n": b"\n", b"r": b"\r", b"0": b"\0"}
 _ESCAPED = re.compile(rb"\x01(.?)", re.DOTALL)
@@ -95,7 +103,7 @@ def parse(octets: bytes) -> SubscriptionFile:
     version = 1
     if octets.startswith(b"V\t"):
         if not octets.startswith(_HEADER):
-            raise StoreDamaged("The list of subscriptions cannot be read")
+            raise StoreDamaged(_UNREADABLE)
         version, octets = 2, octets[len(_HEADER) :]
     lines = [line for line in octets.split(b"\n") if line]
     return SubscriptionFile(version, lines)
@@ -132,6 +140,12 @@ class Subscriptions:
             return parse(fsops.read_file(self.path, LARGEST_OCTETS))
         except FileNotFoundError:
             return SubscriptionFile(version=2, lines=[])
+        except OSError as error:
+            if error.errno not in _NOT_A_FILE:
+                raise
+            if quiet.is_due("subscriptions", self.path):
+                _log.error("store: {path!r}: {error!r}", path=self.path, error=error)
+            raise StoreDamaged(_UNREADABLE) from error
 
     def add(self, path: MailboxPath, encoding: NameEncoding) -> None:
         """Add a name durably.
