@@ -11,7 +11,7 @@ import itertools
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 TIMEOUT_SECONDS = 30
@@ -36,12 +36,14 @@ class Client:
         self._reader = connection.makefile("rb")
         self._tags = (b"t%d" % number for number in itertools.count(1))
         self.capabilities: frozenset[bytes] = frozenset()
+        #: Called with every untagged answer, also those of a command that is refused.
+        self.listener: Callable[[list[Value]], None] = lambda _: None
         self._prefix, self._separator = "", "/"
         greeting = self._reader.readline()
         while greeting.startswith(b"* OK [ALERT]"):
             greeting = self._reader.readline()
         if not greeting.startswith((b"* OK", b"* PREAUTH")):
-            self._drop()
+            self.drop()
             raise Refused(greeting.decode("latin-1"))
         self.preauthenticated = greeting.startswith(b"* PREAUTH")
 
@@ -57,7 +59,7 @@ class Client:
         try:
             self._login(user, password)
         except (OSError, Refused):
-            self._drop()
+            self.drop()
             raise
         return self
 
@@ -74,9 +76,10 @@ class Client:
     def close(self) -> None:
         with contextlib.suppress(OSError, Refused):  # it may be gone already
             self.command(b"LOGOUT")
-        self._drop()
+        self.drop()
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Close the socket without a word."""
         self._reader.close()
         self._socket.close()
 
@@ -115,7 +118,9 @@ class Client:
             assert isinstance(first, bytes)
             mark, _, rest = first.partition(b" ")
             if mark == b"*":
-                yield _parse([rest, *pieces[1:]])
+                answer = _parse([rest, *pieces[1:]])
+                self.listener(answer)
+                yield answer
             elif mark == tag:
                 status, _, text = rest.partition(b" ")
                 if status != b"OK":

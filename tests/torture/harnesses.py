@@ -46,6 +46,7 @@ HARNESSES: Final[tuple[Harness, ...]] = (
     Harness("fuzz", "fuzz", ("G1",), share=6),
     Harness("guided", "guided", ("G1",)),
     Harness("injection", "injection", ("P18",)),
+    Harness("killed", "killed", ("G7",), needs=("strace",)),
     Harness("limits", "limitsweep", ("G5",)),
     Harness("load", "load", ("G13", "G14", "G15", "G16", "G17", "G18", "V07"), share=4),
     Harness("mime", "mime", ("G2",), share=3),
