@@ -45,6 +45,7 @@ HARNESSES: Final[tuple[Harness, ...]] = (
     Harness("crash", "crash", ("G6",)),
     Harness("fuzz", "fuzz", ("G1",), share=6),
     Harness("guided", "guided", ("G1",)),
+    Harness("hands", "hands", ("G9", "G10"), needs=("dovecot", "mbsync")),
     Harness("injection", "injection", ("P18",)),
     Harness("killed", "killed", ("G7",), needs=("strace",)),
     Harness("limits", "limitsweep", ("G5",)),
