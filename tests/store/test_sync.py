@@ -1,5 +1,6 @@
 """One sync: listings that race with other programs, and what is told of them."""
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,7 +8,7 @@ from unittest import mock
 
 from imapd.errors import Unavailable
 from imapd.ids import Uid
-from imapd.model.flags import FLAGGED, SEEN
+from imapd.model.flags import DELETED, FLAGGED, SEEN, StoreMode
 from imapd.model.mailbox import Changes, MessageState
 from imapd.store import fsops
 from imapd.store.maildir import snapshot
@@ -79,6 +80,54 @@ class RacingTests(FolderTestCase):
         self.assertEqual(changes, Changes())
         self.assertNotIn(Uid(4), self.box._core.index)
         self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3"})
+
+    def overlooked(self, times: int) -> Race:
+        """Listings beside renames that never stop, the first of which miss a file."""
+        left = itertools.count()
+
+        def listing(names: list[bytes]) -> list[bytes]:
+            os.utime(self.cur)
+            return without("4.x.host:2,")(names) if next(left) < times else names
+
+        return listing
+
+    def two_more(self) -> None:
+        """Another server has numbered two messages."""
+        for number in (4, 5):
+            self.deliver(f"{number}.x.host:2,", b"%d\n\n" % number, part="cur")
+            self.numbered(number, f"{number}.x.host")
+
+    def test_overlooked_while_later_ones_are_seen(self) -> None:
+        """It keeps its UID, which would be below one that was told."""
+        self.two_more()
+        listing = self.overlooked(6)
+        with self.race("cur", *[listing] * 20):
+            changes = self.box.sync(False)
+        self.assertEqual([state.uid for state in changes.added], [4, 5])
+        self.assertEqual(self.contents(), {n: b"%d" % n for n in range(1, 6)})
+
+    def test_overlooked_each_time(self) -> None:
+        """Its line stays in the list, and it is looked for until a listing is exact."""
+        self.two_more()
+        listing = self.overlooked(1000)
+        with self.race("cur", *[listing] * 1000):
+            changes = self.box.sync(False)
+            self.assertEqual([state.uid for state in changes.added], [5])
+            self.assertFalse(self.box._core.is_gone(Uid(4)))
+            self.assertTrue(self.box.changed())
+            with self.box._core.lock() as lock:
+                self.box._core.uidlist.rewrite(lock, self.box._core.is_gone)
+        self.assertIn(b"4 :4.x.host", (self.folder() / "dovecot-uidlist").read_bytes())
+
+    def test_seen_to_go_while_nothing_is_certain(self) -> None:
+        self.two_more()
+        listing = self.overlooked(1000)
+        with self.race("cur", *[listing] * 1000):
+            self.box.sync(False)
+            self.box.store_flags([Uid(5)], StoreMode.ADD, [DELETED])
+            self.box.expunge([Uid(5)])
+            self.assertTrue(self.box._core.is_gone(Uid(5)))
+            self.assertFalse(self.box._core.is_gone(Uid(4)))
 
     def test_renamed_and_then_gone(self) -> None:
         os.rename(self.cur / "1.x.host:2,", self.cur / "1.x.host:2,S")

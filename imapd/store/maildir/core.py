@@ -241,9 +241,10 @@ class MailboxCore(FlagNames):
     def is_gone(self, uid: Uid) -> bool:
         """Whether the message of a UID is known to be expunged.
 
-        Only UIDs that were looked for, in an exact listing, can be known.
+        Only UIDs that were looked for, in an exact listing, can be known, and those
+        that were seen to go.
         """
-        return self.synced and uid <= self.index.highest and uid not in self.index
+        return self.synced and self.index.is_gone(uid)
 
     def make_up_validity(self, bases: Iterable[bytes]) -> int:
         """Return a UIDVALIDITY for a folder that has none and cannot be written.

@@ -26,6 +26,9 @@ class FileIndex:
         self.keywords: dict[bytes, bytes] = {}
         self._seen: set[Flags] = set()
         self.highest = 0  # the highest UID ever told to the caller
+        #: Up to it every UID of the UID list was looked for where none can be missed.
+        self.certain = 0
+        self._removed: set[Uid] = set()  # above that, and gone all the same
 
     def __len__(self) -> int:
         return len(self._names)
@@ -95,11 +98,24 @@ class FileIndex:
                 self.keywords.setdefault(name.lower(), name)
 
     def remove(self, uid: Uid) -> Flags:
-        """Forget a message; return the flags it had."""
+        """Forget a message that is gone; return the flags it had."""
+        if uid > self.certain:
+            self._removed.add(uid)
         name = self._names.pop(uid, None)
         if name is not None:
             self._drop_name(name, uid)
         return self.flags.pop(uid, NO_FLAGS)
+
+    def is_gone(self, uid: Uid) -> bool:
+        """Whether a UID names no message any more: not if it was only overlooked."""
+        return uid not in self._names and (uid <= self.certain or uid in self._removed)
+
+    def raise_to(self, uid: int, *, certain: bool) -> None:
+        """Note how far UIDs were told, and whether that is all there is."""
+        self.highest = max(self.highest, uid)
+        if certain:
+            self.certain = self.highest
+            self._removed.clear()
 
     def clear(self) -> None:
         """Forget everything: the numbers are others now."""
@@ -107,7 +123,8 @@ class FileIndex:
             table.clear()
         self.keywords = {}  # another one: what was made of it is known to be old
         self._seen = set()
-        self.highest = 0
+        self.highest = self.certain = 0
+        self._removed.clear()
 
     def _drop_name(self, name: bytes, uid: Uid) -> None:
         for table in (self.cur, self.new):

@@ -35,6 +35,7 @@ class Found:
     unknown: dict[bytes, bytes] = field(default_factory=dict)  # by base
     duplicates: list[tuple[bytes, bytes]] = field(default_factory=list)
     missing: set[Uid] = field(default_factory=set)
+    unseen: set[Uid] = field(default_factory=set)  # those missing that never were here
     odd: frozenset[bytes] = frozenset()  # names that may be no regular files
     exact: bool = False
     last_uid: int = 0  # in the UID list when the listing began

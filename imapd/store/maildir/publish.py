@@ -218,12 +218,13 @@ def _take_in(
     They are ``\Recent`` even where their flags put them into ``cur``: RFC 3501
     §6.3.11 and §6.4.7.
     """
+    certain = core.index.certain == core.index.highest
     for uid, path in zip(uids, placed, strict=True):
         in_new = path.startswith(b"new/")
         core.index.put(uid, path[4:], in_new)
         flags = core.flags_of(path[4:], uid)
         core.index.tell(uid, flags)
-        core.index.highest = uid
+        core.index.raise_to(uid, certain=certain)
         changes.added.append(MessageState(uid, flags, recent=True))
 
 

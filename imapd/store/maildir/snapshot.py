@@ -54,6 +54,7 @@ def _is_whole(core: MailboxCore) -> bool:
         and not core.read_only
         and not (core.pending or core.has_untold or core.has_other_numbers)
         and not (core.made_up or core.published)
+        and core.index.certain == core.index.highest
         and not core.uidlist.changed()
         and not core.uidlist.needs_rewrite()
         and core.cur.known_mtime_ns is not None
@@ -98,7 +99,7 @@ def restore(core: MailboxCore, changes: Changes) -> None:
     core.keywords.refresh()
     core.load_overflow()
     take_all(core, changes, uids, names, in_new)
-    core.index.highest = highest
+    core.index.raise_to(highest, certain=True)
     core.synced, core.snapshot_stamp = True, _stamp(core)
 
 

@@ -32,7 +32,8 @@ _log = Logger()
 
 #: Listings in one sync, until one is exact or nothing is missing.
 SCAN_COUNT: Final = 4
-#: The same at the first sync, in which a message missed is one given a new UID.
+#: The same where a message missed is one given a new UID: at the first sync, and
+#: where the UID list has one that was not seen yet.
 FIRST_SCAN_COUNT: Final = 10
 #: A second name of one inode is a move in progress until it is this old.
 _MOVE_SECONDS: Final = 2.0
@@ -111,13 +112,16 @@ def _scan(core: MailboxCore, changes: Changes) -> bool:
     whole = core.pending or not core.synced
     core.whereabouts = {}
     core.pending = True  # until this is done: if it fails, we look again
+    certain = core.index.certain == core.index.highest
     found = _list_until_sure(core, whole)
     if found.unknown or (core.uidlist.needs_rewrite() and not core.read_only):
         newcomers.number(core, found)
     _add(core, changes, found)
+    certain = found.exact or (certain and not found.missing)
+    core.index.raise_to(found.last_uid if found.exact else 0, certain=certain)
     if found.exact:
-        highest = core.index.highest = max(core.index.highest, found.last_uid)
         # Those that are there are in the index by now.
+        highest = core.index.highest
         core.published = {uid for uid in core.published if uid > highest}
         gone = [uid for uid in found.missing if uid in core.index]
         forget(core, changes, *gone)
@@ -140,8 +144,7 @@ def _list_until_sure(core: MailboxCore, whole: bool) -> Found:
     it is the large one, and a delivery does not touch it.
     """
     found = Found()
-    count = SCAN_COUNT if core.synced else FIRST_SCAN_COUNT
-    for attempt in range(count):
+    for attempt in range(FIRST_SCAN_COUNT):
         found.last_uid = core.uidlist.table.last_uid
         start = core.cur.start()
         new = core.new.list()
@@ -149,10 +152,15 @@ def _list_until_sure(core: MailboxCore, whole: bool) -> Found:
         found.exact = cur is not None and cur.exact  # else nothing is taken for gone
         found.unknown.clear()
         found.duplicates.clear()
+        found.unseen.clear()
         if found.exact:  # it alone counts: what earlier ones saw may be gone
             found.added.clear()
         found.missing = _match(core, found, new, cur)
-        if found.exact or not found.missing or attempt == count - 1:
+        if found.exact or not found.missing:
+            break
+        # What is not there yet gets another UID if later ones are told before it.
+        patient = found.unseen or not core.synced
+        if attempt == (FIRST_SCAN_COUNT if patient else SCAN_COUNT) - 1:
             break
         time.sleep(FINE_SECONDS)
     for uid, path in found.renamed.items():
@@ -196,10 +204,13 @@ def _match(
     for uid in missing & earlier.keys():
         found.renamed[uid] = earlier[uid]  # that listing saw more of this message
     listed = core.uidlist.table
-    if listed.last_uid > index.highest:
-        later = {uid for uid in listed.uids.values() if uid > index.highest}
+    if max(listed.last_uid, index.highest) > index.certain:
+        later = {uid for uid in listed.uids.values() if uid > index.certain}
         later -= found.added.keys()
-        missing.update(uid for uid in later if uid not in index)
+        found.unseen = {
+            uid for uid in later if uid not in index and not index.is_gone(uid)
+        }
+        missing |= found.unseen
     return missing
 
 
@@ -272,7 +283,7 @@ def _add_all(core: MailboxCore, changes: Changes, added: dict[Uid, bytes]) -> No
     names = [path[4:] for path in paths]
     in_new = [path[4:] for path in paths if path.startswith(_NEW)]
     take_all(core, changes, uids, names, in_new)
-    core.index.highest = max(core.index.highest, uids[-1])
+    core.index.raise_to(uids[-1], certain=False)
 
 
 def _add_each(core: MailboxCore, changes: Changes, added: dict[Uid, bytes]) -> None:
@@ -280,7 +291,7 @@ def _add_each(core: MailboxCore, changes: Changes, added: dict[Uid, bytes]) -> N
         path = added[uid]
         in_new = path.startswith(_NEW)
         core.index.put(uid, path[4:], in_new)
-        core.index.highest = max(core.index.highest, uid)
+        core.index.raise_to(uid, certain=False)
         flags = core.flags_of(path[4:], uid)
         core.index.tell(uid, flags)
         # A message of ours is recent wherever it lies.  RFC 3501 §6.3.11.
