@@ -140,6 +140,7 @@ class FloorTests(unittest.TestCase):
         )
 
     def test_the_reactor_stays_above(self) -> None:
+        # Hardening: V04.
         reactor = ("twisted.internet.reactor",)
         self.check(
             [

@@ -33,6 +33,7 @@ class LimitsTests(unittest.TestCase):
             DEFAULT_LIMITS.idle_seconds = 1  # type: ignore[misc]
 
     def test_what_a_stranger_may_cost_is_less(self) -> None:
+        # Hardening: P10.
         for name in ("line_octets", "literal_octets", "literal_count"):
             stranger = getattr(DEFAULT_LIMITS, f"preauth_{name}")
             user = getattr(DEFAULT_LIMITS, name.replace("line", "command"))

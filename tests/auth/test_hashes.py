@@ -101,6 +101,7 @@ LOCKED = ("*", "!", "!!", "x", "{CRYPT}*", "!$6$abc$def", "")
 
 class HashTests(unittest.TestCase):
     def test_vectors_of_dovecot(self) -> None:
+        # Hardening: A04.
         for name, stored in VECTORS.items():
             self.assertTrue(hashes.verify(stored, b"x"), name)
 
@@ -166,6 +167,7 @@ class ContextTests(unittest.TestCase):
     @settings(max_examples=60, deadline=None)
     @given(st.binary(max_size=150), st.binary(max_size=150))
     def test_same_as_hmac(self, key: bytes, message: bytes) -> None:
+        # Hardening: A06.
         import hmac
 
         got = md5state.hmac_md5(md5state.contexts(key), message)
@@ -178,6 +180,7 @@ class ContextTests(unittest.TestCase):
 
 class NewHashTests(unittest.TestCase):
     def test_round_trip(self) -> None:
+        # Hardening: A04.
         for scheme in newhash.MAKERS:
             stored = newhash.hash_password(scheme, "pässword")
             self.assertTrue(stored.startswith(f"{{{scheme}}}"), scheme)

@@ -1,8 +1,10 @@
 import hmac
 import os
 import pathlib
+import statistics
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -29,6 +31,7 @@ from imapd.auth.passwdfile import GLANCE_SECONDS, PasswdFileChecker, parse_users
 from imapd.auth.passwdline import parse_line
 from imapd.auth.refusals import REASONS, LoginRefused, LoginUnavailable
 from imapd.auth.sasl import CramMd5, Plain
+from imapd.auth.syscrypt import crypt
 
 CANARY = "canary-in-the-mine"
 CONTEXTS = "4638c77f1a70c6fda4ddfa6fbe34e6ee090a0f0088f15da8fed5e0a5ff2b4152"
@@ -149,6 +152,7 @@ class LoginTests(CheckerCase):
                 self.assertEqual(self.reason(credentials), expected, name)
 
     def test_the_client_reads_one_text(self) -> None:
+        # Hardening: A03.
         texts = set()
         for user, word, peer, expected in LOGINS.values():
             if isinstance(expected, str):
@@ -158,12 +162,32 @@ class LoginTests(CheckerCase):
         self.assertEqual(len(texts), 1)
 
     def test_one_verification_whoever_it_is(self) -> None:
+        # Hardening: A02.
         for name, (user, word, peer, _) in LOGINS.items():
             with mock.patch.object(passwdfile, "verify", wraps=verify) as spy:
                 made = self.checker.requestAvatarId(password(user, word, peer))
                 made.addErrback(lambda _: None)
             calls = 0 if name == "bad name" else 1
             self.assertEqual(spy.call_count, calls, name)
+
+    def test_unknown_users_take_as_long_as_wrong_passwords(self) -> None:
+        """By the median of the time that the processor takes for a refusal."""
+        # Hardening: A02.
+        stored = crypt(b"right", b"$5$rounds=2000$saltsalt$")
+        if stored is None:
+            self.skipTest("no crypt(3) that knows SHA-256")
+        self.path.write_bytes(b"alice:%b\nbob:%b\n" % (stored, stored))
+        self.settle()
+        taken: dict[bytes, list[float]] = {b"alice": [], b"nobody": []}
+        for number in range(200):
+            for user, times in taken.items():
+                asked = password(user, b"guess%d" % number)
+                began = time.thread_time()
+                self.assertIsNotNone(self.reason(asked))
+                times.append(time.thread_time() - began)
+        known, unknown = (statistics.median(times) for times in taken.values())
+        self.assertGreater(known, 0.0005)  # it was hashed
+        self.assertLess(abs(known / unknown - 1), 0.05)
 
     def test_record(self) -> None:
         avatar = self.login(password(b"alice@example.org", CANARY.encode()))
@@ -231,6 +255,7 @@ class LoginTests(CheckerCase):
         self.assertEqual(self.checker.credentialInterfaces, (IUsernamePassword,))
 
     def test_slow_schemes_go_to_the_thread(self) -> None:
+        # Hardening: A04.
         asked: list[Any] = []
 
         def run(function: Any, *arguments: Any) -> Deferred[Any]:
@@ -246,6 +271,7 @@ class LoginTests(CheckerCase):
         self.assertEqual(self.login(password(b"c", b"x")), b"c")
 
     def test_no_thread_is_unavailable(self) -> None:
+        # Hardening: A04.
         def full(*_: Any) -> Deferred[Any]:
             raise RuntimeError("queue full")
 
@@ -327,6 +353,7 @@ class FileTests(CheckerCase):
             self.assertEqual(len(told), 2, told)  # and nopassword
 
     def test_no_secret_in_the_log(self) -> None:
+        # Hardening: A14.
         with logged() as events:
             for user, word, peer, _ in LOGINS.values():
                 made = self.checker.requestAvatarId(password(user, word, peer))

@@ -57,6 +57,8 @@ class LoadCase(SynchronousTestCase):
 
 
 class VerifiedTests(LoadCase):
+    # Hardening: A05.
+
     def setUp(self) -> None:
         super().setUp()
         self.write(f"alice:{HASHED}\nbob:{HASHED}\n")
@@ -73,6 +75,7 @@ class VerifiedTests(LoadCase):
         return asked
 
     def test_a_thousand_logins_hash_once(self) -> None:
+        # Hardening: V05.
         for _ in range(1000):
             self.assertEqual(
                 self.successResultOf(self.login(b"alice", b"right")), b"alice"
@@ -109,12 +112,15 @@ class VerifiedTests(LoadCase):
 
 
 class LargeTests(LoadCase):
+    # Hardening: V04.
+
     def setUp(self) -> None:
         super().setUp()
         self.patch(passwdfile, "SMALL_OCTETS", 10)
         self.write("alice:{PLAIN}one\n")
 
     def test_logins_wait_for_one_reading(self) -> None:
+        # Hardening: V05.
         asked = [self.ask(b"alice", b"one") for _ in range(20)]
         for each in asked:
             self.assertNoResult(each)

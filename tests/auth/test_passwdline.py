@@ -42,6 +42,7 @@ class LineTests(SynchronousTestCase):
         self.assertEqual((new.home, new.mail), ("/a/%", "mbox:/h:X=1"))
 
     def test_values_are_not_expanded_again(self) -> None:
+        # Hardening: F02.
         record = parse_line(b"a:{PLAIN}x::::/%u::mail=%h")
         self.assertEqual((record.home, record.mail), ("/%u", "/%u"))
 

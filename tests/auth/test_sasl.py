@@ -129,6 +129,8 @@ class LoginTests(SynchronousTestCase):
 
 
 class CramTests(SynchronousTestCase):
+    # Hardening: A06.
+
     def answer(self, mechanism: sasl.CramMd5, password: bytes) -> None:
         digest = hmac.digest(password, mechanism.getChallenge(), "md5").hex()
         mechanism.setResponse(b"alice " + digest.encode())
@@ -189,6 +191,7 @@ class TableTests(SynchronousTestCase):
             self.assertIs(row.client_first, row.name != b"CRAM-MD5", name)
 
     def test_steps_are_bounded(self) -> None:
+        # Hardening: P06.
         responses = {
             b"PLAIN": [b"\0a\0b"],
             b"LOGIN": [b"a", b"b"],
@@ -207,6 +210,7 @@ class TableTests(SynchronousTestCase):
     def test_any_response_is_taken_or_refused(
         self, responses: list[bytes], row: int
     ) -> None:
+        # Hardening: P06.
         mechanism = sasl.MECHANISMS[row].factory(b"host")
         for response in responses:
             mechanism.getChallenge()
@@ -218,6 +222,8 @@ class TableTests(SynchronousTestCase):
 
 
 class Base64Tests(SynchronousTestCase):
+    # Hardening: P06.
+
     def test_strict(self) -> None:
         for name, (line, expected) in BASE64_CASES.items():
             if expected is None:
@@ -242,6 +248,7 @@ class Base64Tests(SynchronousTestCase):
 
 class NameTests(SynchronousTestCase):
     def test_names(self) -> None:
+        # Hardening: P07.
         for name in GOOD_NAMES:
             self.assertEqual(user_name(name), name)
         for name in BAD_NAMES:
@@ -251,6 +258,7 @@ class NameTests(SynchronousTestCase):
     @settings(max_examples=500)
     @given(st.binary(max_size=140))
     def test_no_name_leads_out(self, octets: bytes) -> None:
+        # Hardening: F02.
         try:
             name = user_name(octets).decode("ascii")
         except LoginRefused:

@@ -9,6 +9,8 @@ from imapd.auth.throttle import (
 
 
 class ThrottleTests(unittest.TestCase):
+    # Hardening: A01.
+
     def test_grows_and_is_forgiven(self) -> None:
         throttle = Throttle()
         now, waits = 0.0, []

@@ -17,6 +17,8 @@ OTHERS = {
 
 
 class VerifiedTests(SynchronousTestCase):
+    # Hardening: A05.
+
     def setUp(self) -> None:
         self.now = 0.0
         self.verified = VerifiedPasswords(lambda: self.now)
@@ -28,6 +30,7 @@ class VerifiedTests(SynchronousTestCase):
             self.assertFalse(self.verified.has(*other), name)
 
     def test_another_list_has_another_key(self) -> None:
+        # Hardening: F04.
         other = VerifiedPasswords(lambda: self.now)
         self.assertFalse(other.has(*RIGHT))
         other.add(*RIGHT)
@@ -53,6 +56,7 @@ class VerifiedTests(SynchronousTestCase):
         self.assertFalse(self.verified.has(*RIGHT))
 
     def test_no_secret_is_kept(self) -> None:
+        # Hardening: A14.
         kept = repr([*self.verified._until])
         for secret in ("wonderland", "hash", "alice"):
             self.assertNotIn(secret, kept)

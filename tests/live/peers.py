@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import ClassVar
 
 from tests.live.base import PASSWORD, USERS, LiveServer, PortServer
 from tests.live.courier import CourierServer
@@ -40,6 +41,7 @@ class ImapdServer(PortServer):
     """
 
     kind = "imapd"
+    program: ClassVar = ("-m", "tests.live.recorded_twistd")
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class ImapdServer(PortServer):
     def launch(self, plain: int, implicit: int) -> Child:
         loopback = "interface=127.0.0.1"
         command = [
-            *(sys.executable, "-m", "tests.live.recorded_twistd"),
+            *(sys.executable, *self.program),
             *("--nodaemon", "--pidfile", str(self.folder / "pid")),
             "imapd",
             *("--imap", f"tcp:{plain}:{loopback}"),

@@ -165,6 +165,7 @@ class BesideDovecotTests(unittest.TestCase):
         return ImapdServer(root)
 
     def test_both_change_one_maildir(self) -> None:
+        # Hardening: D10.
         for seed in SEEDS:
             with self.subTest(seed=seed), temporary_folder() as root:
                 self.both_change_one_maildir(root, seed)

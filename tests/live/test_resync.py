@@ -35,6 +35,7 @@ class ResyncTests(unittest.TestCase):
         self.root = self.enterContext(temporary_folder())
 
     def test_a_client_comes_back(self) -> None:
+        # Hardening: D14.
         server = ImapdServer(self.root)
         with server:
             with server.connect(USER) as client:

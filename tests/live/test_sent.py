@@ -66,6 +66,7 @@ class RecordedServerTests(unittest.TestCase):
         self.assertTrue(octets.startswith(b"* OK "), octets)
 
     def test_a_violation_fails_the_test(self) -> None:
+        # Hardening: P18.
         with self.assertRaisesRegex(AssertionError, "expected EXISTS"), self.server:
             self.visit()
             self.recordings()[0].write_bytes(b"* 1 EXIST\r\n")
@@ -98,6 +99,7 @@ class OneDoorTests(unittest.TestCase):
     )
 
     def test_one_place_writes_to_the_transport(self) -> None:
+        # Hardening: X6.
         calls = []
         for path in sorted(Path(imapd.__file__).parent.rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):

@@ -39,6 +39,8 @@ DEADLINE_SECONDS = 10
 class StarttlsTests(unittest.TestCase):
     """The real twistd: cleartext logins never, so that no variant may log in."""
 
+    # Hardening: A14.
+
     server: ClassVar[ImapdServer]
 
     @classmethod
@@ -93,6 +95,7 @@ class StarttlsTests(unittest.TestCase):
         await judge_clean(wire, self.context, next(self.users))
 
     def test_octets_after_it(self) -> None:
+        # Hardening: X1.
         variants = list(taken_variants())
         self.assertGreaterEqual(len(variants), 400)
         self.begun = 0
@@ -102,6 +105,7 @@ class StarttlsTests(unittest.TestCase):
         self.assertGreater(len(variants) - self.begun, 100)
 
     def test_octets_before_it(self) -> None:
+        # Hardening: P02.
         variants = list(clean_variants())
         self.assertGreaterEqual(len(variants), 100)
         self.run_all(variants, self.judge_clean)
@@ -118,6 +122,7 @@ class StarttlsTests(unittest.TestCase):
 
     def test_the_deadline_in_mid_handshake(self) -> None:
         """Not a word in the clear, however far the handshake had come."""
+        # Hardening: P02.
 
         async def one(octets: bytes) -> tuple[bytes, float]:
             wire = await Wire.connect(self.server.port)
@@ -143,6 +148,7 @@ class StarttlsTests(unittest.TestCase):
     @unittest.skipUnless(shutil.which("openssl"), "no openssl command")
     def test_openssl(self) -> None:
         """STARTTLS with another ALPN, with old TLS, and a new handshake within."""
+        # Hardening: P04, P25.
         cases: dict[str, tuple[list[str], bytes, bool]] = {
             "TLS 1.3": (["-tls1_3", "-alpn", "imap"], b"a LOGOUT\r\n", True),
             "TLS 1.2": (["-tls1_2"], b"a LOGOUT\r\n", True),
@@ -177,6 +183,7 @@ class ProxiedPolicyTests(unittest.TestCase):
     """Cleartext logins on loopback: of the client's address, not of the proxy's."""
 
     def test_cleartext_follows_the_client(self) -> None:
+        # Hardening: P05.
         if PEER_UNDER_TEST:
             self.skipTest("a test of ours alone")
         root = self.enterContext(temporary_folder())

@@ -48,6 +48,7 @@ class AccountsCase(SynchronousTestCase):
         self.assert_empty()
 
     def test_users_are_apart(self) -> None:
+        # Hardening: F04.
         one, two = self.acquire("a"), self.acquire("b")
         self.workers.finish()
         self.assertIsNot(self.successResultOf(one), self.successResultOf(two))

@@ -385,6 +385,7 @@ class ResponseTests(SynchronousTestCase):
         self.assertNotIn(b"* 2 FETCH", sent[0])
 
     def test_a_large_message_comes_in_pieces_between_small_ones(self) -> None:
+        # Hardening: X6.
         large = b"Subject: large\n\n" + b"0123456789abcde\n" * 100_000
         self.harness = Harness(source(PLAIN, large, PLAIN))
         wire = large.replace(b"\n", b"\r\n")
@@ -418,6 +419,7 @@ class ResponseTests(SynchronousTestCase):
             self.assertEqual(len(sent), 1, other)
 
     def test_a_large_message_that_becomes_shorter_is_not_made_up(self) -> None:
+        # Hardening: P20.
         self.harness = Harness(source(b"x" * 2_000_000))
         read = HeldStream.read
         with patch.object(HeldStream, "read", lambda self: read(self)[:-1]):
@@ -428,6 +430,7 @@ class ResponseTests(SynchronousTestCase):
         self.assertLess(len(octets), 2_000_000)
 
     def test_many_messages_come_in_batches_in_order(self) -> None:
+        # Hardening: V01.
         self.harness = Harness(source(*[PLAIN] * 300))
         sent, _ = self.batches((FetchAtom.RFC822_SIZE,))
         self.assertEqual(len(sent), 2)

@@ -216,6 +216,7 @@ class AnswerTests(InotifyCase):
         self.assertEqual(self.reactor.readers, [])
 
     def test_no_instance_is_left(self) -> None:
+        # Hardening: V11.
         with (
             patch("ctypes.get_errno", return_value=errno.EMFILE),
             patch.object(inotify, "_LIBRARY") as library,

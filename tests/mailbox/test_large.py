@@ -38,6 +38,8 @@ class _Listener:
 
 @unittest.skipUnless(os.path.isdir(OPEN_FILES), "open files cannot be counted here")
 class LargeTests(FolderTestCase, SynchronousTestCase):
+    # Hardening: V11.
+
     def setUp(self) -> None:
         super().setUp()
         small = mock.patch.object(rendering, "LARGE_OCTETS", 1000)

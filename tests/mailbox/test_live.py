@@ -105,6 +105,7 @@ class SharingTests(LiveCase):
             self.assertEqual(selected.view.drain(may_expunge=True).expunged, [1])
 
     def test_one_look_serves_all_who_wait_for_it(self) -> None:
+        # Hardening: V13.
         selected = [self.select() for _ in range(3)]
         self.inbox.deliver()
         before = self.inbox.syncs
@@ -140,6 +141,8 @@ class SharingTests(LiveCase):
 
 
 class SearchTests(LiveCase):
+    # Hardening: P13.
+
     def test_flags_need_no_worker(self) -> None:
         for _ in range(2500):
             self.box.deliver(b"Subject: x\r\n\r\n", SEEN)
@@ -178,6 +181,7 @@ class SearchTests(LiveCase):
         self.assertEqual(len(self.successResultOf(searching)), 200)
 
     def test_of_one_user_two_searches_run_and_the_rest_wait_in_turn(self) -> None:
+        # Hardening: V03.
         sessions = [self.select() for _ in range(4)]
         searching = [self.start(each.search(Text("x"))) for each in sessions]
         self.assertEqual(len(self.workers.waiting), 2)
@@ -329,6 +333,7 @@ class CopyTests(LiveCase):
         self.assertEqual(self.account._live, {})
 
     def test_every_failing_step_of_copy_gives_back_what_it_held(self) -> None:
+        # Hardening: D20.
         for name in ("mailbox", "copy_from", "close"):
             with self.subTest(name):
                 self.setUp()

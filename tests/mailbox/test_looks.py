@@ -60,6 +60,7 @@ class HintTests(LooksCase):
         self.assertEqual(len(self.live.uids), 100)
 
     def test_a_stream_neither_starves_nor_is_looked_at_at_each_hint(self) -> None:
+        # Hardening: V13.
         def deliver() -> None:
             self.box.deliver()
             self.looks.soon()
@@ -99,6 +100,7 @@ class HintTests(LooksCase):
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
     def test_a_clock_set_back_stops_nothing(self) -> None:
+        # Hardening: D07.
         self.box.deliver()
         self.looks.soon()
         self.pass_time(0.01)

@@ -66,6 +66,7 @@ class NameTests(unittest.TestCase):
 
     @given(st.sampled_from(NamespaceStyle), st.text("INBOXinbox./a", max_size=12))
     def test_a_name_has_one_spelling(self, style: NamespaceStyle, name: str) -> None:
+        # Hardening: F08.
         namespace = NAMESPACES[style]
         try:
             path = namespace.path(name)

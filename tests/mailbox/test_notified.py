@@ -129,6 +129,7 @@ class FakeCase(WatchCase):
 
 class ReferenceTests(FakeCase):
     def test_two_watches_however_many_sessions(self) -> None:
+        # Hardening: V02.
         live = self.mailbox(b"a")
         for _ in range(1000):
             self.watch.add(live)
@@ -275,6 +276,7 @@ class EventTests(FakeCase):
 
 class ChoiceTests(FakeCase):
     def test_where_others_may_write_mailboxes_are_polled(self) -> None:
+        # Hardening: D19.
         for kind in ("nfs4", "fuse.glusterfs", "unknown"):
             self.mounts.kinds[kind.encode() + b"/new"] = kind
             for _ in range(2):

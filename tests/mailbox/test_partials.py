@@ -69,6 +69,7 @@ class CacheTests(unittest.TestCase):
         return message
 
     def test_all_together_are_bounded(self) -> None:
+        # Hardening: P26.
         with mock.patch.object(partials, "LEAST_OCTETS", 10):
             cache = PartialCache(100)
             cache.keep("a", self.message(60))

@@ -11,6 +11,8 @@ from imapd.mailbox.rounds import PAUSE_FACTOR, STRETCH_SECONDS, Rounds
 
 
 class RoundsTests(SynchronousTestCase):
+    # Hardening: V03.
+
     def setUp(self) -> None:
         self.clock = Clock()
         self.visited: list[str] = []

@@ -167,6 +167,7 @@ class TroubleTests(SortCase):
         self.assertEqual(self.sort(session), [two, three, one])
 
     def test_a_client_that_leaves_ends_it(self) -> None:
+        # Hardening: P13.
         session = self.select()
         for _ in range(3 * READ_MESSAGES):
             self.deliver(5)
@@ -217,6 +218,7 @@ class TurnTests(SortCase):
 
     def test_a_large_mailbox_is_done_in_many_small_steps(self) -> None:
         """No turn has more than a few thousand messages."""
+        # Hardening: P13, V03.
         self.inbox.disk.clear()
         date = self.inbox.columns[columns.SORT_DATE] = {}
         ids = self.inbox.columns[columns.THREAD_IDS] = {}

@@ -19,6 +19,8 @@ class _Reactor:
 
 
 class ThreadTests(unittest.TestCase):
+    # Hardening: V04.
+
     def setUp(self) -> None:
         self.reactor = _Reactor()
         self.workers = ThreadWorkers(cast(Any, self.reactor), threads=1)

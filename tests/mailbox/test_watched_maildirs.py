@@ -71,6 +71,7 @@ class MaildirTests(WatchCase):
         self.assertEqual(self.watches(), 0)
 
     def test_what_comes_within_the_tick_of_another(self) -> None:
+        # Hardening: D08.
         live = self.live()
         self.deliver(self.root)
         self.turn()

@@ -138,6 +138,7 @@ class AddressTests(TestCase):
         self.assertEqual(addresses([b"a@b", b"", b"c@d"]), (AB, CD))
 
     def test_count_is_bounded_and_groups_are_closed(self) -> None:
+        # Hardening: P17.
         limits = replace(DEFAULT_LIMITS, address_count=100)
         for name, value in {
             "flat": b"a@b," * 500,

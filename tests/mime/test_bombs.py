@@ -209,6 +209,7 @@ class BombTests(TestCase):
         gc.enable()
 
     def test_time_is_linear(self) -> None:
+        # Hardening: P16, P17.
         for name, (work, build, size) in BOMBS.items():
             small, large = build(size), build(2 * size)
             limit = 3 * max(seconds(work, small), 0.004)
@@ -220,11 +221,13 @@ class BombTests(TestCase):
             self.assertLess(taken, 1.0, name)
 
     def test_boundaries_that_begin_each_other(self) -> None:
+        # Hardening: P16.
         # A delimiter of each closes many levels: bounded by parts times depth.
         message = levels(40_000, lambda i: b"%d" % i)
         self.assertLess(seconds(structure, message), 1.0)
 
     def test_nothing_recurses(self) -> None:
+        # Hardening: X5, P16.
         for depth in (1_000, 10_000):
             parse(levels(depth, lambda i: b"%d" % i))
             parse(b"Content-Type: message/rfc822\r\n\r\n" * depth)

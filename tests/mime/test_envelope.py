@@ -90,6 +90,7 @@ class EnvelopeTests(TestCase):
             self.assertEqual(envelope(header), expected, name)
 
     def test_a_long_field_is_cut(self) -> None:
+        # Hardening: P17.
         limits = replace(DEFAULT_LIMITS, header_field_octets=8192, header_octets=65536)
         header = b"Subject: " + b"x" * 20000 + b"\r\nTo: a@b\r\n\r\n"
         found = envelope(header, limits)
@@ -97,6 +98,7 @@ class EnvelopeTests(TestCase):
         self.assertEqual(found.to, A)
 
     def test_a_long_header_is_cut(self) -> None:
+        # Hardening: P17.
         limits = replace(DEFAULT_LIMITS, header_octets=65536)
         header = b"Subject: x\r\n" + b"X: y\r\n" * 20000 + b"To: a@b\r\n\r\n"
         self.assertEqual(envelope(header, limits), Envelope(subject=b"x"))

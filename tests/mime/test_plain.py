@@ -191,4 +191,5 @@ class StructureTests(TestCase):
 
     @given(st.binary(max_size=200))
     def test_random_octets(self, octets: bytes) -> None:
+        # Hardening: P15.
         self.check(octets)

@@ -67,6 +67,7 @@ class SetTests(unittest.TestCase):
         self.assertEqual(SequenceSet(((STAR, STAR),)).largest_named, 0)
 
     def test_costs_what_was_written(self) -> None:
+        # Hardening: X4, P12.
         ranges = tuple((n, LARGEST_NUMBER - n) for n in range(1, 20000))
         began = time.thread_time()
         self.assertEqual(SequenceSet(ranges).resolve(5), [(1, LARGEST_NUMBER - 1)])

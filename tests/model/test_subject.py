@@ -117,6 +117,7 @@ class BaseSubjectTests(unittest.TestCase):
 
     def test_hostile_subjects_take_linear_time(self) -> None:
         """They would take minutes if each blob were looked at twice."""
+        # Hardening: P14.
         count = 100_000
         for subject in (
             "[a]" * count + "x",

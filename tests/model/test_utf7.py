@@ -49,6 +49,8 @@ REFUSED = {
 
 
 class Utf7Tests(unittest.TestCase):
+    # Hardening: F08.
+
     def test_pairs(self) -> None:
         for name, (text, octets) in PAIRS.items():
             self.assertEqual(utf7.encode(text), octets, name)

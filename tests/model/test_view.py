@@ -46,6 +46,7 @@ class ViewTests(unittest.TestCase):
         self.assertEqual(list(one.uids), [1, 3])
 
     def test_two_sessions_without_news_share_all_they_hold(self) -> None:
+        # Hardening: V02.
         views = view(1, 2), view(1, 2, recent=(2,))
         for one in views:
             one.flags_changed([Uid(1)])

@@ -1,4 +1,4 @@
-"""Run by ``test_accounts`` where the Maildirs in $ARCHIVE cannot be written."""
+"""Run by ``test_accounts`` where the Maildirs in $FOLDER cannot be written."""
 
 import os
 import sqlite3
@@ -16,7 +16,7 @@ from tests.support.server import Client, Server
 
 class ArchiveChecks(unittest.TestCase):
     def setUp(self) -> None:
-        self.root = Path(os.environ["ARCHIVE"])
+        self.root = Path(os.environ["FOLDER"])
         self.events = self.enterContext(capturedLogs())
         self.server = Server(self, root=self.root)
 

@@ -209,6 +209,7 @@ class NamespaceTests(AccountCase):
 
 class MissingTests(AccountCase):
     def test_made_at_the_first_login(self) -> None:
+        # Hardening: F05.
         server = self.server()
         client = server.login("alice")
         self.assertIn(b'* LIST (\\HasNoChildren) "/" INBOX\r\n', client.ok('LIST "" *'))
@@ -237,6 +238,7 @@ class MissingTests(AccountCase):
         self.assertFalse(server.maildir("alice").exists())
 
     def test_what_is_no_maildir(self) -> None:
+        # Hardening: F03.
         server = self.server()
         maildir = server.maildir("alice")
         other = self.top / "other"
@@ -304,43 +306,68 @@ class MissingTests(AccountCase):
         self.refused(server, "unreadable")
 
 
+def run_apart(test: unittest.TestCase, mount: str, folder: Path, module: str) -> None:
+    """Run the tests of a module where something else is mounted for them alone."""
+    script = f'{mount} || exit 77; shift; exec "$@"'
+    apart = ["unshare", "--mount"]
+    if os.geteuid():
+        apart += ["--user", "--map-root-user"]
+    try:
+        subprocess.run(
+            [*apart, sys.executable, "-c", ""], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        test.skipTest(f"no mount name space of our own: {error}")
+    done = subprocess.run(
+        [
+            *(*apart, "sh", "-c", script, "sh", str(folder)),
+            *(sys.executable, "-m", "unittest", "-q", module),
+        ],
+        env={**os.environ, "FOLDER": str(folder)},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode == 77:
+        test.skipTest(f"nothing may be mounted: {done.stderr}")
+    test.assertEqual(done.returncode, 0, done.stderr)
+
+
 class ArchiveTests(AccountCase):
     """See ``archive_checks``: they need a file system that cannot be written."""
 
     def test_mounted_read_only(self) -> None:
+        # Hardening: D06.
         for user in maildirs.USERS:
             self.sample(user)
-        script = (
-            '{ mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"; } || exit 77;'
-            ' shift; exec "$@"'
+        run_apart(
+            self,
+            '{ mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"; }',
+            self.root,
+            "tests.server.archive_checks",
         )
-        apart = ["unshare", "--mount"]
-        if os.geteuid():
-            apart += ["--user", "--map-root-user"]
-        test = [sys.executable, "-m", "unittest", "-q", "tests.server.archive_checks"]
-        try:
-            subprocess.run(
-                [*apart, sys.executable, "-c", ""], check=True, capture_output=True
-            )
-        except (OSError, subprocess.CalledProcessError) as error:
-            self.skipTest(f"no mount name space of our own: {error}")
-        done = subprocess.run(
-            [*apart, "sh", "-c", script, "sh", str(self.root), *test],
-            env={**os.environ, "ARCHIVE": str(self.root)},
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+
+
+class FullTests(AccountCase):
+    """See ``full_disk_checks``: they need a small file system of their own."""
+
+    def test_a_full_disk(self) -> None:
+        # Hardening: D04.
+        self.root.mkdir()
+        run_apart(
+            self,
+            'mount -t tmpfs -o size=1m,mode=700 none "$1"',
+            self.root,
+            "tests.server.full_disk_checks",
         )
-        if done.returncode == 77:
-            self.skipTest(f"nothing may be mounted: {done.stderr}")
-        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 class DiskTests(AccountCase):
     def test_a_disk_that_cannot_be_written_any_more(self) -> None:
         """Refused clearly, read all the same; and right again when it is mended."""
+        # Hardening: D06.
         maildir = self.sample("carol")
         server = self.server()
         client = server.login("carol", select="INBOX")

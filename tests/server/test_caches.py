@@ -18,6 +18,7 @@ class CacheTests(AccountCase):
         return answer.replace(rb"(\Recent)", b"()")
 
     def test_lost_and_damaged_under_a_running_server(self) -> None:
+        # Hardening: D15.
         maildir = self.sample("carol")
         client = self.server().login("carol", select="INBOX")
         wanted = self.answers(client)
@@ -96,6 +97,7 @@ class CacheTests(AccountCase):
             client.ok("DELETE INBOX.new")
 
     def test_accounts_never_see_each_other(self) -> None:
+        # Hardening: F01, F04, A15.
         places = (None, self.top / "cache")
         for place in places:
             for user in ("alice", "bob"):

@@ -290,6 +290,7 @@ class ByTheBookTests(ForeignCase):
         self.assertIn(b"* SEARCH 1\r\n", client.ok("SEARCH BODY two"))
 
     def test_headers_cannot_break_out(self) -> None:
+        # Hardening: P18.
         client = self.filled(1)
         (message,) = self.inbox.messages
         message.getHeaders = lambda negate, *names: {

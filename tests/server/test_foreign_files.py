@@ -15,6 +15,7 @@ class FileTests(unittest.TestCase):
         self.client = self.server.login(select="INBOX")
 
     def test_what_is_no_message(self) -> None:
+        # Hardening: F03, F10.
         cur, new = self.maildir / "cur", self.maildir / "new"
         secret = self.server.root / "secret"
         secret.write_bytes(b"Subject: canary\n\ncanary\n")
@@ -36,6 +37,7 @@ class FileTests(unittest.TestCase):
         self.assertIn(b"* SEARCH 1\r\n", self.client.ok("SEARCH TEXT x"))
 
     def test_a_message_that_became_something_else(self) -> None:
+        # Hardening: F10.
         secret = self.server.root / "secret"
         secret.write_bytes(b"Subject: canary\n\ncanary\n")
         for kind in ("link", "fifo", "directory"):
@@ -66,6 +68,7 @@ class FileTests(unittest.TestCase):
 
     @unittest.skipIf(os.geteuid() == 0, "root may read everything")
     def test_unreadable(self) -> None:
+        # Hardening: F10.
         append(self.client, MESSAGE)
         append(self.client, MESSAGE)
         first = min((self.maildir / "cur").iterdir())
@@ -74,6 +77,7 @@ class FileTests(unittest.TestCase):
         self.assertIn(b"* 2 FETCH", answer)
 
     def test_duplicate_base_names(self) -> None:
+        # Hardening: D12.
         for part in ("cur", "new"):
             name = "1700000000.M1P1.host" + (":2,S" if part == "cur" else "")
             (self.maildir / part / name).write_bytes(
@@ -92,6 +96,7 @@ class FileTests(unittest.TestCase):
 
     def test_truncated_while_it_is_read(self) -> None:
         """Whatever is on disk, a literal has the octets that it promises."""
+        # Hardening: P20.
         uid = append(self.client, b"Subject: x\r\n\r\n" + b"0123456789" * 1000)
         path = min((self.maildir / "cur").iterdir(), default=None)
         path = path or min((self.maildir / "new").iterdir())

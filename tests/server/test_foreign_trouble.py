@@ -107,6 +107,7 @@ class TroubleTests(ForeignCase):
         self.patch(target, method, fail)
 
     def test_unknown_exceptions(self) -> None:
+        # Hardening: V12.
         client = self.filled()
         commands = {
             "fetch": (

@@ -97,6 +97,7 @@ class IdlingTests(SynchronousTestCase):
         self.assertIn(b"OK IDLE completed\r\nx OK", self.client.raw)
 
     def test_a_line_too_long_ends_it(self) -> None:
+        # Hardening: P10.
         self.client.write(b"y" * 9000 + b"\r\n")
         self.assertIn(b"t3 NO [TOOBIG]", self.client.raw)
         self.client.ok("NOOP")

@@ -1,5 +1,7 @@
 """Each limit answers as it says: before login, after it, with and without waiting."""
 
+import contextlib
+import random
 import unittest
 
 from imapd.errors import LimitReached
@@ -17,22 +19,26 @@ class PreAuthTests(unittest.TestCase):
         self.assertIn(b"[TOOBIG]", self.client.raw)
 
     def test_an_endless_line_costs_little(self) -> None:
+        # Hardening: P10, P21.
         for _ in range(200):
             self.client.protocol.dataReceived(b"x" * 4096)
         self.assertLess(self.client.protocol.framer.buffered, 100_000)
 
     def test_literal(self) -> None:
+        # Hardening: X3, P08.
         self.client.write(b"a LOGIN {1025}\r\n")
         self.assertIn(b"a NO [TOOBIG]", self.client.raw)
         self.client.write(b"b LOGIN {5}\r\n")
         self.assertTrue(self.client.raw.startswith(b"+ "))
 
     def test_literal_count(self) -> None:
+        # Hardening: P09.
         self.client.write(b"a LOGIN {1+}\r\nx {1+}\r\ny {1+}\r\nz\r\nb NOOP\r\n")
         self.assertIn(b"a NO [LIMIT]", self.client.raw)
         self.assertIn(b"b OK", self.client.raw)
 
     def test_literals_that_are_none(self) -> None:
+        # Hardening: X3, P08.
         for text in ("{-1}", "{1e3}", "{ 5}", "{+}", "{4294967296}", "{99999999999}"):
             client = self.server.connect()
             client.command(f"LOGIN {text}")
@@ -40,10 +46,12 @@ class PreAuthTests(unittest.TestCase):
             self.assertNotIn(b"+ ", client.raw, text)
 
     def test_nesting(self) -> None:
+        # Hardening: P11.
         self.client.bad("ID ((((((")
         self.client.ok("ID NIL")
 
     def test_deadline_is_absolute(self) -> None:
+        # Hardening: P21, V08.
         for _ in range(7):
             self.server.clock.advance(8.5)
             self.client.write(b"")
@@ -54,6 +62,7 @@ class PreAuthTests(unittest.TestCase):
         self.assertIn(b"* BYE ", self.client.raw)
 
     def test_browsers_are_turned_away(self) -> None:
+        # Hardening: P04.
         self.client.write(
             b"POST / HTTP/1.1\r\nHost: x\r\n\r\na LOGIN alice wonderland\r\n"
         )
@@ -67,6 +76,7 @@ class PreAuthTests(unittest.TestCase):
         self.assertIn(b"* BYE ", self.client.raw)
 
     def test_connections_of_an_address(self) -> None:
+        # Hardening: P21, V06.
         from imapd.server.counts import ConnectionCounts
 
         limits = Limits(address_connections=2)
@@ -121,6 +131,7 @@ class PreAuthTests(unittest.TestCase):
 
     def test_a_flood_from_an_address_is_cut_off(self) -> None:
         """A BYE in TLS waits for a handshake: nothing is held for so many."""
+        # Hardening: P21.
         from imapd.server.counts import ConnectionCounts
 
         limits = Limits(address_connections=2)
@@ -136,6 +147,7 @@ class PreAuthTests(unittest.TestCase):
         self.assertIn(b"* OK ", server.connect("198.51.100.1").raw)
 
     def test_an_ipv6_customer_has_one_address(self) -> None:
+        # Hardening: V06.
         from imapd.server.counts import ConnectionCounts
 
         limits = Limits(address_connections=2, user_address_connections=1)
@@ -157,6 +169,43 @@ class PreAuthTests(unittest.TestCase):
         counts.logged_out(b"alice", "2001:db8::3")
         counts.logged_in(b"alice", "2001:db8::4")
 
+    def test_counts_return_to_nothing(self) -> None:
+        """Whoever comes, is refused, logs in and goes, in any order."""
+        # Hardening: V06.
+        from imapd.server.counts import ConnectionCounts
+
+        limits = Limits(
+            address_connections=5, user_connections=4, user_address_connections=2
+        )
+        counts = ConnectionCounts(limits)
+        chance = random.Random(1)
+        addresses = [f"192.0.2.{n}" for n in range(9)] + ["2001:db8::1", "127.0.0.1"]
+        here: list[str] = []
+        users: list[tuple[bytes, str]] = []
+        refused = 0
+        for _ in range(50_000):
+            what = chance.random()
+            if what < 0.4:
+                here.append(chance.choice(addresses))
+                refused += not counts.connected(here[-1])
+            elif what < 0.6:
+                user = chance.choice((b"alice", b"Alice", b"bob")), here[-1:]
+                with contextlib.suppress(LimitReached):
+                    if user[1]:
+                        counts.logged_in(user[0], user[1][0])
+                        users.append((user[0], user[1][0]))
+            elif what < 0.8 and users:
+                counts.logged_out(*users.pop(chance.randrange(len(users))))
+            elif here:
+                counts.disconnected(here.pop(chance.randrange(len(here))))
+        self.assertGreater(refused, 1000)
+        for each in users:
+            counts.logged_out(*each)
+        for address in here:
+            counts.disconnected(address)
+        for name in ("_addresses", "_refused", "_users", "_pairs"):
+            self.assertEqual(dict(getattr(counts, name)), {}, name)
+
     def test_connections_of_this_machine(self) -> None:
         from imapd.server.counts import ConnectionCounts
 
@@ -167,6 +216,7 @@ class PreAuthTests(unittest.TestCase):
                 self.assertIn(b"* OK ", server.connect(host).raw)
 
     def test_connections_of_a_user(self) -> None:
+        # Hardening: V06.
         from imapd.server.counts import ConnectionCounts
 
         limits = Limits(user_address_connections=1, user_connections=2)
@@ -193,6 +243,7 @@ class PostAuthTests(unittest.TestCase):
         self.assertIn(b"[TOOBIG]", self.client.raw)
 
     def test_literal(self) -> None:
+        # Hardening: P08.
         self.client.write(b"a SEARCH SUBJECT {102401}\r\n")
         self.assertIn(b"a NO [TOOBIG]", self.client.raw)
         self.client.write(b"b SEARCH SUBJECT {102401+}\r\n" + b"x" * 102401 + b"\r\n")
@@ -200,6 +251,7 @@ class PostAuthTests(unittest.TestCase):
         self.client.ok("NOOP")
 
     def test_literals_in_all(self) -> None:
+        # Hardening: P09.
         octets = b"x" * 100_000
         self.client.write(
             b"a SEARCH" + b" SUBJECT {100000+}\r\n%b" % octets * 11 + b"\r\n"
@@ -208,17 +260,20 @@ class PostAuthTests(unittest.TestCase):
         self.client.ok("NOOP")
 
     def test_literal_count(self) -> None:
+        # Hardening: P09.
         self.client.write(b"a SEARCH" + b" SUBJECT {0+}\r\n" * 1001 + b"\r\n")
         self.assertIn(b"a NO [LIMIT]", self.client.raw)
         self.client.ok("NOOP")
 
     def test_nesting(self) -> None:
+        # Hardening: P11.
         for depth in (33, 4000, 20000):
             self.client.command("SEARCH " + "(" * depth + "ALL" + ")" * depth)
             self.assertRegex(self.client.raw, rb" (NO|BAD) ", f"depth {depth}")
         self.client.ok("SEARCH " + "(" * 31 + "ALL" + ")" * 31)
 
     def test_search_keys(self) -> None:
+        # Hardening: P11, P13.
         self.client.command("SEARCH " + "NOT " * 10_000 + "ALL")
         self.assertRegex(self.client.raw, rb" (NO|BAD) ")
         self.client.command("SEARCH " + "OR SEEN " * 5000 + "ALL")
@@ -243,6 +298,7 @@ class PostAuthTests(unittest.TestCase):
         self.assertEqual(self.client.ok('LIST "" *').count(b"* LIST"), 1)
 
     def test_keywords(self) -> None:
+        # Hardening: F09.
         self.client.append(b"Subject: x\r\n\r\nx\r\n")
         self.client.command("STORE 1 +FLAGS (" + "k" * 65 + ")")
         self.assertRegex(self.client.raw, rb" (NO|BAD) ")
@@ -252,6 +308,7 @@ class PostAuthTests(unittest.TestCase):
         self.assertIn(b"k39", self.client.ok("FETCH 1 FLAGS"))
 
     def test_append(self) -> None:
+        # Hardening: P23.
         self.assertIn(b"[TOOBIG]", self.client.no("APPEND INBOX {52428801}"))
         self.client.write(b"a APPEND INBOX {5}\r\n")
         self.assertTrue(self.client.raw.startswith(b"+ "))
@@ -259,6 +316,7 @@ class PostAuthTests(unittest.TestCase):
         self.assertIn(b"a OK", self.client.raw)
 
     def test_idle_time(self) -> None:
+        # Hardening: V08.
         self.server.clock.advance(1799)
         self.client.ok("NOOP")
         self.server.clock.advance(1799)
@@ -269,6 +327,7 @@ class PostAuthTests(unittest.TestCase):
         self.assertIn(b"* BYE ", self.client.raw)
 
     def test_octets_ahead_pause_the_client(self) -> None:
+        # Hardening: X4, V01, V07.
         # The client does not read: its commands wait, and then its octets do.
         self.client.protocol.gate.pauseProducing()
         for _ in range(100):
@@ -283,6 +342,7 @@ class PostAuthTests(unittest.TestCase):
         self.client.ok("NOOP")
 
     def test_a_client_that_does_not_read_is_dropped(self) -> None:
+        # Hardening: V01.
         self.client.protocol.gate.pauseProducing()
         self.server.clock.advance(299)
         self.assertTrue(self.client.transport.connected)
@@ -290,22 +350,26 @@ class PostAuthTests(unittest.TestCase):
         self.assertFalse(self.client.transport.connected)
 
     def test_id_pairs(self) -> None:
+        # Hardening: P26.
         pairs = " ".join(f'"k{n}" "v"' for n in range(31))
         self.assertIn(b"[LIMIT]", self.client.no(f"ID ({pairs})"))
 
     def test_tag(self) -> None:
+        # Hardening: P24.
         self.client.write(b"x" * 65 + b" NOOP\r\n")
         self.assertIn(b" BAD ", self.client.raw)
         self.client.write(b"x" * 64 + b" NOOP\r\n")
         self.assertIn(b" OK ", self.client.raw)
 
     def test_sequence_set(self) -> None:
+        # Hardening: P12.
         numbers = ",".join(str(n) for n in range(1, 20_000, 2))
         self.client.bad(f"FETCH {numbers[:60000].rstrip(',')} FLAGS")
         self.client.ok("UID FETCH 1:4294967295 FLAGS")
         self.client.bad("UID FETCH 1:4294967296 FLAGS")
 
     def test_list_patterns(self) -> None:
+        # Hardening: P14.
         self.client.ok("CREATE " + "a" * 100)
         self.client.ok('LIST "" "' + "*a" * 400 + 'b"')
 

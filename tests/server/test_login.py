@@ -133,6 +133,7 @@ FATAL = {"PLAIN, too long at once", "mechanism of 10 KB"}
 
 class ExchangeTests(LoginCase):
     def test_each_is_answered_as_it_should(self) -> None:
+        # Hardening: P06.
         for name, (lines, expected) in EXCHANGES.items():
             peer = self.peer()
             self.talk(peer, lines, name)
@@ -177,6 +178,7 @@ class ExchangeTests(LoginCase):
             self.assertTrue(peer.raw.startswith(expected), peer.raw)
 
     def test_leaving_in_the_middle(self) -> None:
+        # Hardening: P06.
         for name, (lines, _) in EXCHANGES.items():
             peer = self.peer()
             for line in lines[:-1]:
@@ -188,6 +190,7 @@ class ExchangeTests(LoginCase):
 
     def test_a_refused_login_tells_nothing(self) -> None:
         """Unknown user, wrong password, bad name: octet for octet the same."""
+        # Hardening: A03.
         answers = set()
         for login in (
             b"LOGIN alice wrong",
@@ -212,6 +215,7 @@ class ExchangeTests(LoginCase):
             peer.hang_up()
 
     def test_fifty_good_beside_fifty_bad(self) -> None:
+        # Hardening: P06.
         bad = [self.peer("198.51.100.1") for _ in range(50)]
         for peer in bad:
             peer.write(b"a AUTHENTICATE PLAIN\r\n")

@@ -60,6 +60,7 @@ class PolicyTests(LoginCase):
         return found
 
     def test_what_is_offered(self) -> None:
+        # Hardening: X2, P05.
         for name, peer, tls, allowed in self._each():
             for words in (peer.raw, peer.ok("CAPABILITY")):
                 self.assertEqual(b" STARTTLS" in words, not tls, name)
@@ -70,6 +71,7 @@ class PolicyTests(LoginCase):
             peer.hang_up()
 
     def test_what_is_refused_is_not_looked_at(self) -> None:
+        # Hardening: P05.
         for name, peer, _, allowed in self._each():
             if allowed:
                 peer.ok("LOGIN alice wonderland")
@@ -85,6 +87,7 @@ class PolicyTests(LoginCase):
 
     def test_no_password_is_asked_for(self) -> None:
         """No ``+`` for the literals of a LOGIN that will be refused."""
+        # Hardening: X2.
         server = Server(self, cleartext_login=CleartextLogin.NEVER)
         peer = Peer(server)
         for literals in (b"{5}", b"alice {10}", b'"alice" {10}'):
@@ -93,6 +96,7 @@ class PolicyTests(LoginCase):
         peer.ok("NOOP")
 
     def test_no_starttls_without_a_certificate(self) -> None:
+        # Hardening: P03.
         peer = self.peer(starttls=True)
         self.assertNotIn(b"STARTTLS", peer.raw)
         peer.bad("STARTTLS")
@@ -144,6 +148,7 @@ def a_second_later() -> Callable[[], float]:
 
 class MechanismTests(LoginCase):
     def test_offered_while_some_user_can_use_it(self) -> None:
+        # Hardening: A06.
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         users = Path(folder.name) / "users"

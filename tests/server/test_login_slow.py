@@ -209,6 +209,8 @@ class BrokenTests(SlowCase):
 
 
 class DeadlineTests(SlowCase):
+    # Hardening: P21.
+
     def test_a_client_that_does_not_read_gets_no_longer(self) -> None:
         """Absolute: output that stalls before login does not move it."""
         peer = self.peer()
@@ -246,6 +248,8 @@ class DeadlineTests(SlowCase):
 
 
 class SecretTests(SlowCase):
+    # Hardening: A14.
+
     CANARY = b"c4n4ry-in-the-mine"
 
     def test_no_password_in_the_log(self) -> None:

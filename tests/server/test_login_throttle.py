@@ -10,6 +10,8 @@ GOOD = b"a LOGIN alice wonderland\r\n"
 
 
 class ThrottleTests(SlowCase):
+    # Hardening: A01.
+
     def setUp(self) -> None:
         super().setUp()
         self.throttle = Throttle()
@@ -107,6 +109,7 @@ class ThrottleTests(SlowCase):
 
     def test_a_good_login_among_many_is_not_slow(self) -> None:
         """After a restart everybody comes at once, from one address."""
+        # Hardening: V05.
         self.spy.slow = True
         peers = [self.peer() for _ in range(50)]
         for number, peer in enumerate(peers):

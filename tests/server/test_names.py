@@ -6,6 +6,8 @@ from tests.support.server import Server
 
 
 class NameTests(NameCase):
+    # Hardening: F08.
+
     def test_namespace(self) -> None:
         for names in self.styles():
             wanted = b'* NAMESPACE (("%b" "%b")) NIL NIL\r\n' % (
@@ -107,6 +109,7 @@ class NameTests(NameCase):
             self.assertIn(b"[CANNOT]", client.no(f"CREATE {names.quoted('x', '', '')}"))
 
     def test_impossible_names(self) -> None:
+        # Hardening: F01.
         controls = {"tab": "a\tb", "escape": "a\x1bb", "del": "a\x7fb"}
         bad = {
             "a level up": "..",
@@ -162,6 +165,7 @@ class NameTests(NameCase):
             self.assertEqual({each.name for each in root.parent.iterdir()}, {"Maildir"})
 
     def test_8_bit_and_nul_in_a_name(self) -> None:
+        # Hardening: P07.
         for names in self.styles():
             client = names.client
             client.bad("CREATE {4+}\r\nx\xc3\xa9".encode("latin-1") + b"y")
@@ -169,6 +173,7 @@ class NameTests(NameCase):
             self.assertEqual(names.folders(), set())
 
     def test_odd_names_go_there_and_back(self) -> None:
+        # Hardening: P18.
         good = [
             "%",
             "*",

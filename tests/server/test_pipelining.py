@@ -49,6 +49,7 @@ def _waiting(client: Client, octets: bytes) -> bytes:
 
 class PipeliningTests(unittest.TestCase):
     def test_every_pair(self) -> None:
+        # Hardening: V07.
         waiting, ahead = filled(self), filled(self)
         for first, second in product(COMMANDS, repeat=2):
             octets = f"a {first}\r\nb {second}\r\n".encode()

@@ -85,6 +85,7 @@ class LeavingTests(RaceCase):
     )
 
     def test_at_every_step_of_every_command(self) -> None:
+        # Hardening: V11.
         for command in self.COMMANDS:
             for steps in range(6):
                 with self.subTest(command=command, steps=steps):
@@ -106,6 +107,7 @@ class LeavingTests(RaceCase):
         self.assert_nothing_left()
 
     def test_at_every_step_of_login(self) -> None:
+        # Hardening: V06.
         for steps in range(3):
             self.setUp()
             client = self.server.connect()
@@ -150,6 +152,7 @@ class TimeTests(RaceCase):
         self.assertFalse(client.transport.connected)
 
     def test_idle_holds_news_back_from_a_client_that_does_not_read(self) -> None:
+        # Hardening: V01, V13.
         idler = self.server.login(select="INBOX")
         idler.command("IDLE")
         idler.protocol.gate.pauseProducing()
@@ -165,6 +168,8 @@ class TimeTests(RaceCase):
 
 
 class StoppingTests(RaceCase):
+    # Hardening: V09.
+
     def test_while_the_client_does_not_read(self) -> None:
         client = self.server.login()
         client.protocol.gate.pauseProducing()
@@ -226,6 +231,7 @@ class LostTests(RaceCase):
             client.ok("NOOP")
 
     def test_a_defect_outside_of_commands_says_bye(self) -> None:
+        # Hardening: V12.
         client = self.server.login()
 
         async def fail(*_: object) -> None:
@@ -237,6 +243,7 @@ class LostTests(RaceCase):
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_a_defect_in_every_handler_is_answered(self) -> None:
+        # Hardening: V12.
         client = self.server.login(select="INBOX")
         for name, row in sorted(COMMANDS.items()):
             if State.SELECTED not in row.states or row.streams:
@@ -271,6 +278,7 @@ class AppendTests(RaceCase):
         self.assertIn(b"* BYE ", self.client.raw)
 
     def test_disk_full_in_the_middle(self) -> None:
+        # Hardening: P23, D04.
         with patch(
             "imapd.mailbox.append.Append.write", side_effect=Unavailable("disk full")
         ):
@@ -281,6 +289,7 @@ class AppendTests(RaceCase):
         self.assertTrue(self.client.raw.startswith(b"d OK"), self.client.raw)
 
     def test_multiappend_cut_off(self) -> None:
+        # Hardening: P23.
         self.client.write(b"a APPEND INBOX {5+}\r\nabcde {7")
         self.client.hang_up()
         self.assert_nothing_left()
@@ -301,6 +310,7 @@ class AppendTests(RaceCase):
         self.assertIn(b"b OK", self.client.raw)
 
     def test_a_stop_in_the_middle(self) -> None:
+        # Hardening: V09.
         self.client.write(b"a APPEND INBOX {50}\r\nabcde")
         stopped = self.server.factory.close_all()
         self.client.receive()
@@ -308,6 +318,7 @@ class AppendTests(RaceCase):
         self.successResultOf(stopped)
 
     def test_a_stop_while_it_is_stored(self) -> None:
+        # Hardening: V09.
         self.later()
         self.client.write(b"a APPEND INBOX {5+}\r\nabcde\r\n")
         stopped = self.server.factory.close_all()
@@ -344,6 +355,7 @@ class StoreTests(RaceCase):
 
 class NewsTests(RaceCase):
     def test_much_news_comes_in_pieces_as_fast_as_it_is_read(self) -> None:
+        # Hardening: V01, V13.
         client = self.server.login(select="INBOX")
         for _ in range(10):
             client.append(MESSAGE)

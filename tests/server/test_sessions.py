@@ -90,6 +90,7 @@ class SessionTests(unittest.TestCase):
         self.assert_gone(self.two, 1)
 
     def test_reading_what_is_gone(self) -> None:
+        # Hardening: D11.
         self.one.ok(r"STORE 2 +FLAGS.SILENT (\Deleted)")
         self.one.ok("EXPUNGE")
         answer = self.two.no("FETCH 1:3 (UID BODY.PEEK[TEXT])")
@@ -124,6 +125,7 @@ class SessionTests(unittest.TestCase):
             self.assertNotIn(b"UID 2 ", answer, command)
 
     def test_a_file_removed_while_it_is_fetched_by_uid(self) -> None:
+        # Hardening: D11.
         self.two.ok("NOOP")
         for path in (self.server.maildir("alice") / "cur").iterdir():
             if b"Subject: 1" in path.read_bytes():
@@ -201,6 +203,7 @@ class SessionTests(unittest.TestCase):
         self.assertIn(b" OK IDLE completed", self.one.raw)
 
     def test_idle_says_that_it_is_there(self) -> None:
+        # Hardening: V08.
         self.one.command("IDLE")
         self.server.clock.advance(121)
         self.one.receive()
@@ -225,6 +228,7 @@ class SessionTests(unittest.TestCase):
         self.one.ok("SELECT INBOX")
 
     def test_pipelined_commands_run_in_order(self) -> None:
+        # Hardening: V07.
         self.one.write(
             b"a STORE 1 +FLAGS (\\Deleted)\r\nb EXPUNGE\r\n"
             b"c FETCH 1 (UID)\r\nd NOOP\r\n"
@@ -294,6 +298,7 @@ class AppendTests(unittest.TestCase):
         self.assertIn(MESSAGE % (1, 1), raw)
 
     def test_multiappend_is_all_or_nothing(self) -> None:
+        # Hardening: D20.
         one, two = MESSAGE % (1, 1), MESSAGE % (2, 2)
         raw = b"a APPEND INBOX {%d+}\r\n%b (\\Flagged) {%d+}\r\n%b\r\n"
         self.client.write(raw % (len(one), one, len(two), two))
@@ -306,6 +311,7 @@ class AppendTests(unittest.TestCase):
         self.assertEqual(list((self.server.maildir("alice") / "tmp").iterdir()), [])
 
     def test_refused_before_an_octet_is_sent(self) -> None:
+        # Hardening: P23.
         self.assertIn(b"[TRYCREATE]", self.client.no("APPEND nowhere {5}"))
         self.assertIn(b"[TOOBIG]", self.client.no("APPEND INBOX {99999999}"))
         self.client.bad(r"APPEND INBOX (\Foo) {5}")
@@ -313,12 +319,14 @@ class AppendTests(unittest.TestCase):
         self.client.ok("NOOP")
 
     def test_refused_without_waiting_is_thrown_away(self) -> None:
+        # Hardening: P08.
         self.client.write(b"a APPEND nowhere {9+}\r\nb LOGOUT\n\r\nc NOOP\r\n")
         self.assertIn(b"a NO [TRYCREATE]", self.client.raw)
         self.assertIn(b"c OK", self.client.raw)
         self.assertNotIn(b"BYE", self.client.raw)
 
     def test_an_upload_cut_off_leaves_nothing(self) -> None:
+        # Hardening: P23.
         self.client.command("APPEND INBOX {100}")
         self.client.write(b"half a message")
         self.client.hang_up()

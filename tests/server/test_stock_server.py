@@ -234,6 +234,7 @@ class TranscriptTests(StockCase):
         self.assertEqual(users, {(): 1, ("Archive",): 0})
 
     def test_absurd_sets_cost_nothing(self) -> None:
+        # Hardening: P12.
         self.append(PLAIN)
         self.ok("SELECT INBOX")
         for numbers in ("1:4294967295", "*", "7:*", "1:*"):

@@ -32,6 +32,7 @@ class OctetTests(unittest.TestCase):
     @settings(max_examples=150, deadline=None, derandomize=True)
     @given(MESSAGES.filter(bool))
     def test_what_goes_in_comes_out(self, octets: bytes) -> None:
+        # Hardening: P27.
         uid = append(self.client, octets)
         whole = body(self.client, uid)
         self.assertEqual(whole, as_fetched(octets))
@@ -48,6 +49,7 @@ class OctetTests(unittest.TestCase):
     @settings(max_examples=60, deadline=None, derandomize=True)
     @given(MESSAGES.filter(bool))
     def test_what_is_delivered_comes_out(self, octets: bytes) -> None:
+        # Hardening: P27.
         path = self.server.maildir("alice") / "new" / f"{time.time_ns()}.M1P1.host"
         path.write_bytes(octets)
         self.client.ok("NOOP")
@@ -61,6 +63,7 @@ class OctetTests(unittest.TestCase):
 
     def test_nul(self) -> None:
         """CHAR8 has no NUL (RFC 3501 §9): each is sent as 0x80, so no size changes."""
+        # Hardening: P27.
         self.client.command("APPEND INBOX {8}")
         self.assertTrue(self.client.raw.startswith(b"+ "))
         self.client.write(b"a: b\r\0\nc\r\n")
@@ -145,6 +148,7 @@ class FlagTests(unittest.TestCase):
         self.assertEqual(self.flags(3), {b"second", b"third"})
 
     def test_more_keywords_than_letters(self) -> None:
+        # Hardening: F09.
         words = {b"kw%d" % number for number in range(40)}
         uid = append(
             self.client, MESSAGE, "INBOX", f"({b' '.join(sorted(words)).decode()})"

@@ -201,7 +201,10 @@ class TableTests(unittest.TestCase):
 
 
 class BadCommandTests(unittest.TestCase):
+    # Hardening: P24.
+
     def test_three_before_login_end_it(self) -> None:
+        # Hardening: P21.
         client = Server(self).connect()
         client.bad("ONE")
         client.bad("TWO")

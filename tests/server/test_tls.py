@@ -45,6 +45,7 @@ class LoadTests(_Folder):
         self.cert.mkdir()
 
     def test_every_bad_file_is_named_with_its_reason(self) -> None:
+        # Hardening: A10.
         other = make_key()
         leaf = AUTHORITY.issue(other)
         weak = rsa.generate_private_key(65537, 1024)
@@ -131,6 +132,7 @@ class LoadTests(_Folder):
         self.assertIn("expired", [e["log_format"] for e in self.events][-1])
 
     def test_a_bad_reload_keeps_the_old_one_and_says_why(self) -> None:
+        # Hardening: A11.
         context = TlsContext(self.cert, self.key)
         context.load()
         before = context.getContext()
@@ -206,6 +208,7 @@ class ServeTests(TestCase):
 
     def test_what_is_negotiated(self) -> Deferred[None]:
         """Version, cipher and ALPN for each kind of client; or how it fails."""
+        # Hardening: P04, A10.
         v12 = ssl.TLSVersion.TLSv1_2
         cases: dict[str, tuple[dict[str, Any], str]] = {
             "modern": ({}, "TLSv1.3 None"),
@@ -245,6 +248,7 @@ class ServeTests(TestCase):
         return deferToThread(every)
 
     def test_buffers_that_grew_are_given_back_once(self) -> Deferred[None]:
+        # Hardening: X10.
         given: list[object] = []
         self.patch(tlsmemory, "give_back", given.append)
 
@@ -301,6 +305,7 @@ class ServeTests(TestCase):
         return heard.addCallback(lambda _: self.assertEqual(len(pieces), 1))
 
     def test_no_session_is_resumed(self) -> Deferred[None]:
+        # Hardening: X10, A10.
         def twice() -> None:
             for most in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                 context = self.client(most=most)
@@ -319,6 +324,7 @@ class ServeTests(TestCase):
         return deferToThread(twice)
 
     def test_a_reload_reaches_new_sessions_and_leaves_the_old(self) -> Deferred[None]:
+        # Hardening: A11.
         done = threading.Event()
 
         def reload() -> None:
@@ -347,6 +353,7 @@ class ServeTests(TestCase):
 
     @unittest.skipUnless(shutil.which("openssl"), "no openssl command")
     def test_openssl_agrees(self) -> Deferred[None]:
+        # Hardening: P04, A10.
         cases = {
             "chain verifies": (["-alpn", "imap"], True),
             "none offered": ([], True),

@@ -135,6 +135,7 @@ class GiveBackTests(unittest.TestCase):
 
     @unittest.skipUnless(hasattr(ctypes.CDLL(None), "mallinfo2"), "no mallinfo2()")
     def test_much_memory_comes_back(self) -> None:
+        # Hardening: X10, V02.
         kept, given = self.taken(give_back=False), self.taken(give_back=True)
         self.assertGreater(kept - given, LEFT_OCTETS)
 

@@ -61,6 +61,7 @@ class TreeTests(NameCase):
                 client.ok(f"DELETE {quoted}")
 
     def test_rename_a_tree(self) -> None:
+        # Hardening: D16.
         for names in self.styles():
             client, name, quoted = names.client, names.name, names.quoted
             for path in (("a",), ("a", "b"), ("a", "c", "d"), ("ab",)):

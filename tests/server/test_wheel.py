@@ -34,6 +34,7 @@ class WheelTests(SynchronousTestCase):
         self.wheel = Wheel(self.clock)
 
     def test_within_a_second_and_never_before(self) -> None:
+        # Hardening: V08.
         for start in (0.0, 0.3, 0.999):
             for wait in (0.0, 0.2, 1.0, 59.5, 60.0):
                 clock = Clock()
@@ -55,6 +56,7 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual(item.looks, [60.0])
 
     def test_one_timer_whatever_the_number_and_none_for_nobody(self) -> None:
+        # Hardening: V02.
         items = [Item() for _ in range(100)]
         for number, item in enumerate(items):
             self.wheel.place(item, 10 + number)
@@ -83,6 +85,7 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_time_that_leaps_leaves_nothing_behind(self) -> None:
+        # Hardening: D07.
         items = [Item() for _ in range(5)]
         for number, item in enumerate(items):
             self.wheel.place(item, 10 * number + 1)
@@ -90,6 +93,7 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual([item.looks for item in items], [[100_000.0]] * 5)
 
     def test_one_that_breaks_does_not_stop_the_others(self) -> None:
+        # Hardening: V12.
         bad, good = Bad(), Item()
         self.wheel.place(bad, 1)
         self.wheel.place(good, 1)
@@ -98,6 +102,7 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_many_at_once_leave_others_their_turn(self) -> None:
+        # Hardening: V03.
         items = [Item() for _ in range(10)]
         for item in items:
             self.wheel.place(item, 1)

@@ -53,6 +53,7 @@ class MaildirOfTests(unittest.TestCase):
             self.assertEqual(str(maildir_of(self.config, avatar)), path, name)
 
     def test_bad(self) -> None:
+        # Hardening: F02.
         for name, mail in BAD_MAIL.items():
             avatar = AvatarId(b"al", home="/home/al", mail=mail)
             with self.assertRaises(NoMailLocation, msg=name):
@@ -63,6 +64,7 @@ class MaildirOfTests(unittest.TestCase):
 class OwnerTests(SynchronousTestCase):
     def test_an_account_that_is_open_is_held_to_every_owner(self) -> None:
         """The record's uid counts too where somebody else has the mail open."""
+        # Hardening: A15.
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder)
         config = Config(mail=MailTemplate("/m/{user}"), auth=())

@@ -70,6 +70,7 @@ class AdminTests(unittest.TestCase):
         self.assertEqual(run("password", "--scheme", "ROT13", stdin=b"x\n")[0], 1)
 
     def test_a_password_is_never_an_argument(self) -> None:
+        # Hardening: A14.
         self.assertEqual(run("password", "wonderland")[0], 2)
 
     def test_a_terminal_is_asked_twice(self) -> None:

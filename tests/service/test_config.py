@@ -66,6 +66,7 @@ class GoodTests(_Folder):
         self.assertFalse(config.allow_root)
 
     def test_a_certificate_alone_serves_993_and_nothing_in_the_clear(self) -> None:
+        # Hardening: P03.
         config = self.load(MINIMUM + 'certificate = "cert.pem"\nkey = "key.pem"\n')
         self.assertEqual(config.imaps, ("tcp:993",))
         self.assertEqual(config.imap, ())

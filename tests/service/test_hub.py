@@ -178,6 +178,8 @@ class CountTests(HubCase):
 
 
 class ThrottleTests(HubCase):
+    # Hardening: A01.
+
     def acquire(self, worker: FakeWorker, user: bytes = b"alice") -> "Deferred[Any]":
         self.turns = worker.throttle.turns(PEER, user)
         asked = self.turns.acquire()
@@ -263,6 +265,7 @@ class ThrottleTests(HubCase):
         self.successResultOf(self.acquire(two, b"bob"))
 
     def test_no_password_is_told(self) -> None:
+        # Hardening: A14.
         self.successResultOf(self.acquire(self.workers[0]))
         self.workers[0].throttle.failed(PEER, b"alice", 0.0, b"hunter2")
         self.assertNotIn(b"hunter2", self.workers[0].ends[1][1].value())
@@ -310,6 +313,8 @@ class NewsTests(HubCase):
 
 
 class LogTests(HubCase):
+    # Hardening: A13.
+
     def written(self) -> list[str]:
         """What the master's log has."""
 

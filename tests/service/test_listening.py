@@ -18,6 +18,8 @@ BACKLOGS = {
 
 
 class BacklogTests(unittest.TestCase):
+    # Hardening: V05, V10.
+
     def test_all_clients_may_come_back_at_once(self) -> None:
         for name, (description, backlog) in BACKLOGS.items():
             endpoint: Any = make_endpoint(description)

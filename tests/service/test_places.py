@@ -166,6 +166,7 @@ class PlaceTests(SynchronousTestCase):
         self.successResultOf(stopped)
 
     def test_passwords_go_through_the_pipe_alone(self) -> None:
+        # Hardening: A14.
         self.workers.start()
         (program, command, settings) = self.reactor.commands[0]
         self.assertEqual(program, sys.executable)

@@ -60,6 +60,8 @@ BAD_USERS = {
 
 
 class TemplateTests(unittest.TestCase):
+    # Hardening: F02.
+
     def test_good(self) -> None:
         for name, (template, user, expected) in GOOD.items():
             got = MailTemplate(template).path(user, "/home/al")
@@ -106,6 +108,7 @@ class TemplateTests(unittest.TestCase):
 
     @given(st.lists(st.text(st.sampled_from("ab@-."), max_size=6), max_size=8))
     def test_two_users_never_share(self, names: list[str]) -> None:
+        # Hardening: A15.
         for text in ("/m/{domain}/{local}/M", "/m/{user}", "/m/{local}@{domain}"):
             found: dict[Path, str] = {}
             for name in names:

@@ -132,6 +132,7 @@ class TwistdTests(unittest.TestCase):
             self.assertNotIn("Traceback", output, name)
 
     def test_root_is_refused(self) -> None:
+        # Hardening: F06.
         if os.geteuid() != 0:
             self.skipTest("not root")
         arguments = self.arguments("--imaps=tcp:0:interface=127.0.0.1")
@@ -140,6 +141,7 @@ class TwistdTests(unittest.TestCase):
         self.assertNotIn("Traceback", output)
 
     def test_ports_and_keys_come_before_privileges_drop(self) -> None:
+        # Hardening: F06, A14.
         if os.geteuid() != 0:
             self.skipTest("not root")
         (self.folder / "key.pem").chmod(0o600)
@@ -158,6 +160,7 @@ class TwistdTests(unittest.TestCase):
             self.assertRegex(limits, r"Max core file size\s+0\s+0")
 
     def test_hangup_reloads_and_running_sessions_stay(self) -> None:
+        # Hardening: A11.
         def serial(tls: ssl.SSLSocket) -> int:
             return int(str((tls.getpeercert() or {})["serialNumber"]), 16)
 
@@ -188,6 +191,7 @@ class TwistdTests(unittest.TestCase):
             self.assertIn("certificate not reloaded", output)
 
     def test_terminate_says_bye_and_ends_well(self) -> None:
+        # Hardening: V09.
         arguments = self.arguments(f"--imaps=tcp:{self.port}:interface=127.0.0.1")
         with self.serving(*arguments) as process, self.connect() as tls:
             tls.sendall(b"a LOGIN alice wonderland\r\nb SELECT INBOX\r\n")
@@ -239,6 +243,7 @@ class TwistdTests(unittest.TestCase):
         (maildir / "tmp" / name).rename(maildir / "new" / name)
 
     def test_told_twice_it_waits_for_nobody(self) -> None:
+        # Hardening: V09.
         (self.folder / "mail/alice").mkdir()
         arguments = self.arguments(f"--imaps=tcp:{self.port}:interface=127.0.0.1")
         with self.serving(*arguments) as process, self.connect() as tls:
@@ -267,6 +272,7 @@ class TwistdTests(unittest.TestCase):
 
     def test_a_socket_of_systemd(self) -> None:
         """What systemd does: descriptor 3, and its name in the environment."""
+        # Hardening: V10.
         for workers in ("0", "1"):
             with self.subTest(workers=workers):
                 self.socket_of_systemd(f"--workers={workers}")

@@ -80,6 +80,7 @@ class SharedMailTests(WorkerCase):
             _, other = self.on_both_workers()
 
     def test_no_uid_is_given_twice(self) -> None:
+        # Hardening: D10.
         clients = self.on_both_workers()
         clients[0].command(b"CREATE Many")
         answers: list[bytes] = []
@@ -103,6 +104,7 @@ class SharedMailTests(WorkerCase):
             self.assertEqual(found, uids)
 
     def test_the_log_is_one_and_fail2ban_reads_it(self) -> None:
+        # Hardening: A13.
         client = self.connect("192.0.2.77")
         client.command(b"LOGIN alice wrong")
         wait_for(lambda: "peer=192.0.2.77" in self.log(), "the line is there")
@@ -125,6 +127,8 @@ class SharedMailTests(WorkerCase):
 
 class LimitTests(WorkerCase):
     """Limits and delays hold for all workers together."""
+
+    # Hardening: V06.
 
     options = (
         "--limits=user_connections=4",
@@ -178,6 +182,7 @@ class LimitTests(WorkerCase):
 
     def test_guessing_at_two_workers_is_no_faster(self) -> None:
         """Two guesses are free; what comes after waits, wherever it comes."""
+        # Hardening: A01.
         for number in range(3):
             client = self.connect("192.0.2.3")
             answer = client.command(b"LOGIN alice guess%d" % number)
@@ -212,6 +217,7 @@ class TlsTests(WorkerCase):
         return found
 
     def test_hangup_renews_the_certificate_everywhere(self) -> None:
+        # Hardening: A11.
         old = self.connect_tls()
         before = self.certificate.serial_number
         self.assertEqual(self.serials(), {before})
@@ -252,6 +258,7 @@ class EndTests(WorkerCase):
         self.addCleanup(type(self).doClassCleanups)
 
     def test_a_worker_that_dies_is_replaced_and_the_port_refuses_nobody(self) -> None:
+        # Hardening: V10.
         one, other = self.on_both_workers()
         victim = self.serving()[1]
         os.kill(victim, signal.SIGKILL)
@@ -281,6 +288,7 @@ class EndTests(WorkerCase):
         self.assertIn(b"* OK", self.connect().greeting)
 
     def test_terminate_says_bye_everywhere(self) -> None:
+        # Hardening: V09.
         clients = self.on_both_workers()
         log = self.stop()
         for client in clients:
@@ -324,6 +332,7 @@ class PrivilegeTests(WorkerCase):
         """The test starts the server."""
 
     def test_privileges_are_dropped_before_workers_start(self) -> None:
+        # Hardening: F06.
         if os.geteuid() != 0:
             self.skipTest("not root")
         self.make_folder()

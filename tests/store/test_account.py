@@ -113,6 +113,7 @@ class OpeningTests(AccountCase):
             self.plain_maildir()
 
     def test_stopped_while_it_is_made(self) -> None:
+        # Hardening: D01.
         stopped = 0
         for step in range(60):
             shutil.rmtree(self.top / "users", ignore_errors=True)
@@ -162,6 +163,7 @@ class OpeningTests(AccountCase):
             self.open()
 
     def test_read_only(self) -> None:
+        # Hardening: D06.
         self.plain_maildir()
         for part in ("cur", "new", "tmp"):
             (self.root / ".A" / part).mkdir(parents=True)
@@ -284,6 +286,7 @@ class FolderTests(AccountCase):
                 account.delete(path)
 
     def test_uid_validity_grows(self) -> None:
+        # Hardening: D07.
         account = self.open()
         seen = []
         for _ in range(5):
@@ -293,6 +296,7 @@ class FolderTests(AccountCase):
         self.assertEqual(seen, sorted(set(seen)))
 
     def test_uid_validity_grows_though_files_are_lost(self) -> None:
+        # Hardening: D13.
         account = self.open()
         account.create(("A",))
         uidlist = self.root / ".A" / "dovecot-uidlist"
@@ -329,6 +333,7 @@ class FolderTests(AccountCase):
         self.assertTrue((self.root / ".&APwA,A-").is_dir())
 
     def test_limits(self) -> None:
+        # Hardening: F09.
         account = self.open(limits=Limits(mailbox_count=10, subscription_count=10))
         for number in range(9):
             account.create((str(number),))
@@ -356,6 +361,7 @@ class FolderTests(AccountCase):
         self.assertIn(Folder(("Gone out",)), account.folders())
 
     def test_rename_a_tree(self) -> None:
+        # Hardening: D16.
         account = self.open()
         for path in (("A",), ("A", "B"), ("A", "B", "C"), ("AB",)):
             account.create(path)
@@ -397,6 +403,7 @@ class FolderTests(AccountCase):
 
     def test_stopped_at_every_operation(self) -> None:
         """Whatever a crash leaves, the next open works and nothing is half there."""
+        # Hardening: D01, D16.
         works = {
             "create": lambda account: account.create(("N",)),
             "delete": lambda account: account.delete(("A",)),
@@ -448,6 +455,7 @@ class FolderTests(AccountCase):
         self.assertEqual(len(account.subscriptions()), 20)
 
     def test_links_are_not_followed(self) -> None:
+        # Hardening: F03.
         account = self.open()
         bob = self.top / "users" / "bob" / "Maildir"
         (bob / "cur").mkdir(parents=True)

@@ -94,6 +94,7 @@ class CacheTests(unittest.TestCase):
 
     def test_every_damage(self) -> None:
         """A flipped bit in a value is found by the check sum, not by SQLite."""
+        # Hardening: D15.
         self.cache.save(GUID, SOME)
         self.cache.close()
         good = self.path.read_bytes()
@@ -116,6 +117,7 @@ class CacheTests(unittest.TestCase):
         self.assertGreater(healed, len(cases) * 0.98)
 
     def test_other_things_of_that_name(self) -> None:
+        # Hardening: F03.
         precious = self.path.with_name("precious")
         precious.write_bytes(b"x")
         for plant in (self.path.mkdir, lambda: self.path.symlink_to(precious)):
@@ -194,6 +196,7 @@ class CacheTests(unittest.TestCase):
             self.assertEqual(values, [SOME[Uid(1)]], kind)
 
     def test_lists_of_fields_that_clients_make_up_are_bounded(self) -> None:
+        # Hardening: P26.
         for number in range(MOST_OF_A_FAMILY + 5):
             self.cache.columns.save(GUID, f"fields/1:{number}", SOME)
         self.cache.columns.save(GUID, "fields/1:0", {Uid(9): b"more"})

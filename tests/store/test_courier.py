@@ -75,6 +75,7 @@ class ReadingTests(CourierCase):
 
     def test_every_truncation_and_flip_of_the_numbers(self) -> None:
         """What survives keeps its number; nothing below the next UID is free."""
+        # Hardening: D15.
         good = {3: b"1.M1P1.host,S=40", 5: b"2.M1P1.host", 7: b"gone.M1P1.host"}
         cut = [UIDDB[:end] for end in range(len(UIDDB))]
         flipped = [

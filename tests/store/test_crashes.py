@@ -63,6 +63,8 @@ ACTIONS: dict[str, Action] = {
 
 
 class CrashTests(FolderTestCase):
+    # Hardening: D13.
+
     parent = MEMORY
 
     def prepare(self, number: str) -> tuple[MaildirMailbox, MaildirMailbox, History]:
@@ -166,15 +168,18 @@ class CrashTests(FolderTestCase):
         raise AssertionError(f"{name} never ends")
 
     def test_killed_at_every_operation(self) -> None:
+        # Hardening: D01.
         for name in ACTIONS:
             self.assertGreaterEqual(self.sweep(name, None), 3, name)
 
     def test_every_operation_fails_once(self) -> None:
+        # Hardening: D03, D04, D20.
         for name in ACTIONS:
             for number in ERRNOS[:2]:
                 self.sweep(name, number)
 
     def test_operations_fail_for_want_of_files_or_rights(self) -> None:
+        # Hardening: D05.
         for name in ("append", "move"):
             for number in ERRNOS[2:]:
                 self.sweep(name, number)

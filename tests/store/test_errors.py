@@ -108,6 +108,7 @@ class ErrorTests(FolderTestCase):
 
     def test_every_operation_with_every_errno(self) -> None:
         """Every operation of every method fails once, the errnos taking turns."""
+        # Hardening: D03, D05, D19.
         turn = 0
         for name in ACTIONS:
             k = 1
@@ -196,6 +197,7 @@ class ErrorTests(FolderTestCase):
         account.close()
 
     def test_databases_that_fail(self) -> None:
+        # Hardening: D04.
         for error in (
             sqlite3.OperationalError("database is locked"),
             sqlite3.OperationalError("database or disk is full"),

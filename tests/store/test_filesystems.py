@@ -76,6 +76,7 @@ class MountTests(SynchronousTestCase):
             self.assertEqual(table.find(os.fsencode(self.mail)).kind, "ext4")
 
     def test_network_and_fuse_are_not_local(self) -> None:
+        # Hardening: D19.
         for kind in ("nfs", "nfs4", "cifs", "fuse", "fuse.glusterfs", "9p", "ceph"):
             self.assertFalse(Mount(kind, b"/").is_local, kind)
         self.assertFalse(UNKNOWN.is_local)

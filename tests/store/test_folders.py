@@ -67,6 +67,8 @@ REFUSED: dict[str, MailboxPath] = {
 
 
 class LayoutTests(unittest.TestCase):
+    # Hardening: F08.
+
     def test_directory_names(self) -> None:
         for name, (octets, path) in PAIRS.items():
             if name == "only one component is UTF-7":
@@ -81,6 +83,7 @@ class LayoutTests(unittest.TestCase):
                 layout.decode_directory(octets)
 
     def test_new_names_refused(self) -> None:
+        # Hardening: F01.
         for name, path in REFUSED.items():
             with self.assertRaises(Cannot, msg=name):
                 layout.check_new_name(path, DEFAULT_LIMITS, NameEncoding.UTF7)
@@ -164,6 +167,7 @@ class TreeTests(unittest.TestCase):
         return self.root / name
 
     def test_create(self) -> None:
+        # Hardening: F05.
         self.tree.create(b".A.B", 77)
         made = self.root / ".A.B"
         self.assertEqual(
@@ -192,6 +196,7 @@ class TreeTests(unittest.TestCase):
         self.assertEqual(self.tree.listing(), {("empty",): b".empty"})
 
     def test_listing_passes_over_what_is_no_folder(self) -> None:
+        # Hardening: F08.
         self.make(".Sent")
         self.make(".R&-D")
         self.make(".R&D")
@@ -217,6 +222,7 @@ class TreeTests(unittest.TestCase):
         self.assertIsNone(follow.directory_name(("half",)))
 
     def test_remove_leaves_nothing(self) -> None:
+        # Hardening: F11.
         self.tree.create(b".A", 1)
         for name in ("cur/1:2,S", "new/2", "tmp/3", "dovecot.index.log", "maildirsize"):
             (self.root / ".A" / name).write_bytes(b"x")
@@ -227,6 +233,7 @@ class TreeTests(unittest.TestCase):
         self.assertEqual(os.listdir(self.root / "tmp"), [])
 
     def test_what_is_not_mail_is_not_removed(self) -> None:
+        # Hardening: F11.
         outside = Path(self.directory.name, "outside")
         outside.mkdir()
         (outside / "precious").write_bytes(b"x")
@@ -253,6 +260,7 @@ class TreeTests(unittest.TestCase):
             os.rename(self.root / ".A", Path(self.directory.name, name))
 
     def test_a_link_among_the_messages_is_removed_and_not_followed(self) -> None:
+        # Hardening: F11.
         outside = Path(self.directory.name, "precious")
         outside.write_bytes(b"x")
         self.tree.create(b".A", 1)
@@ -261,6 +269,7 @@ class TreeTests(unittest.TestCase):
         self.assertTrue(outside.exists())
 
     def test_sweep(self) -> None:
+        # Hardening: D17.
         self.tree.create(b".A", 1)
         os.rename(self.root / ".A", self.root / "tmp" / "imapd-gone.1")
         (self.root / "tmp" / "imapd-new.2").mkdir()
@@ -271,6 +280,7 @@ class TreeTests(unittest.TestCase):
 
     def test_random_names_stay_inside(self) -> None:
         """Thousands of names: whatever is touched is one name in the root."""
+        # Hardening: F01.
         touched: list[bytes] = []
         real = fsops.status
 
@@ -319,6 +329,7 @@ class RenamingTests(TreeTests):
 
     def test_stopped_at_every_operation(self) -> None:
         """A crash at any step: the tree has one name after the next open."""
+        # Hardening: D01, D16.
         root = bytes(self.root)
         moves = [(b".A.%d" % n, b".N.%d" % n) for n in range(8)]
         stopped = 0
@@ -340,6 +351,7 @@ class RenamingTests(TreeTests):
         self.assertGreater(stopped, 10)
 
     def test_every_damage_of_the_journal(self) -> None:
+        # Hardening: D15.
         root = bytes(self.root)
         good = renaming._written([(b".A", b".B"), (b".\xff", b".C")])
         self.assertEqual(renaming._read(good), [(b".A", b".B"), (b".\xff", b".C")])
@@ -358,6 +370,7 @@ class RenamingTests(TreeTests):
             self.assertTrue((self.root / ".A").exists(), octets)
 
     def test_a_forged_journal_moves_nothing_outside(self) -> None:
+        # Hardening: F07.
         Path(self.directory.name, "x").mkdir()
         for pair in ([".A", "../y"], ["../x", ".B"], ["cur", ".B"], [".", ".."], [1]):
             text = json.dumps([pair]).encode()
@@ -374,6 +387,8 @@ class RenamingTests(TreeTests):
 
 
 class UidValidityTests(TreeTests):
+    # Hardening: D07.
+
     def reserve(self, least: int = 0, survey: int = 0) -> int:
         return uidvalidity.reserve(bytes(self.root), least, lambda: survey)
 

@@ -78,9 +78,12 @@ class OvertakenTests(FolderTestCase):
 
 
 class FailedDiskTests(FolderTestCase):
+    # Hardening: D03.
+
     parent = MEMORY
 
     def test_no_uid_is_made_up_that_another_message_gets(self) -> None:
+        # Hardening: D13.
         for name in ("fdatasync", "close"):
             box = self.open(name)
             box.sync(True)
@@ -261,6 +264,8 @@ class PowerLossTests(FolderTestCase):
 
 
 class AccountFaultTests(FolderTestCase):
+    # Hardening: D03.
+
     parent = MEMORY
 
     def account(self) -> MaildirAccount:

@@ -19,6 +19,8 @@ SEEDS = range(4)
 
 
 class InterleavedTests(unittest.TestCase):
+    # Hardening: D10.
+
     def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory(dir=MEMORY)
         self.addCleanup(directory.cleanup)

@@ -82,6 +82,7 @@ class SyncTests(FolderTestCase):
         self.assertEqual(uids_of(self.open().sync(True)), [2, 3])
 
     def test_duplicates_get_names_of_their_own(self) -> None:
+        # Hardening: D12.
         cases = {
             "new and cur": ("new", "a.M1P1.h", "cur", "a.M1P1.h:2,S"),
             "twice in cur": ("cur", "a.M1P1.h:2,", "cur", "a.M1P1.h:2,F"),
@@ -100,6 +101,7 @@ class SyncTests(FolderTestCase):
             self.assertEqual(contents, {b"one\n\n", b"two\n\n"}, name)
 
     def test_what_is_no_message_is_no_message(self) -> None:
+        # Hardening: F10.
         cur = self.folder() / "cur"
         os.mkfifo(cur / "1600000000.M1P1.h:2,")
         (cur / "1600000001.M1P1.h:2,").mkdir()
@@ -130,6 +132,7 @@ class SyncTests(FolderTestCase):
             self.assertEqual(box.meta([Uid(1)]), {}, kind)
 
     def test_links_in_place_of_directories(self) -> None:
+        # Hardening: F03.
         folder = self.folder()
         other = self.folder("other")
         for part in ("cur", "new"):
@@ -141,6 +144,7 @@ class SyncTests(FolderTestCase):
             (folder / part).mkdir()
 
     def test_read_only(self) -> None:
+        # Hardening: D06.
         self.deliver("1600000000.M1P1.h:2,", part="cur")
         self.open().sync(True)
         self.deliver("1600000001.M1P1.h")
@@ -200,6 +204,7 @@ class SyncTests(FolderTestCase):
         self.assertEqual(changes.added[1].flags, {SEEN, b"Red", b"Blue"})
 
     def test_old_litter_goes(self) -> None:
+        # Hardening: D17.
         tmp = self.folder() / "tmp"
         for name in ("litter", "dated"):
             (tmp / name).write_bytes(b"")
@@ -348,6 +353,7 @@ class DeliveryTests(FolderTestCase):
                     self.assertTrue([one for one in names if one.endswith(sizes)], case)
 
     def test_abort_and_modes(self) -> None:
+        # Hardening: F05.
         box = self.open()
         box.sync(True)
         delivery = box.begin_delivery()
@@ -443,6 +449,8 @@ class DeliveryTests(FolderTestCase):
 
 
 class LockTests(FolderTestCase):
+    # Hardening: D18.
+
     def lock(self) -> locks.MailboxLock:
         return locks.MailboxLock(os.fsencode(self.folder()), 0.1)
 
@@ -509,6 +517,7 @@ class LockTests(FolderTestCase):
         self.assertEqual(path.read_text(), "1:elsewhere")
 
     def test_links_are_refused(self) -> None:
+        # Hardening: F03.
         (self.folder() / "dovecot-uidlist.lock").symlink_to("/etc/passwd")
         with self.assertRaises(Unavailable), self.lock():
             pass

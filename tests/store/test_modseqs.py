@@ -262,6 +262,7 @@ class TwoProcessesTests(ModSeqCase):
         self.assertGreater(self.numbers(second)[1], told)
 
     def test_expunges_of_the_other_are_remembered(self) -> None:
+        # Hardening: D14.
         first = self.tracked()
         self.flush(first)
         second = self.second()
@@ -287,6 +288,7 @@ class TwoProcessesTests(ModSeqCase):
         self.assertEqual(self.numbers(self.tracked())[6], told)
 
     def test_while_the_clock_is_behind(self) -> None:
+        # Hardening: D07.
         first = self.tracked()
         self.flush(first)
         second = self.second()

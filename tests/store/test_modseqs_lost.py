@@ -23,6 +23,8 @@ from tests.store.test_modseqs import ADD, ALL, CLOCK, REMOVE, ModSeqCase
 class LossTests(ModSeqCase):
     """Whatever is lost: what was told is never above what comes."""
 
+    # Hardening: D14.
+
     def test_killed_before_anything_was_written(self) -> None:
         first = self.tracked()
         told = self.flag(first, 1)  # and no close: the process is gone
@@ -95,6 +97,7 @@ os.kill(os.getpid(), signal.SIGKILL)
             self.assertGreater(self.flag(again, 2), found)
 
     def test_the_clock_set_back_under_us(self) -> None:
+        # Hardening: D07.
         mailbox = self.tracked()
         last = self.kept(mailbox).highest
         with mock.patch(CLOCK, return_value=5):
@@ -159,6 +162,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 class DamageTests(ModSeqCase):
     """Any octet of the state wrong, any part of it cut off."""
+
+    # Hardening: D14, D15.
 
     def setUp(self) -> None:
         super().setUp()

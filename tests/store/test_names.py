@@ -80,6 +80,7 @@ class NameTests(unittest.TestCase):
         names.sort_key(name)
 
     def test_unique(self) -> None:
+        # Hardening: D07.
         many = {names.unique_base() for _ in range(2000)}
         self.assertEqual(len(many), 2000)
         for name in many:
@@ -135,6 +136,7 @@ class DoorTests(FolderTestCase):
             self.assertIsInstance(caught.exception.__cause__, OSError)
 
     def test_only_regular_files_are_opened(self) -> None:
+        # Hardening: F03.
         folder = self.folder()
         os.mkfifo(folder / "fifo")
         (folder / "link").symlink_to("/etc/passwd")
@@ -156,6 +158,7 @@ class DoorTests(FolderTestCase):
         self.assertEqual((folder / "a2").read_bytes(), b"a")
 
     def test_replace(self) -> None:
+        # Hardening: X8.
         path = os.fsencode(self.folder() / "x")
         for octets in (b"one", b"two"):
             fsops.replace_file(path, octets)

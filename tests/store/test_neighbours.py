@@ -67,6 +67,7 @@ class RenamerTests(FolderTestCase):
     parent = MEMORY
 
     def test_no_phantom_expunge_while_files_are_renamed(self) -> None:
+        # Hardening: X7, D09.
         count = 3000
         for number in range(count):
             self.deliver(f"{1600000000 + number}.M1P1.h:2,", part="cur")
@@ -91,6 +92,7 @@ class RenamerTests(FolderTestCase):
         self.assertEqual(uids_of(self.open().sync(False)), list(range(1, count + 1)))
 
     def test_reads_find_files_that_are_being_renamed(self) -> None:
+        # Hardening: D11.
         path = self.deliver("1600000000.M1P1.h:2,", b"a: b\n\nhere\n", part="cur")
         box = self.open()
         box.sync(True)
@@ -116,6 +118,7 @@ class RenamerTests(FolderTestCase):
             thread.join()
 
     def test_two_of_us_and_a_deliverer_agree(self) -> None:
+        # Hardening: D08, D10.
         one, two = self.open(), self.open()
         one.sync(True)
         two.sync(True)
@@ -158,6 +161,8 @@ class RenamerTests(FolderTestCase):
 
 @unittest.skipUnless(can_be_somebody(), "no doveadm that works on this machine")
 class DovecotTests(FolderTestCase):
+    # Hardening: D10.
+
     def doveadm(self, *arguments: str) -> str:
         config = self.root / "dovecot.conf"
         if not config.exists():

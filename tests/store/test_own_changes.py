@@ -95,6 +95,7 @@ class OwnChangeTests(FolderTestCase):
         self.assertIn("9.x.host:2,", names)
 
     def test_changes_of_others_are_seen_beside_ours(self) -> None:
+        # Hardening: D08.
         for number in range(20):
             self.box.store_flags([Uid(1)], StoreMode.ADD, [SEEN])
             self.deliver(f"2{number}.x.host", part="cur")
@@ -107,6 +108,7 @@ class OwnChangeTests(FolderTestCase):
         self.assertEqual(added, list(range(4, 24)))
 
     def test_what_hid_in_the_same_tick_is_found_by_confirmation(self) -> None:
+        # Hardening: D08.
         cur = self.folder() / "cur"
         self.box.store_flags([Uid(1)], StoreMode.ADD, [SEEN])
         mtime = os.stat(cur).st_mtime_ns

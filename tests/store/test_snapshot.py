@@ -153,6 +153,7 @@ class SnapshotTests(SnapshotCase):
         again.close()
 
     def test_every_damage(self) -> None:
+        # Hardening: D15.
         (folder,) = self.cache.snapshots
         good = self.cache.snapshots[folder]
         cases = [good[:end] for end in range(0, len(good), 7)]
@@ -177,6 +178,7 @@ class SnapshotTests(SnapshotCase):
             self.assertEqual(self.cache.snapshots, {})
 
     def test_what_may_hide_another_programs_change_is_confirmed(self) -> None:
+        # Hardening: D08.
         box = self.open()
         box.sync(False)
         with mock.patch.object(scan, "CONFIRM_SECONDS", 60.0):

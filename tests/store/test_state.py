@@ -82,6 +82,7 @@ class StateTests(unittest.TestCase):
                         state.close()
 
     def test_the_high_water_mark_never_falls(self) -> None:
+        # Hardening: D13.
         state = self.open()
         state.note_uid_validity(5)
         state.note_uid_validity(3)
@@ -99,6 +100,7 @@ class StateTests(unittest.TestCase):
 
     def test_every_damage(self) -> None:
         """Each page is cut and flipped: what is left is right, or gone."""
+        # Hardening: D15.
         state = self.open()
         self.fill(state)
         state.close()
@@ -149,6 +151,7 @@ class StateTests(unittest.TestCase):
         self.assertEqual(aside.read_bytes(), octets)
 
     def test_other_things_of_that_name(self) -> None:
+        # Hardening: F03.
         precious = self.root / "precious"
         precious.write_bytes(b"x")
         for plant in (

@@ -32,6 +32,7 @@ class StreamTests(unittest.TestCase):
     @given(octets, st.integers(1, 9))
     @settings(max_examples=400, deadline=None)
     def test_pieces_are_the_whole(self, stored: bytes, size: int) -> None:
+        # Hardening: X6.
         self.path.write_bytes(stored)
         with mock.patch.object(streaming, "PIECE_OCTETS", size):
             stream = MessageStream(bytes(self.path))
@@ -42,6 +43,7 @@ class StreamTests(unittest.TestCase):
         self.assertTrue(all(len(piece) <= 2 * size for piece in pieces))
 
     def test_a_file_that_is_renamed_goes_on(self) -> None:
+        # Hardening: P20.
         self.path.write_bytes(b"ab\n" * 100_000)
         stream = MessageStream(bytes(self.path))
         self.path.unlink()
@@ -49,6 +51,7 @@ class StreamTests(unittest.TestCase):
         stream.close()
 
     def test_a_file_that_grows_is_sent_as_it_was(self) -> None:
+        # Hardening: P20.
         self.path.write_bytes(b"ab\n" * 100_000)
         stream = MessageStream(bytes(self.path))
         with self.path.open("ab") as file:
@@ -57,6 +60,7 @@ class StreamTests(unittest.TestCase):
         stream.close()
 
     def test_a_file_that_is_cut_is_an_error(self) -> None:
+        # Hardening: P20.
         self.path.write_bytes(b"ab\n" * 100_000)
         stream = MessageStream(bytes(self.path))
         stream.read()

@@ -75,6 +75,7 @@ class SubscriptionTests(unittest.TestCase):
         self.assertEqual(self.file.paths(), [])
 
     def test_limit(self) -> None:
+        # Hardening: F09.
         file = self.open(subscription_count=10)
         for number in range(10):
             file.add((str(number),), NameEncoding.UTF7)
@@ -92,6 +93,7 @@ class SubscriptionTests(unittest.TestCase):
             self.assertEqual(self.path.read_bytes(), octets)
 
     def test_every_truncation_and_flip(self) -> None:
+        # Hardening: D15.
         good = b"V\t2\n\nINBOX\nSent\nA\tEntw&APw-rfe\n"
         names = {("Sent",), ("A", "Entwürfe")}
         cut = [good[:end] for end in range(len(good))]
@@ -130,6 +132,7 @@ class SubscriptionTests(unittest.TestCase):
         self.assertEqual(os.listdir(self.root / "tmp"), [])
 
     def test_other_things_of_that_name(self) -> None:
+        # Hardening: F03.
         os.mkfifo(self.path)
         with self.assertRaises(StoreDamaged):
             self.file.paths()

@@ -27,6 +27,8 @@ def without(*lost: str) -> Race:
 class RacingTests(FolderTestCase):
     """Listings are not exact as long as the directory was just changed."""
 
+    # Hardening: X7, D09.
+
     def setUp(self) -> None:
         super().setUp()
         for number in range(1, 4):
@@ -167,6 +169,7 @@ class RacingTests(FolderTestCase):
 
     def test_a_second_file_of_one_base_is_no_rename(self) -> None:
         """The UID stays with its file, if a listing missed it and the next did not."""
+        # Hardening: D12.
         self.deliver("1.x.host:2,S", b"X\n\n", part="cur")
         with self.race("cur", without("1.x.host:2,", "2.x.host:2,")):
             changes = self.box.sync(False)

@@ -354,6 +354,8 @@ class BoundTests(IndexCase):
 
 
 class DamageTests(IndexCase):
+    # Hardening: D15.
+
     def setUp(self) -> None:
         super().setUp()
         self.forget_vocabularies()

@@ -16,6 +16,8 @@ from tests.store.folders import FolderTestCase
 
 
 class AgainTests(FolderTestCase):
+    # Hardening: D11.
+
     def setUp(self) -> None:
         super().setUp()
         for number in range(1, 4):

@@ -116,6 +116,8 @@ class FormatTests(FolderTestCase):
 
 
 class DamageTests(FolderTestCase):
+    # Hardening: D13, D15.
+
     parent = MEMORY
 
     def setUp(self) -> None:
@@ -179,6 +181,7 @@ class DamageTests(FolderTestCase):
         self.assertNotEqual(box.guid, was)
 
     def test_special_files_in_its_place(self) -> None:
+        # Hardening: F03.
         def directory(path: Path) -> None:
             path.mkdir()
 

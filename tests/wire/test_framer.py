@@ -193,6 +193,7 @@ for malformed in (
 
 class FramerTests(unittest.TestCase):
     def test_cases(self) -> None:
+        # Hardening: X3.
         for name, (sent, answer, expected) in CASES.items():
             self.assertEqual(events(sent, answer=answer), expected, name)
 
@@ -252,6 +253,7 @@ class FramerTests(unittest.TestCase):
         self.assertEqual((last[4], noop), (LimitReached, NOOP))
 
     def test_thousands_of_empty_literals(self) -> None:
+        # Hardening: P09.
         for answer in (accept, stream, refuse):
             started = time.thread_time()
             got = events(
@@ -276,6 +278,7 @@ class FramerTests(unittest.TestCase):
             self.assertEqual(got, [rejected(expected, SyntaxRejected)], name)
 
     def test_discard(self) -> None:
+        # Hardening: P01.
         framer = CommandFramer(SMALL)
         framer.receive(b"a STARTTLS\r\nb LOGIN {3}\r\n")
         self.assertEqual(framer.next_event(), Frame((b"a STARTTLS",)))
@@ -287,6 +290,7 @@ class FramerTests(unittest.TestCase):
         self.assertEqual(framer.next_event(), NOOP)
 
     def test_discard_forgets_half_a_command(self) -> None:
+        # Hardening: P01.
         framer = CommandFramer(SMALL)
         framer.receive(b"a LOGIN {5+}\r\nab")
         drain(framer, accept)
@@ -295,6 +299,7 @@ class FramerTests(unittest.TestCase):
         self.assertEqual(drain(framer, accept), [NOOP])
 
     def test_nothing_is_kept_after_a_fatal_rejection(self) -> None:
+        # Hardening: P10.
         framer = CommandFramer(SMALL)
         framer.receive(b"a" * 2000)
         self.assertEqual(drain(framer, accept), [rejected(None, TooBig, True)])

@@ -46,6 +46,7 @@ class LineTests(unittest.TestCase):
         self.assertEqual(self.framer.next_line(), b"DONE")
 
     def test_too_long_is_thrown_away(self) -> None:
+        # Hardening: P10.
         for size in (1025, 5000):
             with self.subTest(size=size):
                 self.framer.receive(b"x" * size)
@@ -64,6 +65,7 @@ class LineTests(unittest.TestCase):
 
 class LinearTests(unittest.TestCase):
     def test_octet_by_octet(self) -> None:
+        # Hardening: P14.
         # Quadratic work would need minutes for any of these.
         size = 1 << 17
         limits = Limits(
@@ -106,6 +108,7 @@ class FramerProperties(unittest.TestCase):
     def test_any_octets_in_any_cut(
         self, sent: bytes, answer: Answer, preauth: bool, cuts: list[int]
     ) -> None:
+        # Hardening: P08, P15.
         whole = events(sent, answer=answer, preauth=preauth)
         places = sorted({0, len(sent), *(min(cut, len(sent)) for cut in cuts)})
         pieces = [sent[a:b] for a, b in pairwise(places)]

@@ -87,6 +87,7 @@ BOMBS: dict[str, tuple[Rule, bytes, type[ImapError], float]] = {
 
 class BombTests(unittest.TestCase):
     def test_bombs(self) -> None:
+        # Hardening: P11.
         for name, (rule, octets, error, seconds) in BOMBS.items():
             started = time.thread_time()
             with self.assertRaises(error, msg=name):
@@ -94,6 +95,7 @@ class BombTests(unittest.TestCase):
             self.assertLess(time.thread_time() - started, seconds, name)
 
     def test_no_recursion(self) -> None:
+        # Hardening: X4, P11.
         limits = Limits(nesting_depth=100_000, search_key_count=1_000_000)
         texts = {
             "(": b" " + b"(" * 50000 + b"ALL" + b")" * 50000,
@@ -115,6 +117,7 @@ class BombTests(unittest.TestCase):
                         stack.append(child)
 
     def test_sets_of_64_kib(self) -> None:
+        # Hardening: X4, P12.
         odd = b",".join(b"%d" % n for n in range(1, 40000, 2))[:65536].rstrip(b",")
         texts = {
             "odd numbers": odd,
@@ -131,6 +134,7 @@ class BombTests(unittest.TestCase):
             self.assertLess(time.thread_time() - started, 1.0, name)
 
     def test_a_literal_for_every_octet(self) -> None:
+        # Hardening: P09.
         # No quadratic work in the number of parts either.
         parts = (b" 1 BODY[HEADER.FIELDS (", *([b"x", b" "] * 9999), b"x", b")]")
         started = time.thread_time()

@@ -166,6 +166,7 @@ TEXTS = st.one_of(
 
 class InjectionTests(unittest.TestCase):
     def test_every_octet_in_every_kind_of_argument(self) -> None:
+        # Hardening: P07.
         for name, (rule, around, right) in PLACES.items():
             for octet in range(0x100):
                 cursor = Cursor(around(bytes([octet])))
@@ -181,11 +182,14 @@ class InjectionTests(unittest.TestCase):
                     self.assertIn(octet, right, what)
 
     def test_nul_is_nowhere_right(self) -> None:
+        # Hardening: P07.
         for name, (_rule, _around, right) in PLACES.items():
             self.assertNotIn(0, right, name)
 
 
 class FuzzTests(unittest.TestCase):
+    # Hardening: P15.
+
     @given(st.data(), st.integers(0, 3))
     @settings(max_examples=1500, deadline=None)
     def test_any_command(self, data: st.DataObject, literals: int) -> None:

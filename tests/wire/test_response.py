@@ -324,6 +324,7 @@ class ResponseTests(unittest.TestCase):
         self.assertEqual(encode.nstring(None), b"NIL")
 
     def test_quoted_refuses_what_needs_a_literal(self) -> None:
+        # Hardening: P18.
         for octets in (b"\r", b"\0", b"\x7f", b"\xe4"):
             with self.assertRaises(ValueError, msg=repr(octets)):
                 encode.quoted(octets)

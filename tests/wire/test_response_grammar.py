@@ -107,6 +107,8 @@ def fetched(item: rows.Column) -> tuple[bytes, Any]:
 
 
 class GrammarTests(unittest.TestCase):
+    # Hardening: P18.
+
     @given(st.none() | octets, st.text(max_size=20) | octets, maybe)
     def test_status_lines(self, tag: bytes | None, text: Any, code: Any) -> None:
         line = response.tagged(tag, b"NO", text, code)
@@ -234,6 +236,7 @@ class GrammarTests(unittest.TestCase):
             self.check_body(got.message, part.message, extended)
 
     def test_depth_is_no_recursion(self) -> None:
+        # Hardening: P16.
         tree = BodyPart(b"TEXT", b"PLAIN")
         for _ in range(20_000):
             tree = BodyPart(b"MESSAGE", b"RFC822", message=tree)
