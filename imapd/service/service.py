@@ -1,5 +1,6 @@
 """The service that ``twistd`` runs: first ports and keys, then privileges drop."""
 
+import ctypes
 import os
 import resource
 import signal
@@ -25,6 +26,9 @@ from imapd.service.signals import SignalHandler
 from imapd.service.workers import PATIENCE_SECONDS, Workers
 
 _log = Logger(namespace="imapd")
+
+#: Of Linux, <sys/prctl.h>; kept over fork and exec, and never taken back.
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 class CannotStart(SystemExit, Exception):
@@ -272,7 +276,12 @@ class PortService(StreamServerEndpointService):
 
 
 def _prepare_process() -> None:
-    """No core file may hold mail or passwords; as many clients as we are allowed."""
+    """No core file may hold mail or passwords; as many clients as we are allowed.
+
+    And no program that is started from here gains what was given up, be it setuid.
+    """
+    if (prctl := getattr(ctypes.CDLL(None), "prctl", None)) is not None:
+        prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

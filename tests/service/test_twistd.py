@@ -155,6 +155,8 @@ class TwistdTests(unittest.TestCase):
             self.assertIn("Uid:\t65534\t65534\t65534\t65534", status)
             self.assertIn("Gid:\t65534\t65534\t65534\t65534", status)
             self.assertIn("CapEff:\t0000000000000000", status)
+            self.assertRegex(status, r"Groups:\t(65534)? *\n")
+            self.assertIn("NoNewPrivs:\t1", status)
             self.assertIn("Umask:\t0077", status)
             limits = Path(f"/proc/{process.pid}/limits").read_text()
             self.assertRegex(limits, r"Max core file size\s+0\s+0")

@@ -351,6 +351,7 @@ class PrivilegeTests(WorkerCase):
             self.assertIn("Uid:\t65534\t65534\t65534\t65534", status)
             self.assertIn("Gid:\t65534\t65534\t65534\t65534", status)
             self.assertIn("CapEff:\t0000000000000000", status)
+            self.assertIn("NoNewPrivs:\t1", status)
             self.assertIn("Umask:\t0077", status)
             limits = Path(f"/proc/{pid}/limits").read_text()
             self.assertRegex(limits, r"Max core file size\s+0\s+0")
