@@ -28,6 +28,11 @@ class Limits:
     preauth_seconds: int = setting(
         60, least=10, source="from the connection to the login, whatever is sent"
     )
+    preauth_connections: int = setting(
+        2000,
+        least=10,
+        source="without a login; the oldest gives way to one more",
+    )
     command_octets: int = setting(
         65536, least=8192, source="a command without its literals; RFC 7162 §4"
     )

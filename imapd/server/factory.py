@@ -55,6 +55,8 @@ class ImapFactory(ServerFactory):
         ) = None
         self._registered = self._register  # bound once for all connections
         self._connections: dict[ImapServer, None] = {}  # the newest is the last
+        #: Among them all that have not logged in, and some that have meanwhile.
+        self._strangers: dict[ImapServer, None] = {}
         self._emptied: list[Deferred[None]] = []
 
     def _portal_offers(self, interface: Any) -> bool:
@@ -89,12 +91,30 @@ class ImapFactory(ServerFactory):
     def _register(self, connection: ImapServer, is_open: bool) -> None:
         if is_open:
             self._connections[connection] = None
+            self._strangers[connection] = None
+            if len(self._strangers) > self.settings.limits.preauth_connections:
+                self._make_room()
             return
         self._connections.pop(connection, None)
+        self._strangers.pop(connection, None)
         if not self._connections:
             waiting, self._emptied = self._emptied, []
             for each in waiting:
                 each.callback(None)
+
+    def _make_room(self) -> None:
+        """Let the oldest go that has not logged in.
+
+        Whoever sends nothing, or an octet now and then, takes a place for as long as
+        he may; he shall not take one from who comes and logs in.
+        """
+        for each in [each for each in self._strangers if each.session.user]:
+            del self._strangers[each]
+        if len(self._strangers) > self.settings.limits.preauth_connections:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            # A BYE in TLS would wait for a handshake.
+            oldest.abort("Too many connections without a login")
 
     @property
     def connections(self) -> int:

@@ -146,6 +146,29 @@ class PreAuthTests(unittest.TestCase):
         self.assertFalse(cut_off.transport.connected)
         self.assertIn(b"* OK ", server.connect("198.51.100.1").raw)
 
+    def test_the_oldest_without_a_login_gives_way(self) -> None:
+        """Whoever has logged in stays, and whoever comes may."""
+        # Hardening: P21.
+        server = Server(self, limits=Limits(preauth_connections=10))
+        users = [server.login() for _ in range(12)]
+        crowd = [server.connect(f"198.51.100.{n}") for n in range(10)]
+        for each in users + crowd:
+            each.ok("NOOP")
+        late = server.connect()
+        self.assertFalse(crowd[0].transport.connected)
+        late.ok("LOGIN bob builder")
+        for number in range(1, 10):
+            self.assertTrue(crowd[number].transport.connected)
+        # The place of one who logged in, or who went, is nobody's to give up.
+        crowd[5].hang_up()
+        for number in range(2):
+            server.connect(f"203.0.113.{number}").ok("NOOP")
+        self.assertTrue(crowd[1].transport.connected)
+        server.connect("203.0.113.9")
+        self.assertFalse(crowd[1].transport.connected)
+        for each in [*users, late]:
+            each.ok("NOOP")
+
     def test_an_ipv6_customer_has_one_address(self) -> None:
         # Hardening: V06.
         from imapd.server.counts import ConnectionCounts
