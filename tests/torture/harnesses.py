@@ -52,6 +52,7 @@ HARNESSES: Final[tuple[Harness, ...]] = (
     Harness("load", "load", ("G13", "G14", "G15", "G16", "G17", "G18", "V07"), share=4),
     Harness("mime", "mime", ("G2",), share=3),
     Harness("model", "machine", ("L0",)),
+    Harness("mutation", "mutation", ("G24",)),
     Harness("names", "namefuzz", ("G3",), share=2),
     Harness("powerloss", "powerloss", ("G8",)),
     Harness("sasl", "saslfuzz", ("P05", "P06")),
