@@ -46,6 +46,8 @@ _MUTANT_SECONDS: Final = 40.0
 #: How much longer than that all may take, where tests wait or others compute.
 _PATIENCE: Final = 8
 _WAITING_SECONDS: Final = 10.0
+#: When a child is ended that has not ended itself: no test was given so long.
+_HOPELESS_SECONDS: Final = 1800.0
 _MEMORY_OCTETS: Final = 4 << 30
 _FILE_OCTETS: Final = 256 << 20
 
@@ -117,7 +119,7 @@ def survey(tests: list[unittest.TestCase]) -> list[Ran]:
     """Run each test by itself, unchanged; the quick ones come first."""
     found = []
     for test in tests:
-        octets = _in_child(partial(_traced, test), 2 * _PATIENCE * _TEST_SECONDS)
+        octets = _in_child(partial(_traced, test))
         if octets:
             seconds, functions = json.loads(octets)
             if functions:
@@ -167,9 +169,7 @@ class Judge:
         numbers = [n for n, ran in enumerate(self._runs) if where in ran.functions]
         first = [n for n in dict.fromkeys((*killers, *others)) if n in numbers]
         chosen = list(dict.fromkeys((*first, *numbers)))
-        said = _in_child(
-            lambda: self._attempt(mutant, chosen), _PATIENCE * _MUTANT_SECONDS
-        )
+        said = _in_child(lambda: self._attempt(mutant, chosen))
         if said.isdigit():
             for list_of in (killers, others):
                 list_of[:] = [int(said), *(n for n in list_of if n != int(said))][:8]
@@ -205,7 +205,7 @@ def _passes(test: unittest.TestCase) -> bool:
     return result.wasSuccessful()
 
 
-def _in_child(work: Callable[[], bytes], seconds: float) -> bytes:
+def _in_child(work: Callable[[], bytes]) -> bytes:
     """What a child of this process makes of it; nothing where it does not end."""
     reader, writer = os.pipe()
     pid = os.fork()
@@ -220,15 +220,10 @@ def _in_child(work: Callable[[], bytes], seconds: float) -> bytes:
             os._exit(0)
     os.close(writer)
     found = b""
-    end = time.monotonic() + seconds
     with open(reader, "rb", buffering=0) as pipe:
-        while (left := end - time.monotonic()) > 0:
-            if not select.select([pipe], [], [], left)[0]:
-                continue
-            octets = pipe.read(65536)
-            if not octets:
-                break
-            found += octets
+        # It is said at once, and is short; the end may be that of a grandchild.
+        if select.select([pipe], [], [], _HOPELESS_SECONDS)[0]:
+            found = pipe.read(65536)
         else:
             os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)

@@ -17,10 +17,14 @@ from tests.torture.responses import Conversation
 
 
 class GateTests(unittest.TestCase):
+    # Hardening: P15.
+
     def test_whole_server(self) -> None:
+        # Hardening: P07, P24.
         keeps(self, fuzz.run, 12)
 
     def test_what_reads_commands(self) -> None:
+        # Hardening: P11.
         keeps(self, wirefuzz.run, 5)
 
     @unittest.skipUnless(guided.IS_THERE, "atheris is not installed")
@@ -28,6 +32,7 @@ class GateTests(unittest.TestCase):
         keeps(self, guided.run, 5)
 
     def test_sasl(self) -> None:
+        # Hardening: P06.
         keeps(self, saslfuzz.run, 3)
 
 

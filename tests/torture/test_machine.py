@@ -13,6 +13,7 @@ EXAMPLES = 100
 class MachineTests(unittest.TestCase):
     def test_server_and_model_agree(self) -> None:
         """As many examples on every machine: they are the same everywhere."""
+        # Hardening: D09, D13, D14.
         hunt(SEED, examples=EXAMPLES)
 
     def test_figures(self) -> None:

@@ -120,6 +120,7 @@ class MutationTests(unittest.TestCase):
 
     def test_a_mutant_of_the_uid_list(self) -> None:
         """Once through all of it: what tests run, and which mutants they see."""
+        # Hardening: D13.
         tests = [
             each
             for each in load(("tests/store/test_uidlist.py",))
