@@ -52,11 +52,11 @@ CHANGES = {
         "box.count += by -> Sub",
         "box.count += by -> removed",
         "return b'done' -> None",
-        "b'done' -> other octets",
+        "b'done' -> b'doneX'",
     ],
 }
 #: By a test that looks at nothing but whether there is an error.
-LIVE = {"b'done' -> other octets", "return b'done' -> None"}
+LIVE = {"b'done' -> b'doneX'", "return b'done' -> None"}
 
 
 class MutationTests(unittest.TestCase):
