@@ -118,6 +118,8 @@ def _may_be_a_path(value: ast.expr, call: ast.Call) -> bool:
 
 
 class OneDoorTests(unittest.TestCase):
+    # Hardening: D01.
+
     def test_it_finds_what_it_should(self) -> None:
         for code, found in (
             ("os.rename(a, b)", "os.rename"),

@@ -38,8 +38,6 @@ def nobody(uid: Uid) -> bool:
 class ListCase(FolderTestCase):
     """A folder with ``FILE`` in it, and the locks."""
 
-    # Hardening: D13, D15.
-
     parent = MEMORY
 
     def setUp(self) -> None:
@@ -252,6 +250,8 @@ class SummaryTests(ListCase):
 
 
 class WritingTests(ListCase):
+    # Hardening: D13.
+
     def test_appended(self) -> None:
         found = self.read()
         self.assertEqual(found.record(self.lock, [b"d", b"e"], nobody), [5, 6])
@@ -268,9 +268,9 @@ class WritingTests(ListCase):
 
     def test_synced_before_anybody_is_told(self) -> None:
         found = self.read()
-        with mock.patch.object(fsops, "fdatasync", side_effect=OSError(5, "no")):
-            with self.assertRaises(OSError):
-                found.record(self.lock, [b"d"], nobody)
+        failing = mock.patch.object(fsops, "fdatasync", side_effect=OSError(5, "no"))
+        with failing, self.assertRaises(OSError):
+            found.record(self.lock, [b"d"], nobody)
         self.assertTrue(found.needs_rewrite())
         self.assertNotIn(b"d", found.table.uids)
         self.assertEqual(found.record(self.lock, [b"e"], nobody), [6])
@@ -334,9 +334,9 @@ class WritingTests(ListCase):
 
     def test_a_rewrite_that_fails_is_made_up_for(self) -> None:
         found = self.read()
-        with mock.patch.object(fsops, "replace_file", side_effect=OSError(28, "no")):
-            with self.assertRaises(OSError):
-                found.rewrite(self.lock, nobody)
+        failing = mock.patch.object(fsops, "replace_file", side_effect=OSError(5, "no"))
+        with failing, self.assertRaises(OSError):
+            found.rewrite(self.lock, nobody)
         self.assertTrue(found.needs_rewrite())
         self.assertEqual(found.record(self.lock, [b"d"], nobody), [5])
         self.assertEqual(self.on_disk(), FILE.replace(b"N5", b"N6") + b"5 :d\n")
@@ -446,6 +446,8 @@ class WritingTests(ListCase):
 
 
 class RepairTests(ListCase):
+    # Hardening: D15.
+
     def test_from_the_file(self) -> None:
         broken = FILE.replace(b"2 S12", b"x S12")
         self.path.write_bytes(broken)
@@ -572,7 +574,17 @@ class TableTests(FolderTestCase):
         self.assertEqual((table.guid, table.header_extras), (GUID, b"Xa Yb"))
         for text in (
             *(b"3 V%d N1" % (most + 1), b"3 V1 N%d" % (most + 1)),
-            *(b"3 V1", b"3 N1", b"3 V0 N1", b"3 V1 N0", b"1 0 1", b"1 1 0", b"1 x 1", b"1 1", b"4 1 1"),
+            *(
+                b"3 V1",
+                b"3 N1",
+                b"3 V0 N1",
+                b"3 V1 N0",
+                b"1 0 1",
+                b"1 1 0",
+                b"1 x 1",
+                b"1 1",
+                b"4 1 1",
+            ),
             *(b"3 V7x N1", b"3 V12345678901 N1", b"3 V7 N9 G%b0" % GUID.encode()),
         ):
             with self.assertRaises(BrokenUidList, msg=text):

@@ -16,7 +16,10 @@ _SEED = 7
 
 
 class CrashTests(unittest.TestCase):
+    # Hardening: D01.
+
     def test_death_at_every_operation_and_errors_at_every_third(self) -> None:
+        # Hardening: D03, D04, D16, D20.
         with Sweep() as sweep:
             # Where the machine is busy the last of the errors are left out.
             pairs = sweep_all(sweep, Budget(25, _SEED), errno_step=3)
@@ -24,6 +27,7 @@ class CrashTests(unittest.TestCase):
             self.assertGreater(sweep.trials, 500)
 
     def test_compound_faults(self) -> None:
+        # Hardening: D05.
         with Sweep() as sweep:
             self.assertGreater(compound(sweep, Budget(4, _SEED), most=300), 20)
 
@@ -40,6 +44,8 @@ class DovecotTests(unittest.TestCase):
 
 class FindingTests(unittest.TestCase):
     """With the store broken on purpose the harness says so."""
+
+    # Hardening: D01.
 
     def found(self, name: str, operation: str, instead: Callable[..., None]) -> str:
         (one,) = (one for one in SCENARIOS if one.name == name)

@@ -13,6 +13,8 @@ _SEED = 7
 
 
 class PowerLossTests(unittest.TestCase):
+    # Hardening: D02.
+
     def test_single_commands(self) -> None:
         with Plant() as plant:
             # About 3,000 states on an idle core; fewer where it is busy.
@@ -30,6 +32,8 @@ class PowerLossTests(unittest.TestCase):
 
 class FindingTests(unittest.TestCase):
     """With a sync left out the harness says so."""
+
+    # Hardening: D02.
 
     def found(self, name: str, left_out: str) -> str:
         (one,) = (one for one in SCENARIOS if one.name == name)
@@ -58,6 +62,8 @@ class FindingTests(unittest.TestCase):
 
 
 class DiskTests(unittest.TestCase):
+    # Hardening: D02.
+
     def test_what_may_be_missing(self) -> None:
         disk = Disk(entries={0: {b"d": 1}, 1: {}})
         disk.log = [
