@@ -120,7 +120,7 @@ class ReadingTests(ListCase):
                 found.refresh()
 
     def test_another_file_is_read_whole(self) -> None:
-        cases: dict[str, Callable[[], None]] = {
+        cases: dict[str, Callable[[], object]] = {
             "another inode": lambda: self.write(HEADER + b"3 :z\n"),
             "shorter": lambda: os.truncate(self.path, len(HEADER) + 5),
             "another header": lambda: self.path.write_bytes(

@@ -1,0 +1,223 @@
+"""What storing messages does to the disk: in which order, and under which names."""
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from imapd.errors import ImapError
+from imapd.ids import Uid
+from imapd.model.flags import FLAGGED, SEEN, StoreMode
+from imapd.store import fsops
+from imapd.store.locks import MailboxLock
+from imapd.store.maildir.mailbox import MaildirMailbox
+from tests.store.folders import MEMORY, FolderTestCase, append
+
+MESSAGE = b"Subject: x\r\n\r\nbody\r\n"  # 17 octets on disk, 20 as sent
+
+
+class PublishCase(FolderTestCase):
+    # Hardening: D02, D03, D13.
+
+    parent = MEMORY
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.box = self.open()
+        self.box.sync(True)
+
+    def commit(self, *flags: list[bytes]) -> list[Uid]:
+        delivery = self.box.begin_delivery()
+        for each in flags:
+            delivery.begin(each, 1_500_000_000)
+            delivery.write(MESSAGE)
+            delivery.end()
+        return list(self.box.commit(delivery, False).uids)
+
+    def names(self, part: str, box: str = "box") -> list[str]:
+        return sorted(path.name for path in (self.folder(box) / part).iterdir())
+
+
+class OrderTests(PublishCase):
+    """Contents, then names, then UIDs: nothing is named before it is durable."""
+
+    def record(self, work: Callable[[], object]) -> list[str]:
+        """The operations that matter, with the directories and files they are on."""
+        told: list[str] = []
+        where: dict[int, str] = {}
+
+        def short(path: bytes) -> str:
+            name = Path(os.fsdecode(path))
+            return name.name if name.name.startswith("dove") else name.parent.name
+
+        def wrap(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+            def operation(*args: Any) -> Any:
+                result = real(*args)
+                if name.startswith("open_"):
+                    where[result] = short(args[0])
+                elif name in ("write", "fsync", "fdatasync"):
+                    told.append(f"{name} {where.get(args[0], '?')}")
+                elif name == "fsync_directory":
+                    told.append(f"sync {Path(os.fsdecode(args[0])).name}")
+                else:
+                    told.append(f"{name} {short(args[-1])}")
+                return result
+
+            return operation
+
+        with ExitStack() as stack:
+            for name in (
+                *("open_exclusive", "open_append", "write", "fsync", "fdatasync"),
+                *("fsync_directory", "link"),
+            ):
+                wrapped = wrap(name, getattr(fsops, name))
+                stack.enter_context(mock.patch.object(fsops, name, wrapped))
+            work()
+        return [each for each in told if "lock" not in each and "?" not in each]
+
+    def test_of_append(self) -> None:
+        self.commit([])
+        done = self.record(lambda: self.commit([], [SEEN]))
+        # Between these, the locks are taken, with a file of their own in tmp.
+        self.assertEqual(done[:4], ["write tmp", "fsync tmp"] * 2)
+        self.assertEqual(
+            done[done.index("link new") :],
+            [
+                *("link new", "link cur", "sync cur", "sync new"),
+                *("write dovecot-uidlist", "fdatasync dovecot-uidlist"),
+            ],
+        )
+
+    def test_of_move(self) -> None:
+        other = self.open("other")
+        other.sync(True)
+        append(other, MESSAGE, [SEEN])
+        uids = self.commit([SEEN])
+        removed: list[int] = []
+        real = fsops.fdatasync
+
+        def recorded(descriptor: int) -> None:
+            real(descriptor)
+            removed.append(len(self.names("cur")))
+
+        with mock.patch.object(fsops, "fdatasync", recorded):
+            other.copy_from(self.box, uids, True, False)
+        self.assertEqual(removed[-1], 1)  # it was there until the UID was durable
+        self.assertEqual(self.names("cur"), [])
+        self.assertEqual(len(self.names("cur", "other")), 2)
+
+    def test_nothing_is_left_of_what_failed(self) -> None:
+        for name in ("fsync_directory", "fdatasync"):
+            failing = mock.patch.object(
+                fsops, name, side_effect=OSError(errno.EIO, "no")
+            )
+            before = self.names("cur"), self.names("new"), self.box.uid_next
+            with failing, self.assertRaises(ImapError):
+                self.commit([SEEN], [])
+            self.assertEqual((self.names("cur"), self.names("new")), before[:2])
+            self.assertEqual(self.names("tmp"), [])
+            # A disk that failed is not asked again before the mailbox is opened anew.
+            self.assertTrue(self.box.read_only)
+            with self.assertRaises(ImapError):
+                self.commit([SEEN])
+            self.box.close()
+            self.box = self.open()
+            self.box.sync(True)
+            self.assertGreaterEqual(self.commit([SEEN])[0], before[2])
+
+    def test_a_long_one_shows_that_it_lives(self) -> None:
+        with mock.patch.object(MailboxLock, "touch") as touch:
+            self.commit([], [SEEN], [])
+        self.assertEqual(touch.call_count, 3)
+
+
+class NameTests(PublishCase):
+    def test_names_and_places(self) -> None:
+        self.commit([], [SEEN, FLAGGED], [b"Word"])
+        self.assertRegex("\n".join(self.names("new")), r"\A[^:]*,S=17,W=20\Z")
+        self.assertRegex(
+            "\n".join(sorted(name.partition(",")[2] for name in self.names("cur"))),
+            r"\AS=17,W=20:2,FS\nS=17,W=20:2,a\Z",
+        )
+        self.assertEqual(self.names("tmp"), [])
+        for path in (self.folder() / "cur").iterdir():
+            self.assertEqual(path.stat().st_mtime, 1_500_000_000)
+
+    def test_all_that_follows_the_letters_goes_along(self) -> None:
+        self.deliver("1600000000.M1P1.h:2,Sz,extra", part="cur")
+        self.box.sync(True)
+        other = self.open("other")
+        other.sync(True)
+        other.copy_from(self.box, [Uid(1)], False, False)
+        (name,) = self.names("cur", "other")
+        self.assertTrue(name.endswith(":2,Sz,extra"), name)
+
+    def test_a_name_that_is_taken(self) -> None:
+        """Another name is found, with the sizes and what follows them."""
+        real = fsops.link
+        taken: list[bytes] = []
+
+        def link(old: bytes, new: bytes) -> None:
+            if b"/cur/" in new and len(taken) < 2:
+                taken.append(new)
+                raise FileExistsError(errno.EEXIST, "taken", new)
+            real(old, new)
+
+        with mock.patch.object(fsops, "link", link):
+            self.commit([SEEN])
+        (name,) = self.names("cur")
+        self.assertEqual(len(taken), 2)
+        self.assertNotIn(name.encode(), b"".join(taken))
+        self.assertRegex(name, r"\A[^,:]+,S=17,W=20:2,S\Z")
+
+
+class ToldTests(PublishCase):
+    """What was stored is known, without a listing and without being told twice."""
+
+    def check(self, box: MaildirMailbox, uids: list[Uid]) -> None:
+        changes = box.sync(False)
+        self.assertEqual((changes.added, changes.flags), ([], {}))
+        self.assertEqual(changes.expunged, [])
+        fresh = self.open()
+        added = {state.uid: state.flags for state in fresh.sync(False).added}
+        self.assertEqual(sorted(added), sorted(uids))
+
+    def test_once(self) -> None:
+        uids = self.commit([], [SEEN])
+        self.check(self.box, uids)
+        uids += self.commit([SEEN, b"Word"])
+        self.check(self.box, uids)
+        # Recent until somebody claims it, and then moved on.
+        self.assertEqual(len(self.names("new")), 1)
+        self.box.sync(True)
+        self.assertEqual(self.names("new"), [])
+        self.assertEqual(len(self.names("cur")), 3)
+        self.box.store_flags(uids, StoreMode.ADD, [FLAGGED])
+        for name in self.names("cur"):
+            self.assertIn("F", name.rpartition(":")[2])
+
+    def test_before_the_first_look(self) -> None:
+        box = self.open("later")
+        delivery = box.begin_delivery()
+        delivery.begin([SEEN], None)
+        delivery.write(MESSAGE)
+        delivery.end()
+        told = box.commit(delivery, False)
+        self.assertEqual(told.uids, [1])
+        self.assertEqual([state.uid for state in box.sync(True).added], [1])
+
+    def test_aborted(self) -> None:
+        delivery = self.box.begin_delivery()
+        delivery.begin([], None)
+        delivery.write(MESSAGE)
+        self.assertEqual(len(self.names("tmp")), 1)
+        before = len(os.listdir("/proc/self/fd"))
+        delivery.abort()
+        delivery.abort()
+        self.assertEqual(self.names("tmp"), [])
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before - 1)
+        with self.assertRaises(ImapError):
+            delivery.end()
