@@ -128,6 +128,33 @@ class OrderTests(PublishCase):
             self.box.sync(True)
             self.assertGreaterEqual(self.commit([SEEN])[0], before[2])
 
+    def test_an_upload_that_ends_after_the_disk_failed(self) -> None:
+        late = self.box.begin_delivery()
+        late.begin([SEEN], None)
+        late.write(MESSAGE)
+        late.end()
+        failing = mock.patch.object(fsops, "fdatasync", side_effect=OSError(5, "no"))
+        with failing, self.assertRaises(ImapError):
+            self.commit([SEEN])
+        with (
+            mock.patch.object(fsops, "link", side_effect=AssertionError),
+            self.assertRaises(ImapError),
+        ):
+            self.box.commit(late, False)
+        late.abort()
+        self.assertEqual(self.names("cur") + self.names("tmp"), [])
+
+    def test_an_upload_that_vanished(self) -> None:
+        delivery = self.box.begin_delivery()
+        delivery.begin([SEEN], None)
+        delivery.write(MESSAGE)
+        delivery.end()
+        for path in (self.folder() / "tmp").iterdir():
+            path.unlink()
+        with self.assertRaises(ImapError):
+            self.box.commit(delivery, False)
+        self.assertEqual(self.commit([SEEN])[0], self.box.uid_next - 1)
+
     def test_a_long_one_shows_that_it_lives(self) -> None:
         with mock.patch.object(MailboxLock, "touch") as touch:
             self.commit([], [SEEN], [])
@@ -172,6 +199,25 @@ class NameTests(PublishCase):
         self.assertEqual(len(taken), 2)
         self.assertNotIn(name.encode(), b"".join(taken))
         self.assertRegex(name, r"\A[^,:]+,S=17,W=20:2,S\Z")
+        base = taken[0].rpartition(b"/")[2].partition(b",")[0]
+        self.assertNotIn(base[1:].decode(), name)
+
+    def test_many_that_are_copied(self) -> None:
+        """Those without flags are new there too, unless somebody claims them."""
+        self.commit(*([[], [SEEN]] * 20))
+        self.box.sync(True)
+        uids = [Uid(number) for number in range(1, 41)]
+        for claim, there in ((False, (20, 20)), (True, (0, 40))):
+            other = self.open(f"other{claim}")
+            other.sync(True)
+            other.copy_from(self.box, uids, False, claim)
+            names = [self.names(part, f"other{claim}") for part in ("new", "cur")]
+            self.assertEqual(tuple(map(len, names)), there)
+            for name in names[0]:
+                self.assertNotIn(":", name)
+            seen = sum(name.endswith(",S=17,W=20:2,S") for name in names[1])
+            self.assertEqual(seen, 20)
+            self.assertEqual(len(self.open(f"other{claim}").sync(False).added), 40)
 
 
 class ToldTests(PublishCase):
@@ -198,6 +244,26 @@ class ToldTests(PublishCase):
         self.box.store_flags(uids, StoreMode.ADD, [FLAGGED])
         for name in self.names("cur"):
             self.assertIn("F", name.rpartition(":")[2])
+
+    def test_once_beside_a_listing(self) -> None:
+        uids = self.commit([SEEN], [SEEN, FLAGGED], [])
+        self.deliver("1600000000.M1P1.h:2,S", part="cur")
+        changes = self.box.sync(False)
+        self.assertEqual([state.uid for state in changes.added], [uids[-1] + 1])
+        self.assertEqual(changes.flags, {})
+
+    def test_what_another_process_numbered_is_told_first(self) -> None:
+        self.deliver("1600000000.M1P1.h")
+        other = self.open()
+        self.assertEqual([state.uid for state in other.sync(False).added], [1])
+        delivery = self.box.begin_delivery()
+        delivery.begin([SEEN], None)
+        delivery.write(MESSAGE)
+        delivery.end()
+        told = self.box.commit(delivery, False)
+        self.assertEqual(told.uids, [2])
+        self.assertEqual([state.uid for state in told.target.added], [1, 2])
+        self.assertEqual(self.names("new"), ["1600000000.M1P1.h"])  # nobody claimed it
 
     def test_before_the_first_look(self) -> None:
         box = self.open("later")
