@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from imapd.ids import Uid
 from imapd.model.flags import FLAGGED, SEEN, StoreMode
 from imapd.store import fsops
 from imapd.store.locks import MailboxLock
+from imapd.store.maildir import deliver
 from imapd.store.maildir.mailbox import MaildirMailbox
 from tests.store.folders import MEMORY, FolderTestCase, append
 
@@ -275,6 +277,18 @@ class ToldTests(PublishCase):
         self.assertEqual(told.uids, [1])
         self.assertEqual([state.uid for state in box.sync(True).added], [1])
 
+    def test_no_descriptor_is_left(self) -> None:
+        before = os.listdir("/proc/self/fd")
+        delivery = self.box.begin_delivery()
+        delivery.begin([], None)
+        delivery.write(b"a: b\r\n\r\nc\nd\re")  # with all kinds of line ends
+        delivery.begin([], None)  # the one before was not ended
+        delivery.write(MESSAGE)
+        delivery.end()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), len(before))
+        delivery.abort()
+        self.assertEqual(self.names("tmp"), [])
+
     def test_aborted(self) -> None:
         delivery = self.box.begin_delivery()
         delivery.begin([], None)
@@ -287,3 +301,22 @@ class ToldTests(PublishCase):
         self.assertEqual(len(os.listdir("/proc/self/fd")), before - 1)
         with self.assertRaises(ImapError):
             delivery.end()
+        self.assertEqual(self.box.commit(delivery, False).uids, [])
+
+    def test_old_litter_goes_and_nothing_else(self) -> None:
+        tmp = self.folder() / "tmp"
+        for name in ("0", "directory", "z"):
+            if name == "directory":
+                (tmp / name).mkdir()
+            else:
+                (tmp / name).write_bytes(b"x")
+        core = self.box._core
+        names = mock.patch.object(fsops, "names", return_value=[b"directory", b"gone"])
+        for hours, left in ((35.9, 3), (36.1, 1)):
+            later = mock.patch("time.time", return_value=time.time() + 3600 * hours)
+            with later:
+                with names:
+                    deliver.clean_tmp(core)
+                self.assertEqual(len(self.names("tmp")), 3)
+                deliver.clean_tmp(core)
+            self.assertEqual(len(self.names("tmp")), left)

@@ -62,7 +62,6 @@ class MaildirDelivery:
     def __init__(self, core: MailboxCore) -> None:
         self.core = core
         self.drafts: list[Draft] = []
-        self.done = False
         self._descriptor: int | None = None
         self._held = b""  # a CR at the end of a piece: part of a CRLF or not?
 
@@ -148,7 +147,6 @@ class MaildirDelivery:
 
     def abort(self) -> None:
         """Remove what was written.  Never raises; may be called twice."""
-        self.done = True
         with suppress(OSError):
             self._finish_descriptor()
         for draft in self.drafts:
