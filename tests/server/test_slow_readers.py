@@ -26,6 +26,8 @@ def shrinking() -> Callable[[], int]:
 class SlowReaderTests(unittest.TestCase):
     """The buffer above the kernel's does not shrink all the while."""
 
+    # Hardening: V01.
+
     def setUp(self) -> None:
         self.server = Server(self)
         self.client = self.server.login(select="INBOX")

@@ -56,6 +56,8 @@ class Reactor(Clock):
 class WatchdogTests(unittest.TestCase):
     """Turns by hand; real time, and a real thread that looks."""
 
+    # Hardening: V04.
+
     def setUp(self) -> None:
         self.reactor = Reactor()
         self.told: list[Told] = []

@@ -22,8 +22,6 @@ MESSAGE = b"Subject: x\r\n\r\nbody\r\n"  # 17 octets on disk, 20 as sent
 
 
 class PublishCase(FolderTestCase):
-    # Hardening: D02, D03, D13.
-
     parent = MEMORY
 
     def setUp(self) -> None:
@@ -45,6 +43,8 @@ class PublishCase(FolderTestCase):
 
 class OrderTests(PublishCase):
     """Contents, then names, then UIDs: nothing is named before it is durable."""
+
+    # Hardening: D02.
 
     def record(self, work: Callable[[], object]) -> list[str]:
         """The operations that matter, with the directories and files they are on."""
@@ -112,6 +112,7 @@ class OrderTests(PublishCase):
         self.assertEqual(len(self.names("cur", "other")), 2)
 
     def test_nothing_is_left_of_what_failed(self) -> None:
+        # Hardening: D03.
         for name in ("fsync_directory", "fdatasync"):
             failing = mock.patch.object(
                 fsops, name, side_effect=OSError(errno.EIO, "no")
@@ -158,6 +159,7 @@ class OrderTests(PublishCase):
         self.assertEqual(self.commit([SEEN])[0], self.box.uid_next - 1)
 
     def test_a_long_one_shows_that_it_lives(self) -> None:
+        # Hardening: D18.
         with mock.patch.object(MailboxLock, "touch") as touch:
             self.commit([], [SEEN], [])
         self.assertEqual(touch.call_count, 3)
@@ -224,6 +226,8 @@ class NameTests(PublishCase):
 
 class ToldTests(PublishCase):
     """What was stored is known, without a listing and without being told twice."""
+
+    # Hardening: D13.
 
     def check(self, box: MaildirMailbox, uids: list[Uid]) -> None:
         changes = box.sync(False)
@@ -304,6 +308,7 @@ class ToldTests(PublishCase):
         self.assertEqual(self.box.commit(delivery, False).uids, [])
 
     def test_old_litter_goes_and_nothing_else(self) -> None:
+        # Hardening: D17.
         tmp = self.folder() / "tmp"
         for name in ("0", "directory", "z"):
             if name == "directory":

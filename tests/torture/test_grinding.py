@@ -7,6 +7,8 @@ from tests.torture.sizes import GATE
 
 
 class GrindingTests(unittest.TestCase):
+    # Hardening: P13, V03, V04.
+
     def test_every_figure_keeps_its_bound(self) -> None:
         figures = list(load.grinds(GATE))
         self.assertEqual([each for each in figures if each.met is False], [])

@@ -7,6 +7,8 @@ from tests.torture.sizes import GATE
 
 
 class HoardingTests(unittest.TestCase):
+    # Hardening: X6, V01, V07.
+
     def test_every_figure_keeps_its_bound(self) -> None:
         figures = list(load.hoards(GATE))
         self.assertEqual([each for each in figures if each.met is False], [])

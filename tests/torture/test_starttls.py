@@ -9,6 +9,8 @@ from tests.torture.starttls import run
 
 @unittest.skipIf(PEER_UNDER_TEST, "a test of ours alone")
 class StarttlsTests(unittest.TestCase):
+    # Hardening: X1, P01.
+
     def test_every_figure_keeps_its_bound(self) -> None:
         figures = list(run(Budget(0, 7)))
         self.assertEqual([each for each in figures if each.met is False], [])

@@ -7,6 +7,8 @@ from tests.torture.stopping import run
 
 
 class StoppingTests(unittest.TestCase):
+    # Hardening: A11, V09, V10.
+
     def test_every_figure_keeps_its_bound(self) -> None:
         figures = list(run(Budget(0, 7)))
         self.assertGreater(len(figures), 10)
