@@ -16,7 +16,7 @@ from imapd.store import fsops
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir import deliver
 from imapd.store.maildir.mailbox import MaildirMailbox
-from tests.store.folders import MEMORY, FolderTestCase, append
+from tests.store.folders import MEMORY, FolderTestCase, append, settle
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"  # 17 octets on disk, 20 as sent
 
@@ -105,8 +105,13 @@ class OrderTests(PublishCase):
             real(descriptor)
             removed.append(len(self.names("cur")))
 
-        with mock.patch.object(fsops, "fdatasync", recorded):
+        synced: list[bytes] = []
+        sync = mock.patch.object(fsops, "fsync_directory", synced.append)
+        with mock.patch.object(fsops, "fdatasync", recorded), sync:
             other.copy_from(self.box, uids, True, False)
+        # Then it is removed, and that is synced too.
+        folders = [Path(os.fsdecode(path)).parent.name for path in synced]
+        self.assertEqual(folders, ["other", "box"])
         self.assertEqual(removed[-1], 1)  # it was there until the UID was durable
         self.assertEqual(self.names("cur"), [])
         self.assertEqual(len(self.names("cur", "other")), 2)
@@ -178,13 +183,39 @@ class NameTests(PublishCase):
             self.assertEqual(path.stat().st_mtime, 1_500_000_000)
 
     def test_all_that_follows_the_letters_goes_along(self) -> None:
-        self.deliver("1600000000.M1P1.h:2,Sz,extra", part="cur")
+        self.deliver("1600000000.M1P1.h:2,SXz,extra", part="cur")
         self.box.sync(True)
         other = self.open("other")
         other.sync(True)
         other.copy_from(self.box, [Uid(1)], False, False)
         (name,) = self.names("cur", "other")
-        self.assertTrue(name.endswith(":2,Sz,extra"), name)
+        self.assertTrue(name.endswith(":2,SXz,extra"), name)
+
+    def test_keywords_without_letters_stay_with_their_message(self) -> None:
+        """What one name was found to say is no answer for a name that is like it."""
+        letters = [b"w%02d" % number for number in range(26)]
+        plain, rich, richer = [SEEN], [SEEN, b"more"], [SEEN, b"even", b"more"]
+        order = (plain, rich, plain, richer, rich)
+        for each in (order, tuple(reversed(order))):
+            self.setUp()
+            self.commit(letters)
+            uids = self.commit(*each)
+            other = self.open("other")
+            other.sync(True)
+            append(other, MESSAGE, letters)
+            copied = other.copy_from(self.box, uids, False, False)
+            told = [state.flags for state in copied.target.added]
+            self.assertEqual(told, [frozenset(flags) for flags in each])
+
+    def test_from_a_folder_that_cannot_be_written(self) -> None:
+        uids = self.commit([SEEN])
+        source, other = self.open(read_only=True), self.open("other")
+        source.sync(False)
+        other.sync(True)
+        with self.assertRaises(ImapError):
+            other.copy_from(source, uids, True, False)
+        self.assertEqual(other.copy_from(source, uids, False, False).pairs, [(1, 1)])
+        self.assertEqual(len(self.names("cur")), 1)
 
     def test_a_name_that_is_taken(self) -> None:
         """Another name is found, with the sizes and what follows them."""
@@ -258,6 +289,23 @@ class ToldTests(PublishCase):
         self.assertEqual([state.uid for state in changes.added], [uids[-1] + 1])
         self.assertEqual(changes.flags, {})
 
+    def test_what_others_do_to_it_is_told(self) -> None:
+        first, second = self.commit([SEEN, b"Word"], [FLAGGED])
+        self.assertIn(b"Word", self.box.keywords)
+        for path in (self.folder() / "cur").iterdir():
+            if path.name.endswith("F"):
+                path.rename(path.with_name(path.name + "S"))
+            else:
+                path.unlink()
+        settle()
+        flags, expunged = {}, []
+        for _ in range(3):
+            changes = self.box.sync(False)
+            flags.update(changes.flags)
+            expunged += changes.expunged
+        self.assertEqual(flags, {second: {SEEN, FLAGGED}})
+        self.assertEqual(expunged, [first])
+
     def test_what_another_process_numbered_is_told_first(self) -> None:
         self.deliver("1600000000.M1P1.h")
         other = self.open()
@@ -285,7 +333,8 @@ class ToldTests(PublishCase):
         before = os.listdir("/proc/self/fd")
         delivery = self.box.begin_delivery()
         delivery.begin([], None)
-        delivery.write(b"a: b\r\n\r\nc\nd\re")  # with all kinds of line ends
+        delivery.write(b"a: b\r\n\r\n")
+        delivery.write(b"c\nd\re")  # now it has all kinds of line ends
         delivery.begin([], None)  # the one before was not ended
         delivery.write(MESSAGE)
         delivery.end()
@@ -305,7 +354,13 @@ class ToldTests(PublishCase):
         self.assertEqual(len(os.listdir("/proc/self/fd")), before - 1)
         with self.assertRaises(ImapError):
             delivery.end()
+        delivery = self.box.begin_delivery()
+        delivery.begin([], None)
+        delivery.write(MESSAGE)
+        delivery.end()
+        delivery.abort()
         self.assertEqual(self.box.commit(delivery, False).uids, [])
+        self.assertEqual(self.names("new"), [])
 
     def test_old_litter_goes_and_nothing_else(self) -> None:
         # Hardening: D17.
