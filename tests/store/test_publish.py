@@ -110,8 +110,8 @@ class OrderTests(PublishCase):
         with mock.patch.object(fsops, "fdatasync", recorded), sync:
             other.copy_from(self.box, uids, True, False)
         # Then it is removed, and that is synced too.
-        folders = [Path(os.fsdecode(path)).parent.name for path in synced]
-        self.assertEqual(folders, ["other", "box"])
+        folders = [Path(os.fsdecode(path)).parts[-2:] for path in synced]
+        self.assertEqual(folders, [("other", "cur"), ("box", "cur")])
         self.assertEqual(removed[-1], 1)  # it was there until the UID was durable
         self.assertEqual(self.names("cur"), [])
         self.assertEqual(len(self.names("cur", "other")), 2)
