@@ -14,15 +14,19 @@ from tests.torture.messages import corpus, message, mutated
 
 class GateTests(unittest.TestCase):
     def test_odd_messages(self) -> None:
+        # Hardening: P16.
         keeps(self, mime.run, 9)
 
     def test_bombs(self) -> None:
+        # Hardening: X5, P16, P17.
         keeps(self, bombs.run, 9)
 
     def test_damaged_control_files(self) -> None:
+        # Hardening: D15.
         keeps(self, control.run, 15)
 
     def test_what_an_administrator_writes(self) -> None:
+        # Hardening: D15.
         keeps(self, administered.run, 2)
 
     @unittest.skipUnless(corpus(), "IMAPD_CORPUS names no directory of messages")
