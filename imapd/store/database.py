@@ -41,7 +41,6 @@ _DAMAGED = (
 #: Why there will be no file, however often we try.
 _FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
 #: What SQLite opens beside a database if it is there.
 _BESIDE = (b"-journal", b"-wal")
 

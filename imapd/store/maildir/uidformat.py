@@ -320,3 +320,19 @@ def _salvage_header(line: bytes) -> UidTable:
         elif word[:1] == b"G" and _GUID.match(value):
             table.guid = value.decode("ascii").lower()
     return table
+
+
+def merge(found: UidTable, known: UidTable) -> UidTable:
+    """Join what a broken file still says with what we had read from it before."""
+    merged = UidTable(
+        known.uid_validity,
+        max(found.uid_next, known.uid_next),
+        known.guid or found.guid,
+        known.header_extras,
+    )
+    by_uid = {uid: base for base, uid in found.uids.items()}
+    by_uid.update((uid, base) for base, uid in known.uids.items())
+    for uid in sorted(by_uid):
+        more = known.extras.get(uid) or found.extras.get(uid, b"")
+        merged.add(uid, by_uid[uid], more)
+    return merged

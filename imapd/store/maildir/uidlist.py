@@ -23,6 +23,7 @@ from imapd.store.maildir.uidformat import (
     BrokenUidList,
     UidTable,
     header_line,
+    merge,
     parse,
     parse_records,
     record_lines,
@@ -332,7 +333,7 @@ class UidList:
         table = salvage(octets)
         known = self.table
         if known.uid_validity and table.uid_validity in (0, known.uid_validity):
-            table = _merge(table, known)
+            table = merge(table, known)
         kept = bool(table.uids) and table.uid_validity != 0
         if not kept:
             # With the GUID goes whatever others keep for the old numbers.
@@ -386,19 +387,3 @@ def _read_anyhow(path: bytes) -> bytes:
                 "store: {path!r} cannot be read: {error!r}", path=path, error=error
             )
         return b""
-
-
-def _merge(found: UidTable, known: UidTable) -> UidTable:
-    """Join what a broken file still says with what we had read from it before."""
-    merged = UidTable(
-        known.uid_validity,
-        max(found.uid_next, known.uid_next),
-        known.guid or found.guid,
-        known.header_extras,
-    )
-    by_uid = {uid: base for base, uid in found.uids.items()}
-    by_uid.update((uid, base) for base, uid in known.uids.items())
-    for uid in sorted(by_uid):
-        more = known.extras.get(uid) or found.extras.get(uid, b"")
-        merged.add(uid, by_uid[uid], more)
-    return merged
