@@ -60,7 +60,7 @@ LIVE = {"b'done' -> b'doneX'", "return b'done' -> None"}
 
 
 def drawn(test: unittest.TestCase) -> bool:
-    """Whether hypothesis runs it: once in a process by one runner, and pytest is one."""
+    """Whether hypothesis runs it, which wants one runner a process; pytest is one."""
     method = getattr(test, test.id().rpartition(".")[2])
     return bool(getattr(method, "is_hypothesis_test", False))
 
