@@ -178,8 +178,13 @@ class LoginTests(CheckerCase):
             self.skipTest("no crypt(3) that knows SHA-256")
         self.path.write_bytes(b"alice:%b\nbob:%b\n" % (stored, stored))
         self.settle()
+        # A difference that can be measured is there each time; noise is not.
+        self.assertLess(min(self.difference() for _ in range(5)), 0.05)
+
+    def difference(self) -> float:
+        """By what part the medians of both refusals differ."""
         taken: dict[bytes, list[float]] = {b"alice": [], b"nobody": []}
-        for number in range(200):
+        for number in range(100):
             for user, times in taken.items():
                 asked = password(user, b"guess%d" % number)
                 began = time.thread_time()
@@ -187,7 +192,7 @@ class LoginTests(CheckerCase):
                 times.append(time.thread_time() - began)
         known, unknown = (statistics.median(times) for times in taken.values())
         self.assertGreater(known, 0.0005)  # it was hashed
-        self.assertLess(abs(known / unknown - 1), 0.05)
+        return abs(known / unknown - 1)
 
     def test_record(self) -> None:
         avatar = self.login(password(b"alice@example.org", CANARY.encode()))
