@@ -173,13 +173,13 @@ class LoginTests(CheckerCase):
     def test_unknown_users_take_as_long_as_wrong_passwords(self) -> None:
         """By the median of the time that the processor takes for a refusal."""
         # Hardening: A02.
-        stored = crypt(b"right", b"$5$rounds=2000$saltsalt$")
+        stored = crypt(b"right", b"$5$rounds=6000$saltsalt$")
         if stored is None:
             self.skipTest("no crypt(3) that knows SHA-256")
         self.path.write_bytes(b"alice:%b\nbob:%b\n" % (stored, stored))
         self.settle()
         # A difference that can be measured is there each time; noise is not.
-        self.assertLess(min(self.difference() for _ in range(5)), 0.05)
+        self.assertTrue(any(self.difference() < 0.05 for _ in range(6)))
 
     def difference(self) -> float:
         """By what part the medians of both refusals differ."""
