@@ -36,7 +36,8 @@ class MailRealm:
         """(IAccountIMAP, account, logout) of a user who has logged in.
 
         Raises:
-            NotImplementedError: no interface asked for is one of ours.
+            NotImplementedError: no interface asked for is one of ours; so asks
+                ``twisted.cred.portal.IRealm``.
         """
         if IAccountIMAP not in interfaces:
             raise NotImplementedError("only IAccountIMAP")
