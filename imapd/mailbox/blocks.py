@@ -37,12 +37,14 @@ class MailboxBlocks:
         self.octets = 0
         self._blocks: dict[_Place, tuple[_Stamp, bytes]] = {}
         self._asked: set[int] = set()
-        self._sets: list[Flags] | None = None  # what the codes are indexes of
+        self._sets: list[Flags] = []  # what the codes are indexes of
 
     def know(self, sets: list[Flags]) -> None:
         """Forget all if the codes of flags have other meanings now."""
         if sets is not self._sets:
-            self.__init__()  # type: ignore[misc]
+            self.octets = 0
+            self._blocks.clear()
+            self._asked.clear()
             self._sets = sets
 
     def find(self, place: _Place, stamp: _Stamp) -> bytes | None:
