@@ -110,6 +110,11 @@ class FileIndex:
         """Whether a UID names no message any more: not if it was only overlooked."""
         return uid not in self._names and (uid <= self.certain or uid in self._removed)
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether nothing below what was told can have been overlooked."""
+        return self.certain == self.highest
+
     def raise_to(self, uid: int, *, certain: bool) -> None:
         """Note how far UIDs were told, and whether that is all there is."""
         self.highest = max(self.highest, uid)

@@ -218,7 +218,7 @@ def _take_in(
     They are ``\Recent`` even where their flags put them into ``cur``: RFC 3501
     §6.3.11 and §6.4.7.
     """
-    certain = core.index.certain == core.index.highest
+    certain = core.index.is_certain
     for uid, path in zip(uids, placed, strict=True):
         in_new = path.startswith(b"new/")
         core.index.put(uid, path[4:], in_new)

@@ -54,7 +54,7 @@ def _is_whole(core: MailboxCore) -> bool:
         and not core.read_only
         and not (core.pending or core.has_untold or core.has_other_numbers)
         and not (core.made_up or core.published)
-        and core.index.certain == core.index.highest
+        and core.index.is_certain
         and not core.uidlist.changed()
         and not core.uidlist.needs_rewrite()
         and core.cur.known_mtime_ns is not None

@@ -112,7 +112,7 @@ def _scan(core: MailboxCore, changes: Changes) -> bool:
     whole = core.pending or not core.synced
     core.whereabouts = {}
     core.pending = True  # until this is done: if it fails, we look again
-    certain = core.index.certain == core.index.highest
+    certain = core.index.is_certain
     found = _list_until_sure(core, whole)
     if found.unknown or (core.uidlist.needs_rewrite() and not core.read_only):
         newcomers.number(core, found)
