@@ -57,6 +57,7 @@ OPERATIONS: Final = (
 __all__ = [
     "DIRECTORY_MODE",
     "FILE_MODE",
+    "NOT_A_FILE",
     "OPERATIONS",
     "Look",
     "close",
@@ -97,6 +98,9 @@ __all__ = [
 ]
 
 _CAREFUL = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+#: Why no file stands under a name, nor will tomorrow: a link, a pipe, a directory, or
+#: more octets than anybody wrote.
+NOT_A_FILE: Final = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG)
 _AT_CURRENT_DIRECTORY = -100
 _RENAME_NOREPLACE = 1
 _READ_STEP_OCTETS = 1 << 20

@@ -4,7 +4,6 @@ Lines ``<0..25> <keyword>``.  It is written under the lock of the UID list, repl
 whole, and its mtime grows with every write: Dovecot compares whole seconds.
 """
 
-import errno
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -27,8 +26,6 @@ _LINE = re.compile(rb"([0-9]{1,2}) ([^\r\n]+)")
 #   flag-keyword = atom                       ; RFC 3501 §9
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+\Z')
 _NANOSECONDS: Final = 1_000_000_000
-#: What stands there is no file of anybody's keywords, and will be none tomorrow.
-_NOT_A_FILE: Final = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG)
 
 
 class KeywordOverflow(Protocol):
@@ -82,7 +79,7 @@ class KeywordTable:
         except FileNotFoundError:
             octets, stamp = b"", None
         except OSError as error:
-            if error.errno not in _NOT_A_FILE:
+            if error.errno not in fsops.NOT_A_FILE:
                 raise
             if quiet.is_due("keywords", self._path):
                 _log.error(

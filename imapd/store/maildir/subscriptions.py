@@ -8,7 +8,6 @@ and nothing else.  Components are written as the names of the folders are: see
 Lines that we cannot read are nobody's to drop: they stay, octet by octet.
 """
 
-import errno
 import re
 import time
 from collections.abc import Iterable
@@ -33,8 +32,6 @@ LOCK_NAME: Final = b"subscriptions.lock"
 LARGEST_OCTETS: Final = 64 << 20
 
 _UNREADABLE: Final = "The list of subscriptions cannot be read"
-#: What stands there is no list, and nobody's to remove.
-_NOT_A_FILE: Final = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG)
 _HEADER: Final = b"V\t2\n\n"
 _ESCAPES: Final = {b"1": b"\x01", b"t": b"\t", b"n": b"\n", b"r": b"\r", b"0": b"\0"}
 _ESCAPED = re.compile(rb"\x01(.?)", re.DOTALL)
@@ -141,7 +138,7 @@ class Subscriptions:
         except FileNotFoundError:
             return SubscriptionFile(version=2, lines=[])
         except OSError as error:
-            if error.errno not in _NOT_A_FILE:
+            if error.errno not in fsops.NOT_A_FILE:
                 raise
             if quiet.is_due("subscriptions", self.path):
                 _log.error("store: {path!r}: {error!r}", path=self.path, error=error)
