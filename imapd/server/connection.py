@@ -209,8 +209,8 @@ class ClientConnection(GatheringConnection):
                     self._between_commands = True
                     await self.ready()
                     self._between_commands = False
-        except ConnectionError as error:  # the client left, or was told BYE
-            _log.debug("what ran for a client has ended: {error}", error=error)
+        except ConnectionError:
+            pass  # the client left, or was told BYE
         finally:
             self._running = self._between_commands = False
             self._resume_reading()
