@@ -88,10 +88,8 @@ async def responses(
             finally:  # also where the client has left
                 await pieces.aclose()
         elif rendered.uids:
-            lines = _lines(mailbox, wanted, rendered, asked, marked)
-            if mailbox.blocks is not None and len(rendered.uids) == len(asked):
-                mailbox.blocks.keep(wanted, asked, lines)
-            yield lines
+            # None of it is held here while the client is slow to read it.
+            yield _kept_lines(mailbox, wanted, rendered, asked, marked)
     if failure is not None:
         raise failure
 
@@ -125,6 +123,20 @@ def _from_memory(mailbox: Mailbox, plan: Plan, uids: Sequence[Uid]) -> Rendered:
     return Rendered(there, columns, len(uids), errors)
 
 
+def _kept_lines(
+    mailbox: Mailbox,
+    plan: Plan,
+    rendered: Rendered,
+    asked: Messages,
+    marked: set[Uid],
+) -> bytes:
+    """The responses of a batch, which may be kept for the next time."""
+    lines = _lines(mailbox, plan, rendered, asked, marked)
+    if mailbox.blocks is not None and len(rendered.uids) == len(asked):
+        mailbox.blocks.keep(plan, asked, lines)
+    return lines
+
+
 def _lines(
     mailbox: Mailbox,
     plan: Plan,
@@ -139,7 +151,7 @@ def _lines(
         seqs = [seq for seq, uid in looked_at if uid in here]
     columns = [
         _dynamic(mailbox, item, uids) if column is None else column
-        for item, column in zip(plan.items, rendered.columns, strict=True)
+        for item, column in zip(plan.items, rendered.take(), strict=True)
     ]
     if FetchAtom.FLAGS in plan.items:
         mailbox.view.told_flags(uids)

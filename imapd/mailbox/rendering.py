@@ -29,7 +29,7 @@ from imapd.wire import msgatt, rows
 _log = Logger()
 
 #: A batch for which messages are read ends at so many octets.
-READ_OCTETS = 512 << 10
+READ_OCTETS = 256 << 10
 #: And answers of one message that are so many octets more than ``MOST_TIMES`` it.
 MOST_SPARE_OCTETS = 1 << 20
 
@@ -52,6 +52,11 @@ class Rendered:
     errors: dict[Uid, ImapError] = field(default_factory=dict)
     #: The batch is one message, and one of its items comes in pieces.
     large: "Large | None" = None
+
+    def take(self) -> list[rows.Column | None]:
+        """The columns, which nobody else holds then: they are as large as the batch."""
+        taken, self.columns = self.columns, []
+        return taken
 
     def close(self) -> None:
         """Give back what is held, where the batch is not sent."""

@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import tracemalloc
 import unittest
 from collections.abc import Callable
 from unittest import mock
@@ -113,6 +114,57 @@ class SlowReaderTests(unittest.TestCase):
             client.protocol.gate.pauseProducing()
             self.pass_seconds(62)
         self.assertFalse(client.transport.connected)
+
+
+class HeldTests(unittest.TestCase):
+    """Of what a client does not read, only its connection holds something."""
+
+    # Hardening: V01.
+
+    MESSAGES = 8
+    MESSAGE_OCTETS = 150_000
+
+    def setUp(self) -> None:
+        self.server = Server(self)
+        self.client = self.server.login(select="INBOX")
+        body = (b"x" * 70 + b"\r\n") * (self.MESSAGE_OCTETS // 72)
+        for _ in range(self.MESSAGES):
+            self.client.append(b"Subject: x\r\n\r\n" + body)
+        self.written: list[int] = []
+
+    def write(self, octets: bytes) -> None:
+        """The client's connection takes it, and is full; nothing of it is kept."""
+        self.written.append(len(octets))
+        self.client.protocol.gate.pauseProducing()
+
+    def held(self, command: bytes) -> int:
+        """Octets that are in memory while the client does not read the answer."""
+        with mock.patch.object(self.client.transport, "write", self.write):
+            tracemalloc.start()
+            try:
+                before, _ = tracemalloc.get_traced_memory()
+                self.client.protocol.dataReceived(command)
+                after, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+        return after - before
+
+    def test_a_batch_is_held_once(self) -> None:
+        for items in (b"BODY.PEEK[]", b"(BODY.PEEK[] BODYSTRUCTURE)", b"BODY[TEXT]"):
+            held = self.held(b"f FETCH 1:* %b\r\n" % items)
+            self.assertGreater(sum(self.written), self.MESSAGE_OCTETS, items)
+            self.assertLess(held, self.MESSAGE_OCTETS, items)
+            self.written.clear()
+            with mock.patch.object(self.client.transport, "write"):
+                while self.client.protocol.gate.paused:
+                    self.client.protocol.gate.resumeProducing()
+                    self.server.clock.advance(0)
+
+    def test_a_batch_is_small(self) -> None:
+        """What one who does not read costs, is about this."""
+        self.held(b"f FETCH 1:* BODY.PEEK[]\r\n")
+        self.assertEqual(len(self.written), 1)
+        self.assertLess(self.written[0], 512 << 10)
 
 
 class UnsentTests(unittest.TestCase):

@@ -59,6 +59,7 @@ async def _fetch(session: Session, arguments: Fetch) -> None:
     try:
         async for batch in batches:
             session.connection.send(batch)
+            del batch  # the connection has what the client does not read yet
             await session.connection.ready()
     except BrokenLiteral as error:
         # The client waits for octets that there are not: no answer can be told
