@@ -25,6 +25,7 @@ from imapd.service import events
 from imapd.service.accounts import locate
 from imapd.service.config import Config, make_checkers
 from imapd.service.indexing import make_ahead
+from imapd.service.portions import portion
 from imapd.service.watchdog import Watchdog
 
 #: How long sessions may take to end when we stop.
@@ -69,12 +70,14 @@ class Serving:
             flushing=Flusher(reactor),
             kept_octets=config.mailbox_memory_mib << 20,
         )
+        self._reactor = reactor
         self._watchdog = Watchdog(reactor)
         self.factory = make_factory(config, tls, self._accounts, shared)
 
     def start(self) -> None:
         """Let threads start when they are needed."""
         self._threads.start()
+        portion(self._reactor)
         self._watchdog.start()
 
     async def stop(self, ports_closed: "Deferred[Any]") -> None:

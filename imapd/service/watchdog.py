@@ -33,6 +33,7 @@ _SCHEDSTAT: Final = "/proc/thread-self/schedstat"
 #: not here is asked always.
 _WAITING: Final = {
     ("twisted.internet.epollreactor", "doPoll"),
+    ("imapd.service.portions", "poll"),
     ("twisted.internet.pollreactor", "doPoll"),
     ("twisted.internet.selectreactor", "doSelect"),
     ("selectors", "select"),  # of asyncio

@@ -1,0 +1,69 @@
+"""Events in portions: what many clients do at once is not one turn of the reactor.
+
+Twisted takes all that has happened, and deals with it, before anything else has its
+turn.  Ten thousand clients that leave at the same moment are more than a second.
+Here a turn ends after some milliseconds; what is left is still true in the next one.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from select import epoll
+from typing import Any, Final
+
+#: After so long, the other things that a reactor does have their turn.
+PORTION_SECONDS: Final = 0.01
+#: So many are asked for: of more, the kernel tells the others first the next time.
+MOST_EVENTS: Final = 256
+
+Event = tuple[int, int]
+
+
+class Portions:
+    """Stands in the place of the ``select.epoll`` of a reactor.
+
+    Descriptors must be told of as long as something is to be done about them
+    (level-triggered), as Twisted's are.
+    """
+
+    def __init__(self, poller: Any) -> None:
+        self.poller = poller
+        self.register = poller.register
+        self.modify = poller.modify
+        self.unregister = poller.unregister
+        self._turn = 0
+        #: Descriptors that had no turn, since which one: who waits longest is first.
+        self._left: dict[int, int] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.poller, name)
+
+    def poll(self, timeout: float = -1, most: int = -1) -> Iterable[Event]:
+        """What has happened; whoever goes through it is stopped in time."""
+        most = MOST_EVENTS if most < 0 else min(most, MOST_EVENTS)
+        events: list[Event] = self.poller.poll(timeout, most)
+        if len(events) < 2:
+            return events
+        if self._left:
+            events.sort(key=lambda event: self._left.get(event[0], self._turn + 1))
+        return self._portion(events)
+
+    def _portion(self, events: list[Event]) -> Iterator[Event]:
+        until = time.monotonic() + PORTION_SECONDS
+        left, self._turn = self._left, self._turn + 1
+        for at, event in enumerate(events):
+            if at and time.monotonic() >= until:
+                for descriptor, _ in events[at:]:
+                    left.setdefault(descriptor, self._turn)
+                return
+            left.pop(event[0], None)
+            yield event
+        if len(events) < MOST_EVENTS:
+            left.clear()  # whoever else was in it has nothing to be done
+
+
+def portion(reactor: Any) -> None:
+    """Let a reactor deal with events in portions, if it is one of epoll."""
+    # Private: there is no public way.  Another reactor goes on as ever.
+    poller = getattr(reactor, "_poller", None)
+    if isinstance(poller, epoll):
+        reactor._poller = Portions(poller)
