@@ -12,7 +12,6 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import ITLSTransport
 from twisted.internet.protocol import connectionDone
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,13 +21,12 @@ from imapd.server.registry import Command
 from imapd.server.session import Session
 from imapd.server.settings import Settings
 from imapd.server.states import State
+from imapd.server.turns import TURN_SECONDS
 from imapd.wire import response
 from imapd.wire.framer import CommandFramer, Event
 
 _log = Logger()
 
-#: Work of one connection before the reactor looks at the others.
-TURN_SECONDS = 0.005
 #: How long a connection that was told BYE may take to read it, or a part of it.
 CLOSING_SECONDS = 5
 #: While a client is slow to read, until it is dropped.
@@ -233,7 +231,7 @@ class ClientConnection(GatheringConnection):
         if self.gate.paused or self.gate.lost:
             await self.gate.opened()
         if time.monotonic() - self._turn_began > TURN_SECONDS:
-            await deferLater(self.clock, 0)
+            await self.settings.turns.next()
             self._turn_began = time.monotonic()
 
     async def next_event(self) -> Event:

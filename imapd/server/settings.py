@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from imapd.auth.throttle import LoginThrottle
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.server.counts import ConnectionCounts
+from imapd.server.turns import Turns
 from imapd.server.wheel import Wheel
 
 
@@ -71,7 +72,10 @@ class Settings:
     hidden_capabilities: frozenset[bytes] = frozenset()
     #: The time limits of all connections.
     wheel: Wheel = field(init=False, repr=False, compare=False)
+    #: Their commands that take long.
+    turns: Turns = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Make what the connections share."""
         object.__setattr__(self, "wheel", Wheel(self.clock))
+        object.__setattr__(self, "turns", Turns(self.wheel))
