@@ -10,10 +10,21 @@ from collections.abc import Iterable, Iterator
 from select import epoll
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
+from zope.interface import implementer
+
 #: After so long, the other things that a reactor does have their turn.
 PORTION_SECONDS: Final = 0.01
 #: So many are asked for: of more, the kernel tells the others first the next time.
 MOST_EVENTS: Final = 256
+#: So many connections of a port are accepted at once: with TLS some milliseconds.
+#: Twisted begins with a hundred, and accepts more each time there are as many.
+MOST_ACCEPTS: Final = 16
 
 Event = tuple[int, int]
 
@@ -67,3 +78,27 @@ def portion(reactor: Any) -> None:
     poller = getattr(reactor, "_poller", None)
     if isinstance(poller, epoll):
         reactor._poller = Portions(poller)
+
+
+@implementer(IStreamServerEndpoint)
+class PortionedEndpoint:
+    """Listens at another endpoint, and accepts few at once."""
+
+    def __init__(self, endpoint: IStreamServerEndpoint) -> None:
+        """Nothing listens yet."""
+        self._endpoint = endpoint
+
+    def listen(self, protocolFactory: IProtocolFactory) -> "Deferred[IListeningPort]":  # noqa: N803
+        """Open the port."""
+        return self._endpoint.listen(protocolFactory).addCallback(_few_at_once)
+
+
+def _few_at_once(port: Any) -> Any:
+    accept = port.doRead
+
+    def accept_few() -> None:
+        port.numberAccepts = min(port.numberAccepts, MOST_ACCEPTS)
+        accept()
+
+    port.doRead = accept_few
+    return port

@@ -21,6 +21,7 @@ from imapd.service.config import Config, ConfigError, make_checkers
 from imapd.service.held import HeldEndpoint, Nobody
 from imapd.service.options import Options
 from imapd.service.order import PortOrder
+from imapd.service.portions import PortionedEndpoint
 from imapd.service.serving import STOP_SECONDS, Serving, alone
 from imapd.service.signals import SignalHandler
 from imapd.service.workers import PATIENCE_SECONDS, Workers
@@ -125,6 +126,7 @@ class ImapService(MultiService):
             self._held.append((held, PortOrder(description, tls)))
             endpoint = held
         else:
+            endpoint = PortionedEndpoint(endpoint)
             factory = self.serving.factory
             if tls:
                 assert self.tls is not None  # config.py insists

@@ -3,14 +3,18 @@
 import select
 import socket
 import unittest
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from twisted.internet import selectreactor
+from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
 
 from imapd.service import portions
-from imapd.service.portions import Portions, portion
+from imapd.service.portions import PortionedEndpoint, Portions, portion
 
 
 class Poller:
@@ -139,6 +143,41 @@ class ReactorTests(unittest.TestCase):
         portion(other)
         self.assertFalse(hasattr(other, "_poller"))
         portion(object())
+
+
+class AcceptTests(unittest.TestCase):
+    # Hardening: V03.
+
+    def test_few_connections_at_once(self) -> None:
+        reactor: Any = EPollReactor()
+        self.addCleanup(reactor._poller.close)
+        made: list[Protocol] = []
+        factory = Factory.forProtocol(Protocol)
+        factory.noisy = False
+        build = factory.buildProtocol
+
+        def note(address: Any) -> Protocol:
+            made.append(cast(Protocol, build(address)))
+            return made[-1]
+
+        self.enterContext(mock.patch.object(factory, "buildProtocol", note))
+        inner = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        opened: list[Any] = []
+        PortionedEndpoint(inner).listen(factory).addCallback(opened.append)
+        (port,) = opened
+        self.addCleanup(port.connectionLost, None)
+        address = "127.0.0.1", port.getHost().port
+        clients = [socket.create_connection(address) for _ in range(40)]
+        for each in clients:
+            self.addCleanup(each.close)
+        counts = []
+        for _ in range(4):
+            reactor.doPoll(0)
+            counts.append(len(made))
+        for one in made:
+            transport: Any = one.transport
+            transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(counts, [16, 32, 40, 40])
 
 
 class _Reader:
