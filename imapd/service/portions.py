@@ -7,6 +7,7 @@ Here a turn ends after some milliseconds; what is left is still true in the next
 
 import time
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from select import epoll
 from typing import Any, Final
 
@@ -42,7 +43,7 @@ class Portions:
         self.modify = poller.modify
         self.unregister = poller.unregister
         self._turn = 0
-        #: Descriptors that had no turn, since which one: who waits longest is first.
+        #: Descriptors that had no turn, since which one: who waits longest is next.
         self._left: dict[int, int] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -55,8 +56,20 @@ class Portions:
         if len(events) < 2:
             return events
         if self._left:
-            events.sort(key=lambda event: self._left.get(event[0], self._turn + 1))
+            events = self._ordered(events)
         return self._portion(events)
+
+    def _ordered(self, events: list[Event]) -> list[Event]:
+        """Every other one has just happened: of many that wait, most are alike.
+
+        Thousands may shake hands, while one who has done so asks for little.
+        """
+        left = self._left
+        late = [event for event in events if event[0] in left]
+        fresh = [event for event in events if event[0] not in left]
+        late.sort(key=lambda event: left[event[0]])
+        pairs = zip_longest(late, fresh)
+        return [event for pair in pairs for event in pair if event is not None]
 
     def _portion(self, events: list[Event]) -> Iterator[Event]:
         until = time.monotonic() + PORTION_SECONDS

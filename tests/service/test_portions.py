@@ -93,8 +93,15 @@ class PortionsTests(unittest.TestCase):
                 for descriptor in self.turn(stays=True):
                     waited[descriptor] = turn
                 late = turn - min(waited.values())
-                # Ten of them in a turn; twice that, and the kernel's own round.
-                self.assertLess(late, count / 5 + 12, f"{count} in turn {turn}")
+                # Five of a turn are for those who wait; and the kernel's own round.
+                self.assertLess(late, count / 3 + 12, f"{count} in turn {turn}")
+
+    def test_who_has_just_come_does_not_wait_for_all_who_wait(self) -> None:
+        self.poller.ready = [(number, 1) for number in range(200)]
+        self.turn(stays=False)
+        self.poller.ready.append((1000, 1))
+        done = self.turn(stays=False)
+        self.assertEqual(done[:4], [10, 1000, 11, 12])
 
     def test_it_asks_for_no_more_than_was_wanted(self) -> None:
         for wanted, asked in ((3, 3), (10_000, 256), (-1, 256)):
