@@ -160,6 +160,7 @@ class ClientConnection(GatheringConnection):
         if too_far and self._waiter is None and not self._reading_paused:
             self._reading_paused = True
             self.transport.pauseProducing()
+            self.look_soon()  # the reactor would not notice that the client leaves
         elif self._reading_paused and not too_far:
             self._resume_reading()
 

@@ -313,6 +313,20 @@ class ImapServer(ClientConnection):
         """The session idles: routers forget connections on which nothing moves."""
         self.session.untagged_ok(b"Still here")
 
+    def look(self, now: float) -> float | None:
+        """Do what is due; see whether one is still there whom we read nothing from.
+
+        The reactor does not look at who may send no more for now.  And its system
+        tells us nothing either, behind what it has not sent yet, unless we say
+        something to it.
+        """
+        again = super().look(now)
+        if not self._reading_paused or self._closing:
+            return again
+        if self.session.searching and not self.gate.paused:
+            self.reminded()
+        return now  # that is, within a second
+
     def _begin_tls(self) -> None:
         self._flush()
         self.startedTLS = True

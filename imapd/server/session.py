@@ -123,6 +123,7 @@ class Session:
         "identity",
         "idling",
         "lost",
+        "searching",
         "selected",
         "selected_path",
         "settings",
@@ -148,6 +149,7 @@ class Session:
         self.identity: tuple[tuple[bytes, bytes | None], ...] = ()
         self.idling = False
         self.lost: str | None = None
+        self.searching = False  # and has said nothing yet
         self.selected: SelectedMailbox | None = None
         self.selected_path: MailboxPath | None = None
         self.stream: LiteralStream | None = None

@@ -74,6 +74,10 @@ class TimedConnection(imap4.IMAP4Server):
         self._reminder = self.settings.wheel.seconds() + seconds
         self.settings.wheel.place(self, self._reminder)
 
+    def look_soon(self) -> None:
+        """Have ``look`` called within a second."""
+        self.settings.wheel.place(self, self.settings.wheel.seconds())
+
     def reminded(self) -> None:
         """The time that was asked for has passed, once more."""
 

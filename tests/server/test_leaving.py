@@ -60,6 +60,40 @@ class LeavingTests(SynchronousTestCase):
             self.assertLess(self.steps(), 5, command)
             self.inline()
 
+    def test_who_sent_too_much_to_be_read_is_spoken_to(self) -> None:
+        """Its end of the connection would be noticed behind all that, or never."""
+        self.begin(self.client, b"SEARCH BODY nowhere\r\n" + b"a NOOP\r\n" * 10_000)
+        self.assertEqual(self.client.transport.producerState, "paused")
+        for _ in range(3):
+            self.server.clock.advance(1)
+            self.client.receive()
+            self.assertEqual(self.client.raw, b"* OK Still here\r\n")
+        self.client.protocol.gate.pauseProducing()
+        self.server.clock.advance(1)
+        self.client.receive()
+        self.assertEqual(self.client.raw, b"", "it has something to read")
+        self.client.protocol.gate.resumeProducing()
+        self.steps()
+        self.inline()
+        self.client.receive()
+        self.assertIn(b"s OK", self.client.raw)
+        self.assertEqual(self.client.raw.count(b"a OK"), 10_000)
+        self.assertEqual(self.client.transport.producerState, "producing")
+        self.server.clock.advance(5)
+        self.client.receive()
+        self.assertEqual(self.client.raw, b"")
+
+    def test_nobody_else_is_spoken_to(self) -> None:
+        """Octets of a message may be under way, and who is read shows that it left."""
+        ahead = b"\r\n" + b"a NOOP\r\n" * 10_000
+        for command in (b"FETCH 1 BODY[]" + ahead, b"SEARCH BODY nowhere"):
+            client = self.server.login(select="INBOX")
+            self.begin(client, command)
+            self.server.clock.advance(3)
+            self.assertEqual(client.transport.value(), b"", command[:20])
+            self.inline()
+            client.receive()
+
     def test_who_waits_for_a_turn_and_leaves_does_not_take_it(self) -> None:
         others = [self.server.login(select="INBOX") for _ in range(3)]
         self.begin(self.client, b"SEARCH BODY nowhere")

@@ -26,8 +26,12 @@ async def searching(session: Session, key: SearchKey) -> AsyncIterator[bool]:
     if by_modseq:
         await session.enable_condstore()
         session.require_modseqs()
-    with numbers_there():
-        yield by_modseq
+    session.searching = True
+    try:
+        with numbers_there():
+            yield by_modseq
+    finally:
+        session.searching = False
 
 
 def highest_modseq(
