@@ -10,6 +10,8 @@ from tests.support.workers import LaterWorkers
 
 
 class LeavingTests(SynchronousTestCase):
+    # Hardening: P13.
+
     def setUp(self) -> None:
         self.workers = LaterWorkers(inline=True)
         self.server = Server(self, workers=self.workers)
