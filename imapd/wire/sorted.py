@@ -1,4 +1,4 @@
-"""Responses to SORT and THREAD, as whole lines in pieces.  RFC 5256 §4, RFC 5267.
+"""Responses to SEARCH, SORT and THREAD: lines in pieces.  RFC 5256 §4, RFC 5267.
 
 One line has every message of a mailbox: it is sent piece by piece, so that others
 have their turn and no client has to be waited for in memory.
@@ -11,6 +11,18 @@ from imapd.wire.encode import NIL, quoted_or_literal, uid_set
 
 #: Messages of one piece: about a millisecond.
 PIECE_MESSAGES = 2048
+#: Numbers of one piece where there is nothing else: less than that.
+PIECE_NUMBERS = 8192
+
+
+#   "SEARCH" [1*(SP nz-number) SP search-sort-mod-seq]
+#   search-sort-mod-seq = "(" "MODSEQ" SP mod-sequence-value ")"  ; RFC 7162 §7
+def search_data(numbers: Sequence[int], modseq: int | None = None) -> Iterator[bytes]:
+    """``* SEARCH 2 3 6`` and CRLF; ``* SEARCH`` for none.  RFC 3501 §7.2.5.
+
+    ``modseq`` is as in ``sort_data``.
+    """
+    return _numbers(b"SEARCH", numbers, modseq)
 
 
 #   sort-data = "SORT" *(SP nz-number)                      ; RFC 5256 §5
@@ -21,15 +33,21 @@ def sort_data(numbers: Sequence[int], modseq: int | None = None) -> Iterator[byt
     ``modseq`` is the highest of the messages, where the client asked by MODSEQ and
     something was found: ``* SORT 2 84 (MODSEQ 917162500)``.  RFC 7162 §3.1.9.
     """
-    head = "* SORT"
-    last = "\r\n" if modseq is None else f" (MODSEQ {modseq})\r\n"
-    for start in range(0, len(numbers), PIECE_MESSAGES):
-        piece = " ".join(map(str, numbers[start : start + PIECE_MESSAGES]))
-        end = last if start + PIECE_MESSAGES >= len(numbers) else ""
-        yield f"{head} {piece}{end}".encode("ascii")
-        head = ""
+    return _numbers(b"SORT", numbers, modseq)
+
+
+def _numbers(
+    name: bytes, numbers: Sequence[int], modseq: int | None
+) -> Iterator[bytes]:
+    head = b"* " + name
+    end = b"\r\n" if modseq is None else b" (MODSEQ %d)\r\n" % modseq
+    for start in range(0, len(numbers), PIECE_NUMBERS):
+        words = tuple(numbers[start : start + PIECE_NUMBERS])
+        piece = head + b" %d" * len(words) % words
+        head = b""
+        yield piece + end if start + PIECE_NUMBERS >= len(numbers) else piece
     if head:
-        yield b"* SORT\r\n"
+        yield head + end
 
 
 #   search-return-data =/ ret-data-partial

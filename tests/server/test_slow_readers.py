@@ -7,8 +7,9 @@ import unittest
 from collections.abc import Callable
 from unittest import mock
 
-from imapd.server import outlet
+from imapd.server import gathering, outlet
 from imapd.server.connection import CLOSING_SECONDS
+from imapd.wire import sorted as sorted_lines
 from tests.support.server import Server
 
 
@@ -165,6 +166,18 @@ class HeldTests(unittest.TestCase):
         self.held(b"f FETCH 1:* BODY.PEEK[]\r\n")
         self.assertEqual(len(self.written), 1)
         self.assertLess(self.written[0], 512 << 10)
+
+    def test_a_line_of_numbers_is_sent_as_it_is_read(self) -> None:
+        with (
+            mock.patch.object(sorted_lines, "PIECE_NUMBERS", 3),
+            mock.patch.object(gathering, "GATHER_OCTETS", 1),
+        ):
+            self.held(b"s SEARCH ALL\r\n")
+            self.assertEqual(self.written, [len(b"* SEARCH 1 2 3")])
+            self.client.protocol.gate.resumeProducing()
+        rest = self.client.transport.value()
+        self.assertTrue(rest.startswith(b" 4 5 6 7 8\r\ns OK "), rest)
+        self.client.transport.clear()
 
 
 class UnsentTests(unittest.TestCase):

@@ -14,7 +14,13 @@ from imapd.model.sort import Criterion, SortKey, ThreadAlgorithm
 from imapd.model.threads import NONE, Threads
 from imapd.wire import sort as grammar
 from imapd.wire.cursor import Cursor
-from imapd.wire.sorted import esort_data, sort_data, thread_data
+from imapd.wire.sorted import (
+    PIECE_NUMBERS,
+    esort_data,
+    search_data,
+    sort_data,
+    thread_data,
+)
 from tests.support.grammar import Untagged, parse_responses
 from tests.support.grammar_threads import Thread as Parsed
 
@@ -91,12 +97,31 @@ class RequestTests(unittest.TestCase):
 
 
 class ResponseTests(unittest.TestCase):
+    def test_search(self) -> None:
+        cases: list[tuple[list[int], int | None, bytes]] = [
+            ([2, 3, 6], None, b"* SEARCH 2 3 6\r\n"),
+            ([], None, b"* SEARCH\r\n"),
+            ([2, 3], 917, b"* SEARCH 2 3 (MODSEQ 917)\r\n"),
+        ]
+        for numbers, modseq, line in cases:
+            self.assertEqual(b"".join(search_data(numbers, modseq)), line)
+
+    def test_a_line_of_many_numbers(self) -> None:
+        for count in (PIECE_NUMBERS, PIECE_NUMBERS + 1, 100_000):
+            for data in (search_data, sort_data):
+                pieces = list(data(range(1, count + 1), 9))
+                self.assertEqual(len(pieces), -(-count // PIECE_NUMBERS))
+                self.assertLess(max(map(len, pieces)), 64 << 10)
+                line = b"".join(pieces)
+                self.assertEqual(line.count(b" "), 1 + count + 2)
+                self.assertTrue(line.endswith(b" %d (MODSEQ 9)\r\n" % count))
+
     def test_sort(self) -> None:
         self.assertEqual(b"".join(sort_data([])), b"* SORT\r\n")
         self.assertEqual(b"".join(sort_data([2, 84, 882])), b"* SORT 2 84 882\r\n")
         many = list(range(20_000, 0, -1))
         pieces = list(sort_data(many))
-        self.assertGreater(len(pieces), 5)
+        self.assertGreater(len(pieces), 2)
         self.assertEqual(said(pieces), Untagged(b"SORT", many))
 
     def test_esort(self) -> None:

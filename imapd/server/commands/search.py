@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from imapd.errors import SyntaxRejected
 from imapd.model.requests import Search
 from imapd.model.search import Return
-from imapd.server.commands.searching import highest_modseq, searching, told_of
+from imapd.server.commands.searching import highest_modseq, searching, send, told_of
 from imapd.server.registry import command
 from imapd.server.session import Session
 from imapd.server.states import SELECTED
 from imapd.wire import commands as grammar
 from imapd.wire import response
+from imapd.wire.sorted import search_data
 
 
 @command(b"SEARCH", SELECTED, grammar=grammar.search, may_expunge=False)
@@ -38,7 +39,7 @@ async def _search(session: Session, arguments: Search) -> None:
     if by_modseq and found:
         modseq = highest_modseq(session, found.uids, returns)
     if returns is None:
-        session.untagged(response.search(numbers, modseq))
+        await send(session, search_data(numbers, modseq))
         return
     # RETURN () means ALL.  RFC 4731 §3.1.
     wants_all = Return.ALL in returns or not returns

@@ -1,6 +1,6 @@
 """What SEARCH, SORT and THREAD share: keys that are prepared, answers in numbers."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from imapd.ids import Uid
@@ -64,3 +64,10 @@ def told_of(
     if Return.COUNT in returns:
         pairs.append((b"COUNT", len(numbers)))
     return pairs
+
+
+async def send(session: Session, pieces: Iterable[bytes]) -> None:
+    """Send a line as fast as the client reads."""
+    for piece in pieces:
+        session.connection.send(piece)
+        await session.connection.ready()

@@ -1,11 +1,9 @@
 """SORT and THREAD.  RFC 5256, RFC 5957, RFC 5267 §3."""
 
-from collections.abc import Iterable
-
 from imapd.ids import Uid
 from imapd.model.requests import Sort, Thread
 from imapd.model.search import Return
-from imapd.server.commands.searching import highest_modseq, searching, told_of
+from imapd.server.commands.searching import highest_modseq, searching, send, told_of
 from imapd.server.registry import command
 from imapd.server.session import Session
 from imapd.server.states import SELECTED
@@ -56,7 +54,7 @@ async def _sort(session: Session, arguments: Sort) -> None:
         uids = numbers if arguments.uid else [view.uids[n - 1] for n in numbers]
         modseq = highest_modseq(session, [Uid(uid) for uid in uids], returns)
     if returns is None:
-        await _send(session, sort_data(numbers, modseq))
+        await send(session, sort_data(numbers, modseq))
         return
     pairs = told_of(numbers, returns)
     if partial is not None:
@@ -65,7 +63,7 @@ async def _sort(session: Session, arguments: Sort) -> None:
     line = esort_data(
         session.tag, arguments.uid, pairs, wanted, partial=partial, modseq=modseq
     )
-    await _send(session, line)
+    await send(session, line)
 
 
 async def _thread(session: Session, arguments: Thread) -> None:
@@ -76,11 +74,4 @@ async def _thread(session: Session, arguments: Thread) -> None:
             uid=arguments.uid,
             pause=session.connection.ready,
         )
-    await _send(session, thread_data(threads, numbers))
-
-
-async def _send(session: Session, pieces: Iterable[bytes]) -> None:
-    """Send a line as fast as the client reads."""
-    for piece in pieces:
-        session.connection.send(piece)
-        await session.connection.ready()
+    await send(session, thread_data(threads, numbers))
