@@ -1,14 +1,14 @@
 """Events in portions: what many clients do at once is not one turn of the reactor.
 
-Twisted takes all that has happened, and deals with it, before anything else has its
-turn.  Ten thousand clients that leave at the same moment are more than a second.
-Here a turn ends after some milliseconds; what is left is still true in the next one.
+Ten thousand clients that leave at the same moment are more than a second's work, and
+timers, threads and all other clients would wait for it.  Here a turn ends after some
+milliseconds; what is left is still true in the next one.
 """
 
+import select
 import time
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
-from select import epoll
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -24,8 +24,10 @@ PORTION_SECONDS: Final = 0.01
 #: So many are asked for: of more, the kernel tells the others first the next time.
 MOST_EVENTS: Final = 256
 #: So many connections of a port are accepted at once: with TLS some milliseconds.
-#: Twisted begins with a hundred, and accepts more each time there are as many.
 MOST_ACCEPTS: Final = 16
+
+#: Not every system has it.
+_EPOLL: Final[Any] = getattr(select, "epoll", ())
 
 Event = tuple[int, int]
 
@@ -54,6 +56,7 @@ class Portions:
         most = MOST_EVENTS if most < 0 else min(most, MOST_EVENTS)
         events: list[Event] = self.poller.poll(timeout, most)
         if len(events) < 2:
+            self._left.clear()  # whoever else was in it has nothing to be done
             return events
         if self._left:
             events = self._ordered(events)
@@ -89,7 +92,7 @@ def portion(reactor: Any) -> None:
     """Let a reactor deal with events in portions, if it is one of epoll."""
     # Private: there is no public way.  Another reactor goes on as ever.
     poller = getattr(reactor, "_poller", None)
-    if isinstance(poller, epoll):
+    if isinstance(poller, _EPOLL):
         reactor._poller = Portions(poller)
 
 
