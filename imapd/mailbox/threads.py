@@ -6,7 +6,7 @@ from functools import partial
 from threading import Thread
 from typing import ParamSpec, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredSemaphore, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
@@ -106,7 +106,9 @@ class ThreadWorkers:
     def run(
         self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> "Deferred[T]":
-        """Run the call in a thread."""
+        """Run the call in a thread; fails once the threads have ended."""
+        if self._pool.joined:  # it would forget the call, and nobody would be told
+            return fail(RuntimeError("the threads have ended"))
         return deferToThreadPool(self._reactor, self._pool, call, *args, **kwargs)
 
     def heavy(

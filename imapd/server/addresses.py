@@ -1,10 +1,19 @@
-"""What a client's address, as text, says of where it is."""
+"""What a client's address is as text, and what that says of where it is."""
 
 import ipaddress
 from functools import lru_cache
 
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+
 #: Asked several times for each connection, and most clients come again.
 _KEPT_ADDRESSES = 4096
+
+
+def host_of(peer: object) -> str:
+    """A transport's peer without its port, ``unix``, or whatever a proxy names."""
+    if isinstance(peer, IPv4Address | IPv6Address):
+        return peer.host
+    return "unix" if isinstance(peer, UNIXAddress) else str(peer)
 
 
 @lru_cache(_KEPT_ADDRESSES)

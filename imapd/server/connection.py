@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import ITLSTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from imapd.auth.promptly import deferred
 from imapd.server import outlet, stepping
+from imapd.server.addresses import host_of
 from imapd.server.gathering import GatheringConnection
 from imapd.server.registry import Command
 from imapd.server.session import Session
@@ -142,16 +143,22 @@ class ClientConnection(GatheringConnection):
     def _start(self) -> None:
         self._running = True
         try:
-            rest = stepping.run(self._run(), self._take_turn)
+            rest = stepping.run(self._run(), self._take_turn, self._thrown_away)
         except Exception:
             self._broken(Failure())
         else:
             if rest is not None:
                 rest.addErrback(self._broken)
 
+    def _thrown_away(self) -> None:
+        """What the command waits for will never come; we may be in any thread."""
+        failure = Failure(RuntimeError("what a command waited for was thrown away"))
+        self.clock.callLater(0, self._broken, failure)
+
     def _broken(self, failure: Failure) -> None:
         _log.failure("a session broke", failure)
         self.hang_up(b"Internal error; the log has it", b"SERVERBUG")
+        self._at_rest()
 
     def _regulate(self) -> None:
         """Stop reading from a client that is too far ahead of us."""
@@ -181,10 +188,14 @@ class ClientConnection(GatheringConnection):
             self.settings.counts.disconnected(self.peer_host)
         self._give_up_waiting()
         if not self._running:
-            self._running = True
-            Deferred.fromCoroutine(self.clean_up()).addErrback(
-                lambda failure: _log.failure("a session did not end cleanly", failure)
-            )
+            self._end()
+
+    def _end(self) -> None:
+        self._running = True
+        self.setTimeout(None)  # what ran may have set it again
+        deferred(self.clean_up()).addErrback(
+            lambda failure: _log.failure("a session did not end cleanly", failure)
+        )
 
     # Commands, one at a time.
 
@@ -210,13 +221,13 @@ class ClientConnection(GatheringConnection):
                     self._between_commands = False
         except ConnectionError:
             pass  # the client left, or was told BYE
-        finally:
-            self._running = self._between_commands = False
-            self._resume_reading()
-            if self.gate.lost:
-                self._running = True
-                self.setTimeout(None)  # what ran may have set it again
-                await self.clean_up()
+        self._at_rest()
+
+    def _at_rest(self) -> None:
+        self._running = self._between_commands = False
+        self._resume_reading()
+        if self.gate.lost:
+            self._end()
 
     # What the session asks of its connection.
 
@@ -383,11 +394,5 @@ class ClientConnection(GatheringConnection):
     def peer_host(self) -> str:
         """The client's address, or what stands for it."""
         if self._peer_host is None:
-            self._peer_host = self._find_peer_host()
+            self._peer_host = host_of(self.transport.getPeer())
         return self._peer_host
-
-    def _find_peer_host(self) -> str:
-        peer = self.transport.getPeer()
-        if isinstance(peer, IPv4Address | IPv6Address):
-            return peer.host
-        return "unix" if isinstance(peer, UNIXAddress) else str(peer)

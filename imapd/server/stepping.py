@@ -4,19 +4,23 @@ Most commands are answered without waiting for anything; ``Deferred.fromCoroutin
 costs as much as all that NOOP does.
 """
 
-from collections.abc import Callable, Coroutine, Generator
-from types import coroutine as awaitable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from imapd.auth.promptly import rest
+
 Steps = Coroutine["Deferred[Any]", Any, None]
 
 
-def run(steps: Steps, turn: Callable[[bool], None]) -> "Deferred[None] | None":
+def run(
+    steps: Steps, turn: Callable[[bool], None], forsaken: Callable[[], object]
+) -> "Deferred[None] | None":
     """Run it now; None: it is done.  What it raises at once is raised here.
 
-    ``turn`` is told when it begins to run (True), and when it waits or has ended.
+    ``turn`` is told when it begins to run (True), and when it waits or has ended;
+    ``forsaken`` is called as ``promptly.rest`` does.
     """
     turn(True)
     try:
@@ -25,30 +29,4 @@ def run(steps: Steps, turn: Callable[[bool], None]) -> "Deferred[None] | None":
         return None
     finally:
         turn(False)
-    return Deferred.fromCoroutine(_rest(steps, waited, turn))
-
-
-@awaitable
-def _rest(
-    steps: Steps, waited: "Deferred[Any]", turn: Callable[[bool], None]
-) -> Generator["Deferred[Any]", Any, None]:
-    """Wait for what it waits for, and go on, until it is done."""
-    while True:
-        try:
-            result = yield waited
-        except BaseException as error:
-            turn(True)
-            try:
-                waited = steps.throw(error)
-            except StopIteration:
-                return
-            finally:
-                turn(False)
-        else:
-            turn(True)
-            try:
-                waited = steps.send(result)
-            except StopIteration:
-                return
-            finally:
-                turn(False)
+    return Deferred.fromCoroutine(rest(steps, waited, turn, forsaken))

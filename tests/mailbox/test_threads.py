@@ -5,6 +5,8 @@ import unittest
 from typing import Any, cast
 from unittest import mock
 
+from twisted.python.failure import Failure
+
 from imapd.mailbox import threads
 from imapd.mailbox.threads import ThreadWorkers
 
@@ -55,3 +57,10 @@ class ThreadTests(unittest.TestCase):
         self.workers.start()
         self.workers.stop()
         self.workers.stop()
+
+    def test_what_comes_after_the_end_fails_and_is_not_forgotten(self) -> None:
+        self.workers.stop()
+        failed: list[Failure] = []
+        for run in (self.workers.run, self.workers.heavy):
+            run(threading.current_thread).addErrback(failed.append)
+        self.assertEqual([each.type for each in failed], [RuntimeError] * 2)

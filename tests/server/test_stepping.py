@@ -1,5 +1,7 @@
 """A coroutine that need not wait is done when the call returns."""
 
+import gc
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -11,6 +13,9 @@ class SteppingTests(SynchronousTestCase):
         self.turns: list[bool] = []
         self.said: list[str] = []
 
+    def forsaken(self) -> None:
+        self.said.append("forsaken")
+
     def run_steps(self, *waits: "Deferred[str]") -> "Deferred[None] | None":
         async def steps() -> None:
             for each in waits:
@@ -20,7 +25,7 @@ class SteppingTests(SynchronousTestCase):
                     self.said.append(type(error).__name__)
             self.said.append("end")
 
-        return stepping.run(steps(), self.turns.append)
+        return stepping.run(steps(), self.turns.append, self.forsaken)
 
     def test_at_once(self) -> None:
         self.assertIsNone(self.run_steps())
@@ -31,7 +36,7 @@ class SteppingTests(SynchronousTestCase):
             raise ZeroDivisionError
 
         with self.assertRaises(ZeroDivisionError):
-            stepping.run(breaks(), self.turns.append)
+            stepping.run(breaks(), self.turns.append, self.forsaken)
         self.assertEqual(self.turns, [True, False])
 
     def test_waiting(self) -> None:
@@ -54,7 +59,7 @@ class SteppingTests(SynchronousTestCase):
             await wait
             raise ZeroDivisionError
 
-        rest = stepping.run(breaks(), self.turns.append)
+        rest = stepping.run(breaks(), self.turns.append, self.forsaken)
         assert rest is not None
         wait.callback(None)
         self.failureResultOf(rest, ZeroDivisionError)
@@ -65,3 +70,8 @@ class SteppingTests(SynchronousTestCase):
         rest.cancel()
         self.successResultOf(rest)
         self.assertEqual(self.said, ["CancelledError", "end"])
+
+    def test_what_it_waits_for_is_thrown_away(self) -> None:
+        self.assertIsNotNone(self.run_steps(Deferred()))
+        gc.collect()
+        self.assertEqual((self.said, self.turns), (["forsaken"], [True, False]))
