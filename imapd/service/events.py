@@ -108,6 +108,16 @@ def connection_refused(*, peer: str, reason: str) -> None:
     )
 
 
+def not_accepted(*, count: int, reason: str) -> None:
+    """Connections that the system did not let us have; ``reason`` is an errno's."""
+    _log.error(
+        "connections not accepted count={count} reason={reason}: out of descriptors "
+        "or memory (LimitNOFILE= of the unit, ulimit -n)",
+        count=count,
+        reason=reason,
+    )
+
+
 def session_ended(*, peer: str, user: str, reason: str) -> None:
     """A session that had logged in is over."""
     user, reason = _cut(user), _reason(reason)

@@ -14,6 +14,8 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
+from imapd.service.scarce import calm
+
 #: So many connections of one turn of the reactor: two workers share 200 that come at
 #: once 100 to 100 so; with Twisted's hundred it was anything up to 21 to 179.
 ACCEPTS = 1
@@ -67,7 +69,7 @@ def adopt(reactor: Any, descriptor: int, factory: IProtocolFactory) -> IListenin
         )
     os.close(descriptor)
     port.startListening()
-    listening: IListeningPort = port
+    listening: IListeningPort = calm(port, reactor)
     return listening
 
 

@@ -22,6 +22,7 @@ from imapd.service.held import HeldEndpoint, Nobody
 from imapd.service.options import Options
 from imapd.service.order import PortOrder
 from imapd.service.portions import PortionedEndpoint
+from imapd.service.scarce import CalmEndpoint
 from imapd.service.serving import STOP_SECONDS, Serving, alone
 from imapd.service.signals import SignalHandler
 from imapd.service.workers import PATIENCE_SECONDS, Workers
@@ -131,6 +132,7 @@ class ImapService(MultiService):
             if tls:
                 assert self.tls is not None  # config.py insists
                 factory = self.tls.wrap(factory)
+            endpoint = CalmEndpoint(endpoint, self._reactor())
         self.addService(PortService(endpoint, factory, description, tls))
 
     def startService(self) -> None:  # noqa: N802 - Twisted's name

@@ -89,6 +89,9 @@ class ScarceTests(unittest.TestCase):
         self.assertEqual(session.append("INBOX", "", "", MESSAGE)[0], "OK")
         self.assertEqual(self.session("user2").noop()[0], "OK")
         self.assertEqual(self.server.complaints(), [])
+        # A flood does not fill the disk: it is told of once a minute.
+        told = [line for line in self.server.log().splitlines() if "EMFILE" in line]
+        self.assertEqual(len(told), 1, told)
 
     def test_a_neighbour_that_stopped_with_the_lock(self) -> None:
         # Hardening: D18, V04.  It lives, so the lock is its own: we wait, and say so.
