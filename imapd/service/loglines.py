@@ -3,6 +3,12 @@
 An event carries its text ready made, and what stands before it (time, namespace and
 level) is made once a second, by the log itself.  Every other observer finds an event
 like any other.
+
+The observer that ``twistd`` has made is found in a private list of the publisher.  A
+component ``ILogObserver`` of the application would be a public place for one of ours,
+but ``twistd`` then makes none: what ``--logfile``, ``--syslog``, ``--nodaemon`` and
+``--prefix`` mean, and how a log is rotated, would be written here a second time, and
+would differ some day from what every other plugin does.  ``--logger`` is the user's.
 """
 
 import io
