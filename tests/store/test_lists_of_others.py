@@ -10,7 +10,7 @@ from unittest import mock
 from imapd.ids import Uid
 from imapd.model.flags import SEEN, StoreMode
 from imapd.store.locks import MailboxLock
-from imapd.store.maildir import scan
+from imapd.store.maildir import scan, sync, transfer
 from imapd.store.maildir.mailbox import MaildirMailbox
 from imapd.store.maildir.uidformat import parse
 from tests.store.folders import FolderTestCase, append, uids_of
@@ -60,6 +60,22 @@ class ListTests(FolderTestCase):
         self.assertEqual(changes.flags[Uid(1)], {b"work"})
         more = self.box.sync(True) if self.box.changed() else changes
         self.assertEqual(more.flags[Uid(2)], {b"later"})
+
+    def test_a_keyword_named_while_we_may_not_lock(self) -> None:
+        """A folder that cannot be written is read all the same, right before."""
+        cur = self.folder() / "cur"
+        os.rename(cur / "1.x.host:2,", cur / "1.x.host:2,a")
+        source = self.open(read_only=True)
+        target = self.open("target")
+        target.sync(True)
+
+        def sync_first(*given: Any) -> None:
+            sync.sync_first(*given)
+            (cur.parent / "dovecot-keywords").write_bytes(b"0 later\n")
+
+        with mock.patch.object(transfer, "sync_first", sync_first):
+            copied = target.copy_from(source, [Uid(2)], False, False)
+        self.assertEqual(copied.target.added[0].flags, {b"later"})
 
     def test_a_keyword_named_before_we_copy(self) -> None:
         cur = self.folder() / "cur"

@@ -41,6 +41,17 @@ class PublishCase(FolderTestCase):
         return sorted(path.name for path in (self.folder(box) / part).iterdir())
 
 
+class NoNewsTests(PublishCase):
+    def test_what_a_new_message_was_told_with_is_no_news_later(self) -> None:
+        self.commit([SEEN], [b"work"])
+        for path in (self.folder() / "cur").iterdir():
+            path.rename(path.with_name(path.name + "9"))  # no letter of anything
+        settle()
+        changes = self.box.sync(True)
+        self.assertEqual((changes.flags, changes.added), ({}, []))
+        self.assertIn(b"work", self.box.keywords)
+
+
 class OrderTests(PublishCase):
     """Contents, then names, then UIDs: nothing is named before it is durable."""
 
