@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         chosen = choose(options.scenarios, quick=options.quick)
-        names = _installed(options)
+        names = _taking_part(_installed(options), chosen)
     except ValueError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -84,6 +84,14 @@ def _installed(options: Options) -> tuple[str, ...]:
         else:
             names.append(name)
     return tuple(names)
+
+
+def _taking_part(names: tuple[str, ...], chosen: list[Scenario]) -> tuple[str, ...]:
+    """Leave out those that no scenario is about."""
+    crowds = any(scenario.crowd for scenario in chosen)
+    return tuple(
+        name for name in names if crowds or not servers.SERVERS[name].only_crowds
+    )
 
 
 def _run(

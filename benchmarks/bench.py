@@ -50,6 +50,8 @@ class Bench:
         self, options: Options, servers: Sequence[Server], stock: Stock
     ) -> None:
         self.options = options
+        self._all_servers = tuple(servers)
+        #: Those that the scenario is about.
         self.servers = list(servers)
         self.results = Results(tuple(server.name for server in servers))
         #: The metrics of the scenario that runs.
@@ -167,9 +169,15 @@ class Bench:
     def run(self, scenario: "Scenario") -> bool:
         """Run it; False where we broke.
 
-        Whatever happens, each server then has a figure in each row, or a reason.
+        Whatever happens, each server that it is about then has a figure in each row,
+        or a reason.
         """
         self.metrics = scenario.metrics
+        self.servers = [
+            server
+            for server in self._all_servers
+            if scenario.crowd or not server.only_crowds
+        ]
         whole = False
         try:
             scenario.run(self)
@@ -212,7 +220,7 @@ class Bench:
     def settle(self) -> None:
         """Wait until no server does anything any more."""
         begin = time.monotonic()
-        if not settle([server.tree for server in self.servers]):
+        if not settle([server.tree for server in self._all_servers]):
             for name in self.metrics:
                 self.results.note(name, "a server was still at work on what was before")
         self._waited_seconds += time.monotonic() - begin

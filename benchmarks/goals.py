@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.results import Metric, Results
+from benchmarks.results import Metric, Results, without_variant
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.servers import OURS, REFERENCE
 
@@ -90,11 +90,12 @@ GOALS: Final = tuple(_all_goals())
 
 
 def goals_of(metric: Metric) -> list[Goal]:
-    """Return the goals that a row has."""
+    """Return the goals that a row has; a variant of it has the same."""
+    name = without_variant(metric.name)
     return [
         goal
         for goal in GOALS
-        if goal.metric == metric.name and goal.unit in (None, metric.unit)
+        if goal.metric == name and goal.unit in (None, metric.unit)
     ]
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from benchmarks.servers import OURS, VARIANTS
+
 
 class Kind(Enum):
     """What a value is; of each less is better."""
@@ -57,6 +59,20 @@ class Metric:
     def cpu_ratio(self, ours: str, other: str) -> float | None:
         """How many times less than the other's our CPU time is."""
         return _ratio(self.cpu(other), self.cpu(ours))
+
+
+def _variants(metric: Metric) -> Iterator[Metric]:
+    for server, suffix in VARIANTS.items():
+        if metric.samples.get(server):
+            samples = {**metric.samples, OURS: metric.samples[server]}
+            yield Metric(metric.name + suffix, metric.unit, metric.kind, samples)
+
+
+def without_variant(name: str) -> str:
+    """The name of the row that this one is a variant of, or is."""
+    for suffix in VARIANTS.values():
+        name = name.removesuffix(suffix)
+    return name
 
 
 def _median(values: list[float]) -> float | None:
@@ -123,11 +139,22 @@ class Results:
         order = dict.fromkeys((*found, *self.metrics))
         self.metrics = {name: self.metrics[name] for name in order}
 
+    @property
+    def columns(self) -> list[str]:
+        """The servers that have columns; a variant of ours has rows."""
+        names = (OURS if name in VARIANTS else name for name in self.servers)
+        return list(dict.fromkeys(names))
+
     def visible(self) -> Iterator[Metric]:
-        """The rows to show; those that others are made from begin with ``few-``."""
+        """The rows to show; those that others are made from begin with ``few-``.
+
+        Behind a row comes one for each variant of ours that was measured: in it our
+        figures are the variant's, and all others are the same.
+        """
         for metric in self.metrics.values():
             if not metric.name.startswith("few-"):
                 yield metric
+                yield from _variants(metric)
 
     def as_json(self) -> Mapping[str, Any]:
         """Return all of it, for ``json.dump``."""

@@ -60,7 +60,7 @@ def goal_text(goal: Goal, metric: Metric) -> str:
 
 def _row(results: Results, metric: Metric) -> list[str]:
     cells = [metric.name, metric.unit]
-    for server in results.servers:
+    for server in results.columns:
         cells += [_cell(results, metric, server, cpu) for cpu in (False, True)]
     share = metric.client_share(OURS) or 0
     compared = is_compared(metric.name)
@@ -76,7 +76,7 @@ def _row(results: Results, metric: Metric) -> list[str]:
 def rows(results: Results) -> list[list[str]]:
     """Return the cells, the headings first."""
     heads = ["scenario", "of a"]
-    for server in results.servers:
+    for server in results.columns:
         heads += [server, "CPU"]
     heads += ["x wall", "x CPU", "client", "goals"]
     return [heads, *(_row(results, metric) for metric in results.visible())]

@@ -28,10 +28,12 @@ class Scenario:
     metrics: tuple[str, ...]
     #: Part of a run with --quick that names no scenarios.
     quick: bool = True
+    #: Many clients at once: servers may differ in how many processes they have.
+    crowd: bool = False
 
 
-def _one(name: str, run: Callable[[Bench], None]) -> Scenario:
-    return Scenario(name, run, (name,))
+def _one(name: str, run: Callable[[Bench], None], *, crowd: bool = False) -> Scenario:
+    return Scenario(name, run, (name,), crowd=crowd)
 
 
 def _reading_scenarios() -> list[Scenario]:
@@ -60,16 +62,16 @@ def _store_all(bench: Bench) -> None:
 SCENARIOS: Final = (
     _one("login", partial(logins.login, metric="login", tls=False)),
     _one("login-tls", partial(logins.login, metric="login-tls", tls=True)),
-    _one("login-20", logins.login_crowd),
+    _one("login-20", logins.login_crowd, crowd=True),
     *_reading_scenarios(),
     _one("noop", logins.noop),
-    _one("noop-20", logins.noop_crowd),
+    _one("noop-20", logins.noop_crowd, crowd=True),
     _one("store", changes.store),
     _one("store-all", _store_all),
     _one("append", changes.append),
     Scenario("copy", changes.copy_move_expunge, ("copy", "move", "expunge")),
     _one("resync", days.resync),
-    _one("mixed", days.mixed),
+    _one("mixed", days.mixed, crowd=True),
     _idle_scenario("", tls=False),
     _idle_scenario("-tls", tls=True),
     Scenario(

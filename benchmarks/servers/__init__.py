@@ -7,17 +7,27 @@ from typing import Final
 from benchmarks.servers.base import Server
 from benchmarks.servers.courier import Courier
 from benchmarks.servers.dovecot import Dovecot, FastDovecot
-from benchmarks.servers.imapd import Imapd
+from benchmarks.servers.imapd import Imapd, ImapdWorkers
 
-__all__ = ["OURS", "REFERENCE", "SERVERS", "Courier", "Server", "missing"]
+__all__ = [
+    "OURS",
+    "REFERENCE",
+    "SERVERS",
+    "VARIANTS",
+    "Courier",
+    "Server",
+    "missing",
+]
 
 #: In the order of the table.
 SERVERS: Final[Mapping[str, type[Server]]] = {
-    one.name: one for one in (Imapd, Dovecot, FastDovecot, Courier)
+    one.name: one for one in (Imapd, ImapdWorkers, Dovecot, FastDovecot, Courier)
 }
 #: Whose figures are divided by whose.
 REFERENCE: Final = Dovecot.name
 OURS: Final = Imapd.name
+#: Ours in other settings: what the names of their rows end in.
+VARIANTS: Final[Mapping[str, str]] = {ImapdWorkers.name: "-workers"}
 
 
 def missing(name: str) -> str | None:
@@ -27,4 +37,5 @@ def missing(name: str) -> str | None:
 
 def make(name: str, folder: Path, mail: Path, options: tuple[str, ...] = ()) -> Server:
     """Prepare a server; ``options`` are only for ours."""
-    return SERVERS[name](folder / name, mail / name, options if name == OURS else ())
+    ours = name == OURS or name in VARIANTS
+    return SERVERS[name](folder / name, mail / name, options if ours else ())

@@ -22,6 +22,8 @@ class Server(abc.ABC):
     name: ClassVar[str]
     #: Whether it speaks TLS and asks for passwords itself.
     has_logins: ClassVar[bool] = True
+    #: Whether it differs from another only where many clients are served at once.
+    only_crowds: ClassVar[bool] = False
 
     def __init__(self, folder: Path, mail: Path, options: tuple[str, ...] = ()) -> None:
         """Prepare only.  The path of ``folder`` must be short enough for sockets."""

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from benchmarks.servers.base import Server
 from tests.live.process import REPOSITORY, Child
@@ -41,3 +42,15 @@ class Imapd(Server):
         return Child(
             command, log=self.log_file, environment=environment, folder=self.folder
         )
+
+
+class ImapdWorkers(Imapd):
+    """The same with a process for each CPU."""
+
+    name = "imapd-workers"
+    only_crowds = True
+
+    def __init__(self, folder: Path, mail: Path, options: tuple[str, ...] = ()) -> None:
+        """Prepare only."""
+        workers = ("--workers", str(os.cpu_count() or 1))
+        super().__init__(folder, mail, (*workers, *options))

@@ -30,6 +30,7 @@ class Named:
         self.name = name
         self.capabilities = frozenset(capabilities)
         self.running = True
+        self.only_crowds = False
         self.tree = ProcessTree(os.getpid())
         self.port = free_ports(1)[0]
 
@@ -147,6 +148,25 @@ class BenchTests(SynchronousTestCase):
         reasons = self.bench.results.reasons
         for row in ("sort", "thread"):
             self.assertIn("of our own making", reasons[row, "dovecot"])
+
+    def test_who_differs_only_in_crowds_has_no_other_rows(self) -> None:
+        several = Named("imapd-workers")
+        several.only_crowds = True
+        servers = [*self.servers, cast(Server, several)]
+        bench = Bench(self.bench.options, servers, Stock(scratch(self)))
+
+        def measure(bench: Bench) -> None:
+            for server in bench.servers:
+                name = bench.metrics[0]
+                bench.record(server, name, Sample(1), unit="command")
+
+        for name, crowd in (("sort", False), ("mixed", True), ("thread", False)):
+            scenario = Scenario(name, measure, (name,), crowd=crowd)
+            self.assertTrue(bench.run(scenario))
+            measured = set(bench.results.metrics[name].samples)
+            self.assertEqual("imapd-workers" in measured, crowd, name)
+            self.assertLessEqual({"imapd", "dovecot"}, measured, name)
+        self.assertEqual(bench.results.reasons, {})
 
     def test_no_row_goes_missing_without_a_word(self) -> None:
         def run(bench: Bench) -> None:

@@ -109,6 +109,48 @@ class GoalsTests(SynchronousTestCase):
         self.assertEqual(text, "2 of 5 goals met, 1 not measured")
 
 
+class VariantTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.results = Results(("imapd", "imapd-workers", "dovecot", "dovecot-fast"))
+        for server, wall in (
+            ("imapd", 0.002),
+            ("imapd-workers", 0.001),
+            ("dovecot", 0.004),
+            ("dovecot-fast", 0.0015),
+        ):
+            sample = Sample(wall, wall)
+            self.results.add("mixed", server, sample, unit="session")
+        self.results.add("login", "imapd", Sample(1), unit="login")
+
+    def test_has_a_row_in_which_its_figures_are_ours(self) -> None:
+        heads, *rows = table.rows(self.results)
+        self.assertEqual(heads.count("imapd"), 1)
+        self.assertNotIn("imapd-workers", heads)
+        self.assertEqual(
+            [(row[0], row[2], row[-4], row[-1]) for row in rows],
+            [
+                ("mixed", "2.00 ms", "2.00", ">= 1 met, >= 1 dovecot-fast BELOW"),
+                ("mixed-workers", "1.00 ms", "4.00", ">= 1 met, >= 1 dovecot-fast met"),
+                ("login", "1.00 s", "-", ">= 10 ?, >= 2 dovecot-fast ?"),
+            ],
+        )
+
+    def test_has_bars_and_goals_but_no_samples_of_its_own(self) -> None:
+        names = [metric.name for metric in compared(self.results)]
+        self.assertEqual(names, ["mixed", "mixed-workers"])
+        self.assertEqual(set(self.results.as_json()["metrics"]), {"mixed", "login"})
+        self.assertEqual(
+            goals.summary(self.results), "3 of 6 goals met, 2 not measured"
+        )
+
+    def test_stands_for_us_where_we_are_not(self) -> None:
+        results = Results(("imapd-workers",))
+        results.add("mixed", "imapd-workers", Sample(1), unit="session")
+        heads, _, row = table.rows(results)
+        self.assertEqual(heads[2:4], ["imapd", "CPU"])
+        self.assertEqual(row[:3], ["mixed-workers", "session", "1.00 s"])
+
+
 class TableTests(SynchronousTestCase):
     def test_quantities(self) -> None:
         for value, kind, text in (
