@@ -11,11 +11,16 @@ from imapd.server.addresses import is_near, place
 T = TypeVar("T")
 
 #: Told of each change here: the user, None for a connection; the place; 1 or -1;
-#: and whether it is one more within the limits.
-Tell = Callable[[bytes | None, str, int, bool], None]
+#: whether it is one more within the limits; and whether it is near a limit.
+Tell = Callable[[bytes | None, str, int, bool, bool], None]
+
+#: With so many places left at most a limit is near.
+NEAR_PLACES = 10
 
 
-def _tell_nobody(user: bytes | None, where: str, change: int, admitted: bool) -> None:
+def _tell_nobody(
+    user: bytes | None, where: str, change: int, admitted: bool, near: bool
+) -> None:
     """For a process that is alone."""
 
 
@@ -27,7 +32,8 @@ class ConnectionCounts:
 
     Several processes that serve together tell each other what they count, and
     ``hear`` it: each holds the sums of all.  What two admit at the same moment may
-    be too many; who holds ``excess`` against what was told last says so.
+    be too many; who holds ``excess`` against what was told last says so.  Far from a
+    limit nobody has to know at once.
     """
 
     def __init__(self, limits: Limits, tell: Tell = _tell_nobody) -> None:
@@ -58,6 +64,12 @@ class ConnectionCounts:
             self._users[user] - limits.user_connections,
             self._pairs[user, where] - limits.user_address_connections,
         )
+
+    def is_near_limit(self, user: bytes | None, where: str) -> bool:
+        """Whether one more or less may soon make a difference to somebody."""
+        if user is None and is_near(where):
+            return False  # there is no limit
+        return self.excess(user, where) >= -NEAR_PLACES
 
     def is_flooded(self, address: str) -> bool:
         """Whether the address goes on after as many were refused as are allowed."""
@@ -92,8 +104,9 @@ class ConnectionCounts:
     def _count(
         self, user: bytes | None, where: str, change: int, admitted: bool
     ) -> None:
+        near = self.is_near_limit(user, where)
         self.hear(user, where, change)
-        self._tell(user, where, change, admitted)
+        self._tell(user, where, change, admitted, near)
 
     def hear(self, user: bytes | None, where: str, change: int) -> None:
         """Take in what another process counted, under the names it was told by."""

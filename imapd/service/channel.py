@@ -1,9 +1,11 @@
 """What the master and a worker say to each other: a socket pair, and JSON lists.
 
-A message is ``[kind, field, ...]``; octets travel as text of Latin-1.  It comes in
-the order in which it was sent, or not at all: the end of the connection is the end
-of the worker.  Who does not read is not waited for: what can be summed up is summed
-up, notices and lines of the log are dropped when they are too many.
+A message is ``[kind, field, ...]``; octets travel as text of Latin-1.  They come in
+the order in which they were said, or not at all: the end of the connection is the end
+of the worker.  What nobody waits for is gathered for a moment and sent as one list of
+messages: each that wakes another process costs as much as a command of a client.  Who
+does not read is not waited for: what can be summed up is summed up, notices and lines
+of the log are dropped when they are too many.
 """
 
 import json
@@ -12,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import Int32StringReceiver
@@ -28,6 +30,10 @@ MESSAGE_OCTETS: Final = 4 << 20
 #: So many wait at most for one who does not read.
 WAITING_NOTICES: Final = 4096
 WAITING_LINES: Final = 1000
+#: How long, and how many at most, are gathered; and what is not worth it.
+GATHER_SECONDS: Final = 0.005
+GATHER_MESSAGES: Final = 100
+GATHER_CHARACTERS: Final = 1000
 
 # What is said, and by whom.
 READY: Final = "ready"  # worker: it serves
@@ -42,6 +48,9 @@ FAILED: Final = "failed"  # worker: peer, user, token of the password or None
 SUCCEEDED: Final = "succeeded"  # worker: peer, user
 CERTIFICATE: Final = "certificate"  # master: chain, key
 STOP: Final = "stop"  # master
+
+#: Levels of the log that nobody waits for.
+_CALM: Final = ("debug", "info")
 
 Handlers = Mapping[str, Callable[..., None]]
 
@@ -64,10 +73,24 @@ class Channel(Int32StringReceiver):
 
     transport: Any
 
-    def __init__(self, handlers: Handlers, lost: Callable[[], None]) -> None:
-        """Nothing is sent before the connection is made."""
+    def __init__(
+        self,
+        handlers: Handlers,
+        lost: Callable[[], None],
+        clock: IReactorTime | None = None,
+    ) -> None:
+        """Nothing is sent before the connection is made.
+
+        Args:
+            handlers: called by kind, with the fields.
+            lost: called at the end.
+            clock: for what is gathered; None: nothing is.
+        """
         self._handlers = handlers
         self._lost = lost
+        self._clock = clock
+        self._gathered: list[tuple[Any, ...]] = []
+        self._send_later: IDelayedCall | None = None
         self._congested = False
         self._counts: Counter[tuple[bytes | None, str]] = Counter()
         self._admitted: set[tuple[bytes | None, str]] = set()
@@ -81,25 +104,54 @@ class Channel(Int32StringReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
         """The other process has ended, or is about to."""
+        self._send()  # to nobody: no timer stays
         self._lost()
 
     def stringReceived(self, string: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Hand a message on; what breaks over one does not break the channel."""
+        """Hand messages on; what breaks over one does not break the channel."""
         try:
-            kind, *fields = json.loads(string)
-            self._handlers[kind](*fields)
-        except Exception:
-            _log.failure("a message of another process of ours broke")
+            messages = list(json.loads(string))
+        except (ValueError, TypeError):
+            _log.failure("what another process of ours said cannot be read")
+            return
+        for message in messages:
+            try:
+                kind, *fields = message
+                self._handlers[kind](*fields)
+            except Exception:
+                _log.failure("a message of another process of ours broke")
 
     def say(self, kind: str, *fields: Any) -> None:
-        """Send a message, however many wait."""
-        if self.connected:
-            self.sendString(json.dumps([kind, *fields]).encode())
+        """Send a message now, however many wait."""
+        self._gathered.append((kind, *fields))
+        self._send()
+
+    def say_soon(self, kind: str, *fields: Any) -> None:
+        """Send a message with the next one, or after a moment."""
+        if self._clock is None or len(self._gathered) >= GATHER_MESSAGES:
+            self.say(kind, *fields)
+            return
+        self._gathered.append((kind, *fields))
+        if self._send_later is None:
+            self._send_later = self._clock.callLater(GATHER_SECONDS, self._send)
+
+    def _send(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        later, self._send_later = self._send_later, None
+        if later is not None and later.active():
+            later.cancel()
+        if gathered and self.connected:
+            self.sendString(json.dumps(gathered).encode())
 
     # What need not wait in line.
 
     def count(
-        self, user: bytes | None, place: str, change: int, admitted: bool
+        self,
+        user: bytes | None,
+        place: str,
+        change: int,
+        admitted: bool,
+        hurry: bool = True,
     ) -> None:
         """Tell of connections that came or went; sums do as well."""
         if self._congested:
@@ -108,7 +160,8 @@ class Channel(Int32StringReceiver):
                 self._admitted.add((user, place))
         else:
             name = None if user is None else text(user)
-            self.say(COUNT, name, place, change, admitted)
+            tell = self.say if hurry else self.say_soon
+            tell(COUNT, name, place, change, admitted)
 
     def notice(self, directory: bytes) -> None:
         """Tell of a changed mailbox; once is enough, and too many are none."""
@@ -118,9 +171,12 @@ class Channel(Int32StringReceiver):
             self._notices[directory] = None
 
     def line(self, *fields: Any) -> None:
-        """Tell of an event for the log."""
+        """Tell of an event for the log: its level first, its text last."""
         if not self._congested:
-            self.say(LOG, *fields)
+            # What went wrong may be the last that is said before the end.
+            calm = fields[0] in _CALM and len(fields[-1]) <= GATHER_CHARACTERS
+            tell = self.say_soon if calm else self.say
+            tell(LOG, *fields)
         elif len(self._lines) < WAITING_LINES:
             self._lines.append(fields)
         else:
@@ -151,6 +207,7 @@ class Channel(Int32StringReceiver):
     def finish(self) -> None:
         """Send what is left, and close."""
         self.resumeProducing()
+        self._send()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 

@@ -50,6 +50,11 @@ class Hub:
         self._publish = publish
         self._members: list[Member] = []
 
+    @property
+    def clock(self) -> IReactorTime:
+        """Where timers come from."""
+        return self._clock
+
     def join(self, number: int, ready: Callable[[], None]) -> "Member":
         """Make a channel for a worker.
 
@@ -131,6 +136,7 @@ class Member:
                 channel.SUCCEEDED: self._succeeded,
             },
             partial(hub.leave, self),
+            hub.clock,
         )
 
     def _is_ready(self) -> None:
@@ -155,11 +161,15 @@ class Member:
         self.counts[name, place] += change
         if not self.counts[name, place]:
             del self.counts[name, place]
+        counts = self.hub.counts
+        # Before and after: one who left the last place is as urgent as who took it.
+        near = counts.is_near_limit(name, place)
+        counts.hear(name, place, change)
+        near = near or counts.is_near_limit(name, place)
         for other in self.hub.others(self):
-            other.channel.count(name, place, change, False)
-        self.hub.counts.hear(name, place, change)
+            other.channel.count(name, place, change, False, near)
         if admitted:
-            excess = min(change, self.hub.counts.excess(name, place))
+            excess = min(change, counts.excess(name, place))
             if excess > 0:
                 self.channel.say(channel.EXCESS, user, place, excess)
 

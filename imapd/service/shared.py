@@ -57,7 +57,7 @@ class SharedThrottle:
 
     def succeeded(self, peer: str, user: bytes, now: float) -> None:
         """Tell of a login."""
-        self._channel.say(channel.SUCCEEDED, peer, channel.text(user))
+        self._channel.say_soon(channel.SUCCEEDED, peer, channel.text(user))
 
     def ask(self, number: int, peer: str, user: bytes) -> "Deferred[None]":
         """Wait for a turn; who cancels it leaves the queue."""

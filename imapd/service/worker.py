@@ -61,6 +61,7 @@ class Worker:
                 channel.STOP: self._end,
             },
             self._channel_lost,
+            reactor,
         )
         reactor.adoptStreamConnection(
             CHANNEL_DESCRIPTOR, channel.FAMILY, channel.OneProtocol(self._channel)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from imapd.errors import LimitReached
 from imapd.limits import Limits
-from imapd.server.counts import ConnectionCounts
+from imapd.server.counts import NEAR_PLACES, ConnectionCounts
 from imapd.service import channel
 from imapd.service.channel import WAITING_LINES, WAITING_NOTICES, Channel
 from imapd.service.hub import Hub, Member
@@ -296,15 +296,95 @@ class NewsTests(HubCase):
         self.assertEqual(two.notices.count(b"/mail/same"), 1)
         self.assertEqual(two.counts._addresses[PEER], 1)
 
+    def test_what_nobody_waits_for_is_sent_together(self) -> None:
+        clock, transport = Clock(), StringTransport()
+        heard: list[tuple[str, Any]] = []
+        ours = Channel({}, lambda: None, clock)
+        theirs = Channel(
+            {
+                kind: lambda *fields, kind=kind: heard.append((kind, fields[-1]))
+                for kind in (channel.LOG, channel.COUNT, channel.LEAVE)
+            },
+            lambda: None,
+        )
+        ours.makeConnection(transport)
+        theirs.makeConnection(StringTransport())
+
+        def log(level: str, text: str) -> None:
+            ours.line(level, "imapd", None, text)
+
+        def sent() -> list[tuple[str, Any]]:
+            theirs.dataReceived(transport.value())
+            transport.clear()
+            told = list(heard)
+            heard.clear()
+            return told
+
+        log("info", "one")
+        ours.count(b"alice", PEER, 1, True, hurry=False)
+        self.assertEqual(sent(), [])
+        clock.advance(channel.GATHER_SECONDS)
+        self.assertEqual(sent(), [("log", "one"), ("count", True)])
+        log("info", "two")
+        ours.say(channel.LEAVE, 7)
+        self.assertEqual(sent(), [("log", "two"), ("leave", 7)])
+        log("info", "three")
+        log("warn", "four")
+        self.assertEqual(sent(), [("log", "three"), ("log", "four")])
+        log("info", "five")
+        ours.count(None, PEER, 1, True)
+        self.assertEqual(sent(), [("log", "five"), ("count", True)])
+        for number in range(channel.GATHER_MESSAGES + 1):
+            log("info", str(number))
+        log("info", "x" * (channel.GATHER_CHARACTERS + 1))
+        self.assertEqual(len(sent()), channel.GATHER_MESSAGES + 2)
+        self.assertEqual(clock.getDelayedCalls(), [])
+        log("info", "last words")
+        ours.finish()
+        self.assertEqual(sent(), [("log", "last words")])
+        log("info", "too late")
+        ours.connectionLost()
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_near_a_limit_everybody_knows_at_once(self) -> None:
+        limits = Limits(user_connections=NEAR_PLACES + 2, address_connections=1000)
+        hub = Hub(self.clock, limits)
+        workers = [FakeWorker(hub, number) for number in (1, 2)]
+        one, two = workers
+        one.counts = ConnectionCounts(limits, one.channel.count)
+        one.channel._clock = two.channel._clock = self.clock
+
+        def carry() -> None:
+            while any([each.pump() for each in workers]):
+                pass
+
+        for number in range(1, 5):
+            one.counts.logged_in(b"alice", PEER)
+            carry()
+            known = two.counts._users[b"alice"]
+            self.assertEqual(known, 0 if number <= 2 else number)
+        for number in (3, 2, 1):
+            one.counts.logged_out(b"alice", PEER)
+            carry()
+            self.assertEqual(two.counts._users[b"alice"], number)
+        one.counts.logged_out(b"alice", PEER)
+        carry()
+        self.assertEqual(two.counts._users[b"alice"], 1)
+        for _ in range(2):
+            self.clock.advance(channel.GATHER_SECONDS)
+            carry()
+        self.assertEqual(two.counts._users[b"alice"], 0)
+
     def test_a_message_that_breaks_does_not_break_the_channel(self) -> None:
         one, two = self.workers
         one.channel.say("unheard-of")
         one.channel.say(channel.COUNT, "too few")
         one.channel.sendString(b"\xff{")
+        one.channel.sendString(b"7")
         SharedNotices(one.channel).changed(b"/mail")
         self.pump()
         self.assertEqual(two.notices, [b"/mail"])
-        self.assertEqual(len(self.flushLoggedErrors()), 3)
+        self.assertEqual(len(self.flushLoggedErrors()), 4)
 
     def test_ready(self) -> None:
         self.workers[1].channel.say(channel.READY)
