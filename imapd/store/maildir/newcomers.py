@@ -18,7 +18,7 @@ from imapd.store import fsops, quiet
 from imapd.store.maildir import recall
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import base_of, in_order
-from imapd.store.maildir.numbers import refresh_locked
+from imapd.store.maildir.numbers import load_uid_list, refresh_locked
 
 _log = Logger()
 
@@ -51,16 +51,27 @@ def number(core: MailboxCore, found: Found) -> None:
     that the next process gives to others, under the same UIDVALIDITY.
     """
     messages = _messages_only(core, found)
+    first = not core.uidlist.table.uid_validity
     if not core.read_only:
         if not messages and not core.uidlist.needs_rewrite():
             return
         try:
-            _number_locked(core, found)
+            if first:
+                _number_first(core, found)
+            else:
+                _number_locked(core, found)
         except InUse:
+            if first:
+                raise  # there is no UIDVALIDITY to show anything under
             found.deferred = True
         except OSError as error:
             core.note_failure("numbering new messages", error)
-            found.deferred = True
+            if not first:
+                found.deferred = True
+            elif core.read_only:
+                load_uid_list(core)  # with numbers of this process, if there are none
+            else:
+                raise
     if core.failed:
         found.deferred = True
     elif core.read_only:
@@ -87,6 +98,25 @@ def _number_locked(core: MailboxCore, found: Found) -> None:
         uids = core.uidlist.record(lock, unknown, core.is_gone)
         paths = map(found.unknown.__getitem__, unknown)
         found.added.update(zip(uids, paths, strict=True))
+
+
+def _number_first(core: MailboxCore, found: Found) -> None:
+    """Make the first UID list of the folder, with all that the listing showed.
+
+    Where it is there by now, the listing is older than its UIDs, and than the names
+    that it may have given to files.
+    """
+    with core.lock() as lock:
+        if refresh_locked(core, lock, recording=True):
+            found.overtaken = found.deferred = True
+            return
+        recall.recall(core)
+        bases = in_order(_unnumbered(core, found, frozenset()))
+        uids = core.uidlist.record(lock, bases, core.is_gone)
+        found.added.update(
+            zip(uids, map(found.unknown.__getitem__, bases), strict=True)
+        )
+        core.told_table = core.uidlist.table
 
 
 def _unnumbered(core: MailboxCore, found: Found, late: Set[bytes]) -> list[bytes]:

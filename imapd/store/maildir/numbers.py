@@ -23,40 +23,54 @@ _NOT_A_FILE = (errno.EINVAL, errno.EISDIR)
 
 
 def load_uid_list(core: MailboxCore) -> None:
-    """Read what is new in the UID list; make or mend it where needed."""
+    """Read what is new in the UID list; make or mend it where needed.
+
+    The first one of a folder without numbers of another server is left to who
+    records UIDs in it: one lock and one write do for both.
+    """
+    broken = False
     try:
         there = core.uidlist.refresh()
     except BrokenUidList:
-        there = False
+        there, broken = False, True
     except OSError as error:
         if error.errno not in _NOT_A_FILE:
             raise
-        there = False
-    if not there:
+        there, broken = False, True
+    if there:
+        return
+    first = not broken and not core.read_only and not core.uidlist.table.uid_validity
+    if not first or core.take_over(core.location) is not None:
         _make_uid_list(core)
 
 
-def refresh_locked(core: MailboxCore, lock: MailboxLock) -> None:
-    """Read the UID list under the lock, and leave a good one behind."""
+def refresh_locked(
+    core: MailboxCore, lock: MailboxLock, *, recording: bool = False
+) -> bool:
+    """Read the UID list under the lock, and leave a good one behind.
+
+    With ``recording`` the caller records UIDs next, and a first list has no file
+    before: then False is returned.
+    """
     try:
         there = core.uidlist.refresh()
     except BrokenUidList as error:
         _log.warn("store: {path!r}: {error}", path=core.uidlist.path, error=error)
         core.uidlist.repair(lock, core.new_uid_validity)
-        return
+        return True
     except OSError as error:
         if error.errno not in _NOT_A_FILE:
             raise
         # A directory or a FIFO has its name: it is moved aside.
         core.uidlist.repair(lock, core.new_uid_validity)
-        return
+        return True
     if there:
-        return
+        return True
     if core.uidlist.table.uid_validity:
         # Somebody removed it, but we still know the numbers.
         core.uidlist.rewrite(lock, core.is_gone)
-    else:
-        _create(core, lock)
+        return True
+    return _create(core, lock, recording)
 
 
 def _make_uid_list(core: MailboxCore) -> None:
@@ -95,8 +109,8 @@ def _make_up(core: MailboxCore) -> None:
     core.uidlist.table.guid = core.guid
 
 
-def _create(core: MailboxCore, lock: MailboxLock) -> None:
-    """Write the first UID list.
+def _create(core: MailboxCore, lock: MailboxLock, recording: bool) -> bool:
+    """Write the first UID list; False: that is left to who records UIDs.
 
     The keywords go first: a crash before the UID list is there makes the next
     opening do the same again.
@@ -114,7 +128,9 @@ def _create(core: MailboxCore, lock: MailboxLock) -> None:
             count=len(table.uids),
             path=core.directory,
         )
-    core.uidlist.create(lock, table)
+    later = recording and taken is None
+    core.uidlist.create(lock, table, later=later)
+    return not later
 
 
 def _table(taken: TakenOver) -> UidTable:

@@ -99,7 +99,7 @@ def _compare_numbers(core: MailboxCore, changes: Changes) -> bool:
         if lost:
             forget(core, changes, *lost)
             core.pending = True
-    core.told_table = table
+    core.told_table = table if table.uid_validity else None
     table.renumbered = False
     return again or bool(lost)
 

@@ -220,14 +220,20 @@ class UidList:
             raise Unavailable("The mailbox has run out of UIDs")
         uids = list(map(Uid, range(first, first + len(bases))))
         lock.check()
+        first = self._key is None
         if self._key != self._secured:
-            writeback.secure(self._directory)
-            self._secured = self._key
+            self._secure()
         if self._must_rewrite(gone):
             self._replace(uids, bases, gone)
         elif uids:
             self._append(uids, bases)
+        if first:  # now there is less to sync: most was synced with the file
+            self._secure()
         return uids
+
+    def _secure(self) -> None:
+        writeback.secure(self._directory)
+        self._secured = self._key
 
     def _must_rewrite(self, gone: Callable[[Uid], bool]) -> bool:
         table = self.table
@@ -296,12 +302,15 @@ class UidList:
         self._remember(status, len(octets), octets)
         self._secured = self._secured and self._key
 
-    def create(self, lock: MailboxLock, table: UidTable) -> None:
-        """Write the first file of a folder."""
+    def create(
+        self, lock: MailboxLock, table: UidTable, *, later: bool = False
+    ) -> None:
+        """Write the first file of a folder; with ``later``, ``record`` will."""
         table.guid = table.guid or secrets.token_hex(16)
         self.table = table
         lock.check()
-        self._replace((), (), lambda uid: False)
+        if not later:
+            self._replace((), (), lambda uid: False)
 
     def rewrite(self, lock: MailboxLock, gone: Callable[[Uid], bool]) -> None:
         """Write the file anew from memory: it was removed, or is of version 1."""
@@ -320,8 +329,10 @@ class UidList:
         self._rewrite = True
 
     def needs_rewrite(self) -> bool:
-        """Whether the file lacks what a version 3 file must have."""
-        return self._rewrite or self.table.version != 3 or self.table.torn
+        """Whether the file lacks what a version 3 file must have, or is not there."""
+        table = self.table
+        whole = table.uid_validity and table.version == 3 and not table.torn
+        return self._rewrite or not whole
 
     def repair(self, lock: MailboxLock, new_uid_validity: Callable[[], int]) -> bool:
         """Put a good file in the place of a broken one, which is kept aside.
