@@ -10,6 +10,7 @@ of the log are dropped when they are too many.
 
 import json
 import socket
+import struct
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -20,6 +21,8 @@ from twisted.logger import Logger
 from twisted.protocols.basic import Int32StringReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from imapd.server import outlet
 
 _log = Logger()
 
@@ -141,7 +144,9 @@ class Channel(Int32StringReceiver):
         if later is not None and later.active():
             later.cancel()
         if gathered and self.connected:
-            self.sendString(json.dumps(gathered).encode())
+            octets = json.dumps(gathered).encode()
+            header = struct.pack(self.structFormat, len(octets))
+            outlet.write(self.transport, header + octets)
 
     # What need not wait in line.
 
