@@ -18,12 +18,13 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 #: Asked at each login, and most clients come again.
 _KEPT_NETWORKS = 4096
 #: What each further failure of a network costs; the last for all that follow.
-PENALTIES_SECONDS = (2.0, 4.0, 8.0, 15.0)
+#: With 16 s, and those that are free, nobody has more than 240 guesses in an hour.
+PENALTIES_SECONDS = (2.0, 4.0, 8.0, 16.0)
 #: What a wrong password that was tried before costs: little, for a mail client with
 #: an old one, but hashing it as fast as it can be sent would take every core.
 REPEATED_SECONDS = 0.25
 #: Parallel tries queue up behind one another, but no longer than this.
-LONGEST_SECONDS = 45.0
+LONGEST_SECONDS = 48.0
 #: So many tries of one network are checked at a time.  Their penalties together
 #: make up ``LONGEST_SECONDS``: guessing side by side is no faster.
 PARALLEL_TRIES = 3
@@ -31,7 +32,10 @@ PARALLEL_TRIES = 3
 FORGIVEN_SECONDS = 120.0
 #: However many they were, after this many times ``FORGIVEN_SECONDS`` all is well.
 MOST_FAILURES = 10.0
-TABLE_ROWS = 65_536
+#: Of networks that failed: 400 octets each, and all of them in 16 MiB.
+TABLE_ROWS = 32_768
+#: Of users who are at home somewhere: 200 octets each.
+KNOWN_ROWS = 65_536
 REMEMBERED_TRIES = 10
 _TOKEN_OCTETS = 8
 _UNCOUNTED_TRIES = 2  # a finger slips
@@ -83,8 +87,10 @@ class Throttle:
     address as text; ``user`` is as the client wrote it.
     """
 
-    def __init__(self, rows: int = TABLE_ROWS) -> None:
+    def __init__(self, rows: int = TABLE_ROWS, known_rows: int = KNOWN_ROWS) -> None:
+        """Nobody has failed; ``rows`` bounds the networks, the other the users."""
         self._rows = rows
+        self._known_rows = known_rows
         self._key = secrets.token_bytes(32)
         self._networks: OrderedDict[str, _Row] = OrderedDict()
         self._known: OrderedDict[bytes, None] = OrderedDict()
@@ -153,7 +159,7 @@ class Throttle:
         pair = self._pair(peer, user)
         self._known[pair] = None
         self._known.move_to_end(pair)
-        if len(self._known) > self._rows:
+        if len(self._known) > self._known_rows:
             self._known.popitem(last=False)
 
     def _repeated(self, row: _Row, user: bytes, password: bytes) -> bool:

@@ -1,8 +1,11 @@
+import tracemalloc
 import unittest
 
 from imapd.auth.throttle import (
     LONGEST_SECONDS,
     PARALLEL_TRIES,
+    REMEMBERED_TRIES,
+    TABLE_ROWS,
     Throttle,
     network,
 )
@@ -19,10 +22,10 @@ class ThrottleTests(unittest.TestCase):
             waits.append(wait)
             now += wait
             throttle.failed("192.0.2.1", b"a", now, b"%d" % try_number)
-        self.assertEqual(waits, [0, 0, 0, 2, 4, 8, 15, 15])
-        self.assertEqual(throttle.delay_seconds("192.0.2.9", b"b", now), 15.0)
+        self.assertEqual(waits, [0, 0, 0, 2, 4, 8, 16, 16])
+        self.assertEqual(throttle.delay_seconds("192.0.2.9", b"b", now), 16.0)
         self.assertEqual(throttle.delay_seconds("192.0.3.1", b"a", now), 0.0)
-        self.assertEqual(throttle.delay_seconds("192.0.2.1", b"a", now + 15), 0.0)
+        self.assertEqual(throttle.delay_seconds("192.0.2.1", b"a", now + 16), 0.0)
         throttle.failed("192.0.2.1", b"a", now + 3600, b"once more")
         self.assertEqual(throttle.delay_seconds("192.0.2.1", b"a", now + 3600), 0.0)
 
@@ -77,10 +80,21 @@ class ThrottleTests(unittest.TestCase):
             throttle.failed("192.0.2.1", b"alice", now, b"%d" % tries)
             tries += 1
             now += throttle.delay_seconds("192.0.2.1", b"alice", now)
-        self.assertLess(tries, 250)
+        self.assertLessEqual(tries, 240)
+
+    def test_a_full_table_takes_no_more_than_16_mib(self) -> None:
+        throttle = Throttle()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for number in range(2000):
+            for guess in range(REMEMBERED_TRIES + 1):
+                peer = f"2001:db8:{number:x}::1"
+                throttle.failed(peer, b"a", 1.0 + number / 7, b"%d" % guess)
+        each = tracemalloc.get_traced_memory()[0] / 2000
+        self.assertLess(each * TABLE_ROWS, 16 << 20)
 
     def test_tables_are_bounded(self) -> None:
-        throttle = Throttle(rows=100)
+        throttle = Throttle(rows=100, known_rows=100)
         for number in range(5000):
             throttle.failed(f"2001:db8:{number:x}::1", b"a", 1.0, b"x")
             throttle.succeeded(f"2001:db8:{number:x}::1", b"a", 1.0)
