@@ -44,6 +44,7 @@ HARNESSES: Final[tuple[Harness, ...]] = (
     Harness("control", "control", ("G12",), share=4),
     Harness("crash", "crash", ("G6",)),
     Harness("fuzz", "fuzz", ("G1",), share=6),
+    Harness("guessing", "guessing", ("G19",), share=0.2),
     Harness("guided", "guided", ("G1",)),
     Harness("hands", "hands", ("G9", "G10"), needs=("dovecot", "mbsync")),
     Harness("injection", "injection", ("P18",)),
