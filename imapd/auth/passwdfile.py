@@ -211,9 +211,11 @@ class PasswdFileChecker:
         """The reason to refuse, ``""`` if the password is right."""
         usable = record is not None and not record.disabled and record.password
         stored = usable or users.usual
+        # Who was not verified is looked for too: it takes a tenth of a cheap hash.
+        name = record.name if record is not None else ""
         if not needs_thread(stored):
             matches = verify(stored, password)
-        elif usable and record and self._verified.has(record.name, stored, password):
+        elif self._verified.has(name, stored, password) and usable:
             matches = True
         else:
             try:
@@ -221,8 +223,8 @@ class PasswdFileChecker:
             except Exception:
                 _log.failure("a password could not be verified")
                 raise LoginUnavailable from None
-            if usable and record and matches is True:
-                self._verified.add(record.name, stored, password)
+            if usable and matches is True:
+                self._verified.add(name, stored, password)
         if record is not None and record.any_password:
             return ""
         return "" if usable and matches is True else "wrong-password"

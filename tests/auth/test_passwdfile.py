@@ -170,6 +170,18 @@ class LoginTests(CheckerCase):
             calls = 0 if name == "bad name" else 1
             self.assertEqual(spy.call_count, calls, name)
 
+    def test_what_was_verified_is_looked_for_whoever_it_is(self) -> None:
+        # Hardening: A02.
+        self.path.write_bytes(b"alice:{PBKDF2}$1$salt$9$%b\nhenry:!\n" % (b"0" * 40))
+        self.settle()
+        asks = passwdfile.VerifiedPasswords.has
+        for user in (b"alice", b"nobody", b"henry"):
+            with mock.patch.object(
+                passwdfile.VerifiedPasswords, "has", autospec=True, side_effect=asks
+            ) as spy:
+                self.assertIsNotNone(self.reason(password(user, b"guess")))
+            self.assertEqual(spy.call_count, 1, user)
+
     def test_unknown_users_take_as_long_as_wrong_passwords(self) -> None:
         """By the median of the time that the processor takes for a refusal."""
         # Hardening: A02.
