@@ -57,7 +57,9 @@ HARNESSES: Final[tuple[Harness, ...]] = (
     Harness("names", "namefuzz", ("G3",), share=2),
     Harness("powerloss", "powerloss", ("G8",)),
     Harness("sasl", "saslfuzz", ("P05", "P06")),
+    Harness("soak", "soak", ("G23",), share=2),
     Harness("starttls", "starttls", ("G4",)),
     Harness("stopping", "stopping", ("G22",)),
+    Harness("timing", "timing", ("G20",), share=2),
     Harness("wire", "wirefuzz", ("G1",), share=2),
 )

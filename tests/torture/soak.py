@@ -1,0 +1,244 @@
+"""Sessions of all kinds, one after the other, for as long as there is time.
+
+What a session leaves behind is too little to see after one, and is seen after many: in
+memory, in descriptors, and in what the server counts of connections.  The counts are
+asked as any client can: a user whose sessions are all gone may open as many as are
+allowed, and not one more.
+"""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.processes import settle
+from benchmarks.servers.base import PASSWORD, USERS
+from tests.torture.asking import Asker, Ended, Refused, any_certificate
+from tests.torture.budget import Budget
+from tests.torture.figures import Figure, at_least, at_most, told
+from tests.torture.serving import Served, fill, message, serving
+
+#: At a time, and of how many users.
+_WORKERS: Final = 8
+_USERS: Final = 40
+_MESSAGES: Final = 20
+#: Of the time: caches fill, and the allocator finds its size.
+_WARM_SHARE: Final = 0.3
+_SAMPLE_SECONDS: Final = 2.0
+#: A slope of less time than this is the noise of the allocator; it is only told.
+_SLOPE_SECONDS: Final = 600.0
+_MOST_SLOPE: Final = 1.0
+#: However short: what all sessions after the warm ones together may take.
+_MOST_GROWTH_MEBI: Final = 4.0
+#: Of one user, from one address and from all; from one address of anybody.
+LIMITS: Final = {"user_address_connections": 5, "user_connections": 12}
+_WARM_SESSIONS: Final = 150
+_MEBI: Final = 1 << 20
+
+
+@dataclass(slots=True)
+class Soaked:
+    """What was done, and what the server took meanwhile."""
+
+    sessions: int = 0
+    failed: list[str] = field(default_factory=list)
+    #: (seconds, octets, sessions) now and then.
+    samples: list[tuple[float, int, int]] = field(default_factory=list)
+
+
+async def _reads(asker: Asker, user: str, chance: random.Random) -> None:
+    await asker.login(user, PASSWORD)
+    await asker.ask(b"SELECT INBOX")
+    await asker.ask(b"FETCH 1:* (FLAGS UID RFC822.SIZE ENVELOPE)")
+    await asker.ask(b"FETCH %d BODY[]" % chance.randint(1, _MESSAGES))
+    await asker.ask(b"LOGOUT")
+
+
+async def _searches(asker: Asker, user: str, chance: random.Random) -> None:
+    await asker.login(user, PASSWORD)
+    await asker.ask(b'LIST "" *')
+    await asker.ask(b"STATUS INBOX (MESSAGES UNSEEN UIDNEXT)")
+    await asker.ask(b"EXAMINE INBOX")
+    await asker.ask(b"SEARCH TEXT garden")
+    await asker.ask(b"CLOSE")
+
+
+async def _changes(asker: Asker, user: str, chance: random.Random) -> None:
+    """Others do the same to the same mailbox: it is empty in the end, or nearly so."""
+    await asker.login(user, PASSWORD)
+    await asker.ask(b"APPEND Sent", message("soak", 500, chance))
+    await asker.ask(b"SELECT Sent")
+    await asker.ask(b"UID STORE 1:* +FLAGS.SILENT (\\Deleted)")
+    await asker.ask(b"EXPUNGE")
+    await asker.ask(b"LOGOUT")
+
+
+async def _idles(asker: Asker, user: str, chance: random.Random) -> None:
+    await asker.login(user, PASSWORD)
+    await asker.ask(b"SELECT INBOX")
+    await asker.idle()
+
+
+async def _guesses(asker: Asker, user: str, chance: random.Random) -> None:
+    for name in (user, "nobody"):
+        try:
+            await asker.login(name, "wrong")
+        except Refused:
+            continue
+        raise AssertionError("a wrong password was taken")
+
+
+async def _breaks_off(asker: Asker, user: str, chance: random.Random) -> None:
+    """In the middle of a command, of a literal, of an exchange, of an answer."""
+    if chance.random() < 0.5:
+        await asker.login(user, PASSWORD)
+        await asker.ask(b"SELECT INBOX")
+    unfinished = (b"a APPEND Sent {5000}\r\n", b"a AUTHENTICATE PLAIN\r\n", b"a NO")
+    answered = (b"a FETCH 1:* BODY[]\r\n", b"a LOGIN {4}\r\n", b"a BOGUS\r\n")
+    await asker.link.write(chance.choice(unfinished + answered))
+
+
+async def _leaves(asker: Asker, user: str, chance: random.Random) -> None:
+    """Without a word."""
+
+
+KINDS: Final[tuple[Callable[[Asker, str, random.Random], Awaitable[None]], ...]] = (
+    *(_reads, _searches, _changes, _idles, _guesses, _breaks_off, _leaves),
+)
+
+
+async def _session(server: Served, chance: random.Random) -> None:
+    tls = any_certificate() if chance.random() < 0.2 else None
+    port = server.port if tls is None else server.tls_port
+    user = USERS[chance.randrange(_USERS)]
+    asker = await Asker.connect(port, source=server.source(), tls=tls)
+    try:
+        await chance.choice(KINDS)(asker, user, chance)
+    finally:
+        await asker.close()
+
+
+async def _work(
+    server: Served, chance: random.Random, soaked: Soaked, until: Callable[[], bool]
+) -> None:
+    while not until():
+        try:
+            await _session(server, chance)
+        except (Ended, OSError) as error:
+            soaked.failed.append(repr(error))
+        except Refused as error:
+            # So many of one user at once, for which chance is to blame.
+            if b"[LIMIT]" not in error.args[0]:
+                soaked.failed.append(repr(error))
+        soaked.sessions += 1
+
+
+async def _watch(server: Served, soaked: Soaked, until: Callable[[], bool]) -> None:
+    while not until():
+        now = time.monotonic()
+        soaked.samples.append((now, server.resident_octets(), soaked.sessions))
+        await asyncio.sleep(_SAMPLE_SECONDS)
+
+
+async def _soak(server: Served, seed: str, soaked: Soaked, seconds: float) -> None:
+    """For so long, and at least for as many sessions as make it warm."""
+    end, least = time.monotonic() + seconds, soaked.sessions + _WARM_SESSIONS
+
+    def until() -> bool:
+        return time.monotonic() >= end and soaked.sessions >= least
+
+    workers = [
+        _work(server, random.Random(f"{seed}:{number}"), soaked, until)
+        for number in range(_WORKERS)
+    ]
+    await asyncio.gather(_watch(server, soaked, until), *workers)
+
+
+def slope(samples: list[tuple[float, int, int]]) -> float:
+    """MiB in an hour, by the least squares."""
+    hours = [seconds / 3600 for seconds, _, _ in samples]
+    sizes = [octets / _MEBI for _, octets, _ in samples]
+    return statistics.linear_regression(hours, sizes).slope
+
+
+def _at_rest(server: Served) -> tuple[int, int]:
+    """Descriptors and memory when nobody is connected and nothing is done."""
+    settle([server.tree], 30)
+    time.sleep(1.5)  # what is closed later than its client's connection
+    return server.open_files(), server.resident_octets()
+
+
+async def _admitted(server: Served, user: str, sources: list[str]) -> int:
+    """How many sessions of a user are let in, one from each of these addresses."""
+    askers, admitted = [], 0
+    try:
+        for source in sources:
+            asker = await Asker.connect(server.port, source=source)
+            askers.append(asker)
+            try:
+                await asker.login(user, PASSWORD)
+            except Refused as error:
+                if b"[LIMIT]" not in error.args[0]:
+                    raise
+            else:
+                admitted += 1
+    finally:
+        for asker in askers:
+            await asker.close()
+    return admitted
+
+
+def _still_counted(server: Served) -> int:
+    """Sessions that the server counts although there are none.
+
+    More than are allowed are opened of each user: so many as are not let in were
+    counted before.  Counts of less than nothing let more in, and are told too.
+    """
+    wrong = 0
+    anywhere = LIMITS["user_connections"]
+    here = LIMITS["user_address_connections"]
+    for user in USERS[:_USERS]:
+        many = [f"127.9.{number}.1" for number in range(anywhere + 2)]
+        for sources, allowed in ((many, anywhere), (["127.9.99.1"] * (here + 2), here)):
+            wrong += abs(allowed - asyncio.run(_admitted(server, user, sources)))
+            settle([server.tree], 10)
+    return wrong
+
+
+def run(budget: Budget) -> Iterator[Figure]:
+    """G23.  Hardening V06, V11."""
+    soaked = Soaked()
+    with serving(LIMITS) as server:
+        for number, user in enumerate(USERS[:_USERS]):
+            fill(server.maildir(user), _MESSAGES, 2000, number)
+        for user in USERS[:_USERS]:
+            connection = server.connect(user)
+            connection.command(b"CREATE Sent")
+            connection.logout()
+        warm = budget.seconds * _WARM_SHARE
+        asyncio.run(_soak(server, f"warm:{budget.seed}", soaked, warm))
+        files, octets = _at_rest(server)
+        soaked.samples.clear()
+        before, began = soaked.sessions, time.monotonic()
+        left = max(0.0, budget.seconds - warm)
+        asyncio.run(_soak(server, f"soak:{budget.seed}", soaked, left))
+        seconds = time.monotonic() - began
+        files_after, octets_after = _at_rest(server)
+        counted = _still_counted(server)
+    if soaked.failed:
+        count = len(soaked.failed)
+        raise AssertionError(f"{count} sessions failed, such as {soaked.failed[:3]}")
+    sessions = soaked.sessions - before
+    yield at_least("G23", "soak: sessions", soaked.sessions, "sessions", 300)
+    yield told("G23", "soak: sessions a second", sessions / seconds, "sessions/s")
+    grown = (octets_after - octets) / _MEBI
+    yield at_most("G23", "soak: memory", grown, "MiB", _MOST_GROWTH_MEBI)
+    if seconds >= _SLOPE_SECONDS:
+        rise = slope(soaked.samples)
+        yield at_most("G23", "soak: memory, slope", rise, "MiB/h", _MOST_SLOPE)
+    files_left = files_after - files
+    yield at_most("G23", "soak: descriptors left", files_left, "descriptors", 0)
+    yield at_most("G23", "soak: still counted", counted, "sessions", 0)
