@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
+from imapd.auth.discreet import log_broken
 from imapd.auth.hashes import needs_thread, parse, verify
 from imapd.auth.names import user_name
 from imapd.auth.passwdline import LineError, UserRecord, is_ignored, parse_line
@@ -191,10 +192,8 @@ class PasswdFileChecker:
         name = user_name(credentials.username or b"").decode().lower()
         record = users.records.get(name)
         # One verification whatever the answer will be: time tells nothing.
-        if cleartext:
-            reason = await self._try_password(users, record, credentials.password)
-        else:
-            reason = await _try_response(users, record, credentials)
+        ask = self._try_password if cleartext else _try_response
+        reason = await ask(users, record, credentials)
         if record is None:
             raise LoginRefused("unreadable" if name in users.broken else "unknown-user")
         if record.disabled:
@@ -206,9 +205,10 @@ class PasswdFileChecker:
         return record.avatar()
 
     async def _try_password(
-        self, users: Users, record: UserRecord | None, password: bytes
+        self, users: Users, record: UserRecord | None, credentials: Any
     ) -> str:
         """The reason to refuse, ``""`` if the password is right."""
+        password: bytes = credentials.password
         usable = record is not None and not record.disabled and record.password
         stored = usable or users.usual
         # Who was not verified is looked for too: it takes a tenth of a cheap hash.
@@ -221,7 +221,7 @@ class PasswdFileChecker:
             try:
                 matches = await maybeDeferred(self._run, verify, stored, password)
             except Exception:
-                _log.failure("a password could not be verified")
+                log_broken(_log, "a password was not verified", credentials, stored)
                 raise LoginUnavailable from None
             if usable and matches is True:
                 self._verified.add(name, stored, password)

@@ -32,6 +32,7 @@ from imapd.auth.passwdline import parse_line
 from imapd.auth.refusals import REASONS, LoginRefused, LoginUnavailable
 from imapd.auth.sasl import CramMd5, Plain
 from imapd.auth.syscrypt import crypt
+from imapd.auth.verified import VerifiedPasswords
 
 CANARY = "canary-in-the-mine"
 CONTEXTS = "4638c77f1a70c6fda4ddfa6fbe34e6ee090a0f0088f15da8fed5e0a5ff2b4152"
@@ -174,10 +175,10 @@ class LoginTests(CheckerCase):
         # Hardening: A02.
         self.path.write_bytes(b"alice:{PBKDF2}$1$salt$9$%b\nhenry:!\n" % (b"0" * 40))
         self.settle()
-        asks = passwdfile.VerifiedPasswords.has
+        asks = VerifiedPasswords.has
         for user in (b"alice", b"nobody", b"henry"):
             with mock.patch.object(
-                passwdfile.VerifiedPasswords, "has", autospec=True, side_effect=asks
+                VerifiedPasswords, "has", autospec=True, side_effect=asks
             ) as spy:
                 self.assertIsNotNone(self.reason(password(user, b"guess")))
             self.assertEqual(spy.call_count, 1, user)
@@ -294,7 +295,9 @@ class LoginTests(CheckerCase):
 
         self.path.write_text("a:$1$XKritxUK$vfC/eZmCyjusQuai8x6g80\n")
         self.checker = PasswdFileChecker(self.path, full)
-        self.assertEqual(self.reason(password(b"a", b"x")), "unavailable")
+        # A password that is not in the words of the error, which would be left out.
+        asked = password(b"a", b"a-wrong-password")
+        self.assertEqual(self.reason(asked), "unavailable")
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_threads_side_by_side(self) -> None:

@@ -4,11 +4,13 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 from unittest import mock
 
 from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import globalLogPublisher, textFileLogObserver
 from twisted.trial.unittest import SynchronousTestCase
 
 from imapd.auth import passwdfile
@@ -93,6 +95,19 @@ class VerifiedTests(LoadCase):
             self.failureResultOf(self.login(user, word), LoginRefused)
         self.successResultOf(self.login(b"bob", b"right"))
         self.assertEqual(self.spy.call_count, 6)
+
+    def test_a_scheme_that_breaks_tells_neither_password_nor_hash(self) -> None:
+        # Hardening: A14.
+        told = StringIO()
+        observer = textFileLogObserver(told)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for words in ("cannot hash b'c4n4ry'", f"a bad salt in {HASHED!r}"):
+            self.spy.side_effect = ValueError(words)
+            self.failureResultOf(self.login(b"alice", b"c4n4ry"), LoginUnavailable)
+        self.assertEqual(told.getvalue().count("was not verified"), 2)
+        self.assertNotIn("c4n4ry", told.getvalue())
+        self.assertNotIn(HASHED, told.getvalue())
 
     def test_not_after_the_file_changed_nor_for_long(self) -> None:
         self.successResultOf(self.login(b"alice", b"right"))
