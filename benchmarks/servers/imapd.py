@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.servers.base import Server
 from tests.live.process import REPOSITORY, Child
@@ -14,6 +15,8 @@ class Imapd(Server):
     """In a process of its own, as administrators run it."""
 
     name = "imapd"
+    #: The program, for ``python -c``.
+    script: ClassVar[str] = _TWISTD
 
     @classmethod
     def missing(cls) -> str | None:
@@ -24,7 +27,7 @@ class Imapd(Server):
         """Start ``twistd``."""
         loopback = "interface=127.0.0.1"
         command = [
-            *(sys.executable, "-c", _TWISTD, "--nodaemon", "--pidfile=", "imapd"),
+            *(sys.executable, "-c", self.script, "--nodaemon", "--pidfile=", "imapd"),
             *("--imap", f"tcp:{plain}:{loopback}"),
             *("--imaps", f"tcp:{implicit}:{loopback}"),
             *("--certificate", str(self.authority.certificate)),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from imapd.auth.throttle import Throttle
@@ -98,7 +99,7 @@ class _Counting:
         self.guessed.asked.append(self._world.clock.seconds())
         if not self._attack.slow_seconds:
             return self._portal.login(credentials, mind, *interfaces)
-        later = deferLater(self._world.clock, self._attack.slow_seconds)
+        later: Deferred[Any] = deferLater(self._world.clock, self._attack.slow_seconds)
         later.addCallback(lambda _: self._portal.login(credentials, mind, *interfaces))
         return later
 
@@ -160,8 +161,8 @@ def hours(attack: Attack) -> Guessed:
         AssertionError: the server broke, or counts somebody who has left.
     """
     counts = ConnectionCounts(DEFAULT_LIMITS)
-    settings = {"throttle": Throttle(), "counts": counts, "limits": DEFAULT_LIMITS}
-    with listening(), World(**settings) as world:
+    settings: dict[str, Any] = {"throttle": Throttle(), "limits": DEFAULT_LIMITS}
+    with listening(), World(counts=counts, **settings) as world:
         factory: Any = world.server.factory
         factory.portal = portal = _Counting(world, factory.portal, attack)
         assert _logs_in_at_once(world, attack.host(7), b"bob")

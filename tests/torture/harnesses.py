@@ -41,6 +41,7 @@ class Harness:
 HARNESSES: Final[tuple[Harness, ...]] = (
     Harness("administered", "administered", ("D15",), share=0.5),
     Harness("bombs", "bombs", ("G2",)),
+    Harness("canary", "canary", ("G21",), share=0.5),
     Harness("control", "control", ("G12",), share=4),
     Harness("crash", "crash", ("G6",)),
     Harness("fuzz", "fuzz", ("G1",), share=6),

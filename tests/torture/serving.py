@@ -101,7 +101,9 @@ class Served(Imapd):
 
 @contextlib.contextmanager
 def serving(
-    limits: Mapping[str, int] | None = None, options: tuple[str, ...] = ()
+    limits: Mapping[str, int] | None = None,
+    options: tuple[str, ...] = (),
+    kind: type[Served] = Served,
 ) -> Iterator[Served]:
     """A server that runs, over empty mail; what it logged is judged at the end.
 
@@ -112,7 +114,7 @@ def serving(
     with tempfile.TemporaryDirectory(
         prefix="torture-", ignore_cleanup_errors=True
     ) as name:
-        server = Served(Path(name).resolve(), limits or {}, options)
+        server = kind(Path(name).resolve(), limits or {}, options)
         with server:
             yield server
         server.check()

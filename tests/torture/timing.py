@@ -148,7 +148,9 @@ def _measure(
 
 def _apart(times: dict[str, Times], what: str) -> float:
     """How far a median is from that of a wrong password, at most, in percent."""
-    medians = {kind: statistics.median(getattr(times[kind], what)) for kind in times}
+    medians: dict[str, float] = {
+        kind: statistics.median(getattr(times[kind], what)) for kind in times
+    }
     base = medians.pop(_BASE)
     return max(100 * abs(each / base - 1) for each in medians.values())
 
