@@ -1,4 +1,4 @@
-# make demo | test | bench | torture | check | lint | types | clean
+# make demo | test | bench | torture | coverage | check | lint | types | clean
 # Everything happens in .venv; nothing needs root, nor a network but the package index.
 
 # The first Python of at least 3.11, or the one you name: make PYTHON=python3.13 test
@@ -21,7 +21,7 @@ SECONDS ?= 600
 # For example --only crash, or --seed 17; all of them: --help.
 TORTURE_ARGUMENTS ?=
 
-.PHONY: demo test bench torture check lint types clean
+.PHONY: demo test bench torture coverage check lint types clean
 
 demo: $(VENV)/.run
 	@exec $(BIN)/python -m scripts.demo
@@ -36,6 +36,10 @@ bench: $(VENV)/.test
 # The harnesses of tests/torture, for longer than the tests run them.
 torture: $(VENV)/.test
 	@$(BIN)/python -m tests.torture --seconds $(SECONDS) $(TORTURE_ARGUMENTS)
+
+# Of the branches of protocol and storage, those that the tests take.
+coverage: $(VENV)/.coverage
+	@$(BIN)/python -m tests.torture --only covered --seconds 3600
 
 check: lint types test
 
@@ -64,6 +68,10 @@ $(VENV)/.run: setup.cfg pyproject.toml | $(BIN)/python
 $(VENV)/.test: setup.cfg pyproject.toml | $(BIN)/python
 	@$(PIP) install --editable '.[test]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.coverage: setup.cfg pyproject.toml | $(BIN)/python
+	@$(PIP) install --editable '.[test,coverage]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
 
 $(VENV)/.check: setup.cfg pyproject.toml | $(BIN)/python
 	@$(PIP) install --editable '.[test,check]'
