@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.torture import crowding, grinding, hoarding
+from tests.torture import crowding, fanning, grinding, hoarding
 from tests.torture.budget import Budget
 from tests.torture.figures import Figure
 from tests.torture.serving import serving, standing_still
@@ -42,5 +42,5 @@ def grinds(size: Sizes) -> Iterator[Figure]:
 def run(budget: Budget) -> Iterator[Figure]:
     """All of it.  Hardening V01 to V07, P21."""
     size = sizes(budget.seconds)
-    for each in (crowds, hoards, grinds):
+    for each in (crowds, fanning.fans, hoards, grinds):
         yield from each(size)

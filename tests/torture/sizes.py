@@ -30,6 +30,9 @@ class Sizes:
     appenders: int
     appends: int
     grouped: int
+    #: Sessions that idle in one mailbox, and what comes to it in a row.
+    fanned: int
+    fanned_deliveries: int
 
 
 GATE: Final = Sizes(
@@ -47,6 +50,8 @@ GATE: Final = Sizes(
     appenders=50,
     appends=1,
     grouped=100,
+    fanned=40,
+    fanned_deliveries=50,
 )
 MINUTES: Final = Sizes(
     slack=2,
@@ -63,6 +68,8 @@ MINUTES: Final = Sizes(
     appenders=200,
     appends=4,
     grouped=1_000,
+    fanned=1_000,
+    fanned_deliveries=500,
 )
 NIGHT: Final = Sizes(
     slack=1,
@@ -79,6 +86,8 @@ NIGHT: Final = Sizes(
     appenders=200,
     appends=20,
     grouped=1_000,
+    fanned=1_000,
+    fanned_deliveries=3_000,
 )
 
 
