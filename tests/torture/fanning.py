@@ -20,7 +20,7 @@ _MESSAGES: Final = 100
 #: Deliveries in a second, and those that come alone.
 _A_SECOND: Final = 100
 _ALONE_SECONDS: Final = 0.4
-_ALONE: Final = 12
+_ALONE: Final = 6
 _LAG_SECONDS: Final = 1.0
 #: What one more session may cost of a delivery: a line to write, and no look.
 _MOST_MICROSECONDS: Final = 150.0

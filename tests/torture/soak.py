@@ -21,9 +21,12 @@ from tests.torture.budget import Budget
 from tests.torture.figures import Figure, at_least, at_most, told
 from tests.torture.serving import Served, fill, message, serving
 
-#: At a time, and of how many users.
+#: At a time, and of how many users; of fewer where there is less time, for all of
+#: their mailboxes have to be open once before anything can be compared.
 _WORKERS: Final = 8
 _USERS: Final = 40
+_FEW_USERS: Final = 8
+_FEW_SECONDS: Final = 60.0
 _MESSAGES: Final = 20
 #: Of the time: caches fill, and the allocator finds its size.
 _WARM_SHARE: Final = 0.3
@@ -35,7 +38,7 @@ _MOST_SLOPE: Final = 1.0
 _MOST_GROWTH_MEBI: Final = 4.0
 #: Of one user, from one address and from all; from one address of anybody.
 LIMITS: Final = {"user_address_connections": 5, "user_connections": 12}
-_WARM_SESSIONS: Final = 150
+_LEAST_SESSIONS: Final = 300
 _MEBI: Final = 1 << 20
 
 
@@ -43,6 +46,7 @@ _MEBI: Final = 1 << 20
 class Soaked:
     """What was done, and what the server took meanwhile."""
 
+    users: int
     sessions: int = 0
     failed: list[str] = field(default_factory=list)
     #: (seconds, octets, sessions) now and then.
@@ -110,10 +114,10 @@ KINDS: Final[tuple[Callable[[Asker, str, random.Random], Awaitable[None]], ...]]
 )
 
 
-async def _session(server: Served, chance: random.Random) -> None:
+async def _session(server: Served, users: int, chance: random.Random) -> None:
     tls = any_certificate() if chance.random() < 0.2 else None
     port = server.port if tls is None else server.tls_port
-    user = USERS[chance.randrange(_USERS)]
+    user = USERS[chance.randrange(users)]
     asker = await Asker.connect(port, source=server.source(), tls=tls)
     try:
         await chance.choice(KINDS)(asker, user, chance)
@@ -126,7 +130,7 @@ async def _work(
 ) -> None:
     while not until():
         try:
-            await _session(server, chance)
+            await _session(server, soaked.users, chance)
         except (Ended, OSError) as error:
             soaked.failed.append(repr(error))
         except Refused as error:
@@ -145,7 +149,7 @@ async def _watch(server: Served, soaked: Soaked, until: Callable[[], bool]) -> N
 
 async def _soak(server: Served, seed: str, soaked: Soaked, seconds: float) -> None:
     """For so long, and at least for as many sessions as make it warm."""
-    end, least = time.monotonic() + seconds, soaked.sessions + _WARM_SESSIONS
+    end, least = time.monotonic() + seconds, soaked.sessions + _LEAST_SESSIONS
 
     def until() -> bool:
         return time.monotonic() >= end and soaked.sessions >= least
@@ -191,7 +195,7 @@ async def _admitted(server: Served, user: str, sources: list[str]) -> int:
     return admitted
 
 
-def _still_counted(server: Served) -> int:
+def _still_counted(server: Served, users: int) -> int:
     """Sessions that the server counts although there are none.
 
     More than are allowed are opened of each user: so many as are not let in were
@@ -200,7 +204,7 @@ def _still_counted(server: Served) -> int:
     wrong = 0
     anywhere = LIMITS["user_connections"]
     here = LIMITS["user_address_connections"]
-    for user in USERS[:_USERS]:
+    for user in USERS[:users]:
         many = [f"127.9.{number}.1" for number in range(anywhere + 2)]
         for sources, allowed in ((many, anywhere), (["127.9.99.1"] * (here + 2), here)):
             wrong += abs(allowed - asyncio.run(_admitted(server, user, sources)))
@@ -210,11 +214,12 @@ def _still_counted(server: Served) -> int:
 
 def run(budget: Budget) -> Iterator[Figure]:
     """G23.  Hardening V06, V11."""
-    soaked = Soaked()
+    users = _FEW_USERS if budget.seconds < _FEW_SECONDS else _USERS
+    soaked = Soaked(users)
     with serving(LIMITS) as server:
-        for number, user in enumerate(USERS[:_USERS]):
+        for number, user in enumerate(USERS[:users]):
             fill(server.maildir(user), _MESSAGES, 2000, number)
-        for user in USERS[:_USERS]:
+        for user in USERS[:users]:
             connection = server.connect(user)
             connection.command(b"CREATE Sent")
             connection.logout()
@@ -227,7 +232,7 @@ def run(budget: Budget) -> Iterator[Figure]:
         asyncio.run(_soak(server, f"soak:{budget.seed}", soaked, left))
         seconds = time.monotonic() - began
         files_after, octets_after = _at_rest(server)
-        counted = _still_counted(server)
+        counted = _still_counted(server, users)
     if soaked.failed:
         count = len(soaked.failed)
         raise AssertionError(f"{count} sessions failed, such as {soaked.failed[:3]}")
