@@ -53,7 +53,7 @@ HASHES: Final = {
 }
 #: (mechanism, scheme): those of every check-in, and all.
 GATE: Final = (
-    *(("LOGIN", "PLAIN"), ("LOGIN", "PBKDF2"), ("PLAIN", "ARGON2ID")),
+    *(("LOGIN", "PLAIN"), ("PLAIN", "ARGON2ID")),
     *(("SASL LOGIN", "SSHA256"), ("CRAM-MD5", "PLAIN")),
 )
 CASES: Final = (
