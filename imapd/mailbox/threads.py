@@ -1,10 +1,13 @@
 """The only door from the reactor to code that blocks."""
 
+import os
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from threading import Thread
-from typing import ParamSpec, Protocol, TypeVar
+from threading import Thread, get_native_id
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorThreads
@@ -81,20 +84,53 @@ class InlineWorkers:
         return call(*args, **kwargs)
 
 
-class ThreadWorkers:
-    """Runs calls in a bounded pool of threads of its own."""
+class _Thread(Thread):
+    """One that steps back behind the others of its process."""
 
-    def __init__(self, reactor: IReactorThreads, threads: int = 8) -> None:
+    def __init__(self, nice: int, **options: Any) -> None:
+        # Python waits at its end for any other kind of thread, for ever if a disk
+        # hangs.  What such an end cuts off the store survives like a crash.
+        super().__init__(daemon=True, **options)
+        self._nice = nice
+
+    def run(self) -> None:
+        """Work, until the pool is stopped."""
+        if self._nice and sys.platform == "linux":  # elsewhere it would be the process
+            with suppress(OSError):
+                thread = get_native_id()
+                nice = os.getpriority(os.PRIO_PROCESS, thread) + self._nice
+                os.setpriority(os.PRIO_PROCESS, thread, nice)
+        super().run()
+
+
+class ThreadWorkers:
+    """Runs calls in a pool of threads of its own."""
+
+    def __init__(
+        self,
+        reactor: IReactorThreads,
+        threads: int = 8,
+        *,
+        name: str = "imapd-files",
+        nice: int = 0,
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            reactor: where results and failures come back.
+            threads: so many, all from ``start`` on.  Who starts a thread waits until
+                it runs: where the machine is busy, for half a second.
+            name: of the pool.
+            nice: how far they step back where others want the processor.
+        """
         self._reactor = reactor
         self._heavy = DeferredSemaphore(HEAVY_CALLS)
         self._slow_until = 0.0  # by the steady clock
-        self._pool = ThreadPool(0, threads, "imapd-files")
-        # Python waits at its end for any other kind of thread, for ever if a disk
-        # hangs.  What such an end cuts off the store survives like a crash.
-        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
+        self._pool = ThreadPool(threads, threads, name)
+        self._pool.threadFactory = partial(_Thread, nice)  # type: ignore[assignment]
 
     def start(self) -> None:
-        """Let threads start when they are needed."""
+        """Start the threads."""
         if not self._pool.started:
             self._pool.start()
 

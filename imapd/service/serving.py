@@ -21,7 +21,7 @@ from imapd.server.factory import ALL_MECHANISMS, ImapFactory
 from imapd.server.realm import MailRealm
 from imapd.server.settings import CleartextLogin, Settings
 from imapd.server.tls import TlsContext
-from imapd.service import events
+from imapd.service import events, hashing
 from imapd.service.accounts import locate
 from imapd.service.config import Config, make_checkers
 from imapd.service.indexing import make_ahead
@@ -75,9 +75,10 @@ class Serving:
         self.factory = make_factory(config, tls, self._accounts, shared)
 
     def start(self) -> None:
-        """Let threads start when they are needed."""
+        """Start the threads: who starts one waits for it, and clients with him."""
         self._threads.start()
         portion(self._reactor)
+        hashing.start()
         self._watchdog.start()
 
     async def stop(self, ports_closed: "Deferred[Any]") -> None:

@@ -1,6 +1,9 @@
 """The door to threads, with a reactor that does at once what it is told."""
 
+import os
+import sys
 import threading
+import time
 import unittest
 from typing import Any, cast
 from unittest import mock
@@ -52,6 +55,31 @@ class ThreadTests(unittest.TestCase):
         with mock.patch.object(threads, "SLOW_FOR_SECONDS", -1.0):
             self.workers._slow_until = 0.0
             self.assertTrue(self.workers.quick)
+
+    def test_all_threads_are_there_from_the_start(self) -> None:
+        """Starting one in the midst of a crowd held the reactor for half a second."""
+        workers = ThreadWorkers(cast(Any, self.reactor), threads=3, name="test-pool")
+        workers.start()
+        self.addCleanup(workers.stop)
+        with mock.patch.object(threading.Thread, "start", side_effect=AssertionError):
+            running = [workers.run(threading.current_thread) for _ in range(9)]
+            named = [one for one in threading.enumerate() if "test-pool" in one.name]
+            while not all(each.called for each in running):
+                time.sleep(0.01)
+        self.assertEqual(len(named), 3)
+        ran = {cast(threading.Thread, each.result) for each in running}
+        self.assertLessEqual(ran, set(named))
+
+    @unittest.skipUnless(sys.platform == "linux", "threads have a priority on Linux")
+    def test_those_that_step_back_do_so_alone(self) -> None:
+        workers = ThreadWorkers(cast(Any, self.reactor), threads=1, nice=5)
+        workers.start()
+        self.addCleanup(workers.stop)
+        here = os.getpriority(os.PRIO_PROCESS, 0)
+        running = workers.run(os.getpriority, os.PRIO_PROCESS, 0)
+        self.assertTrue(self.reactor.called.wait(20))
+        self.assertEqual(running.result, min(here + 5, 19))
+        self.assertEqual(os.getpriority(os.PRIO_PROCESS, 0), here)
 
     def test_it_may_be_started_and_stopped_twice(self) -> None:
         self.workers.start()

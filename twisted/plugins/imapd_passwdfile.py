@@ -26,13 +26,12 @@ class PasswdFileCheckerFactory:
 
     def generateChecker(self, argstring: str) -> "ICredentialsChecker":
         """Make the checker; imports wait until here, so that discovery stays cheap."""
-        from twisted.internet.threads import deferToThread
-
         from imapd.auth.passwdfile import PasswdFileChecker
+        from imapd.service.hashing import in_thread
 
         if not argstring or not argstring.strip():
             raise ValueError("passwdfile needs a path: passwdfile:/etc/imapd/users")
-        return PasswdFileChecker(argstring, deferToThread)
+        return PasswdFileChecker(argstring, in_thread)
 
 
 passwd_file_checker_factory = PasswdFileCheckerFactory()
