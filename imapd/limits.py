@@ -28,6 +28,9 @@ class Limits:
     preauth_seconds: int = setting(
         60, least=10, source="from the connection to the login, whatever is sent"
     )
+    handshake_seconds: int = setting(
+        20, least=5, source="of TLS, from the connection or from STARTTLS on"
+    )
     preauth_connections: int = setting(
         2000,
         least=10,

@@ -128,6 +128,7 @@ class ClientConnection(GatheringConnection):
         """Take octets; run the commands that they complete."""
         if self._closing:
             return
+        self._handshake_by = None  # also where nobody tells that TLS stands
         self.framer.receive(data)
         if self.session.state is not State.NOT_AUTHENTICATED and not self.gate.paused:
             # Before login the deadline is absolute; and one who does not read

@@ -74,6 +74,17 @@ class ImapServer(ClientConnection):
         """The state of this client."""
         return Session(self, self.settings)
 
+    def connectionMade(self) -> None:  # noqa: N802
+        """Greet the client; where TLS comes first, it has to come soon."""
+        super().connectionMade()
+        if self.secure and not self._closing:
+            self.expect_handshake()
+
+    def handshake_missed(self) -> None:
+        """Close without a word: there is no TLS to say it in."""
+        if not self._closing:
+            self.abort("TLS did not stand in time")
+
     async def clean_up(self) -> None:
         """Give back what the session held; the connection is gone."""
         try:
@@ -333,6 +344,7 @@ class ImapServer(ClientConnection):
         self.framer = CommandFramer(self.settings.limits)
         self.session.identity = ()
         self._bad_commands = 0
+        self.expect_handshake()
         self.transport.startTLS(self.ctx)
 
     # What is offered.

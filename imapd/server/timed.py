@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IHandshakeListener, IReactorTime
 from twisted.mail import imap4
+from zope.interface import implementer
 
 from imapd.server.settings import Settings
 from imapd.server.wheel import NOWHERE
 
 
+@implementer(IHandshakeListener)
 class TimedConnection(imap4.IMAP4Server):
     """``TimeoutMixin`` without a timer of its own: its limits stand on the wheel.
 
@@ -17,6 +19,7 @@ class TimedConnection(imap4.IMAP4Server):
 
     __slots__ = (
         "_deadline",
+        "_handshake_by",
         "_remind_seconds",
         "_reminder",
         "settings",
@@ -37,6 +40,8 @@ class TimedConnection(imap4.IMAP4Server):
         self.tick = NOWHERE
         self.timeOut: Any = None
         self._deadline: float | None = None
+        #: When TLS must stand, if it does not yet; beside any other limit.
+        self._handshake_by: float | None = None
         self._reminder: float | None = None
         self._remind_seconds = 0
 
@@ -65,6 +70,19 @@ class TimedConnection(imap4.IMAP4Server):
             # It is later than before: the wheel need not know yet.
             self._deadline = self.settings.wheel.seconds() + self.timeOut
 
+    def expect_handshake(self) -> None:
+        """TLS begins, and has a time limit of its own beside the one that holds."""
+        wheel = self.settings.wheel
+        self._handshake_by = wheel.seconds() + self.settings.limits.handshake_seconds
+        wheel.place(self, self._handshake_by)
+
+    def handshakeCompleted(self) -> None:  # noqa: N802
+        """TLS stands; ``IHandshakeListener``."""
+        self._handshake_by = None
+
+    def handshake_missed(self) -> None:
+        """TLS does not stand, and its time has passed."""
+
     def remind(self, seconds: int | None) -> None:
         """Call ``reminded`` each so many seconds; None: no more."""
         if seconds is None:
@@ -86,10 +104,17 @@ class TimedConnection(imap4.IMAP4Server):
         if self._deadline is not None and now >= self._deadline:
             self._deadline = None
             self.timeoutConnection()
+        if self._handshake_by is not None and now >= self._handshake_by:
+            self._handshake_by = None
+            self.handshake_missed()
         if self._reminder is not None and now >= self._reminder:
             self._reminder = now + self._remind_seconds
             self.reminded()
         return min(
-            (each for each in (self._deadline, self._reminder) if each is not None),
+            (
+                each
+                for each in (self._deadline, self._handshake_by, self._reminder)
+                if each is not None
+            ),
             default=None,
         )

@@ -10,6 +10,7 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
+    IHandshakeListener,
     IListeningPort,
     IProtocol,
     IProtocolFactory,
@@ -42,6 +43,7 @@ class _Held(Protocol):
         self.octets += data
 
 
+@implementer(IHandshakeListener)
 class ProxiedProtocol(HAProxyProtocolWrapper):
     """Connects the protocol when the client's address is known, not before."""
 
@@ -69,6 +71,12 @@ class ProxiedProtocol(HAProxyProtocolWrapper):
         if self._held.octets:
             self.wrappedProtocol.dataReceived(self._held.octets)
             self._held.octets = b""
+
+    def handshakeCompleted(self) -> None:  # noqa: N802 - Twisted's name
+        """TLS stands, which the protocol has begun over us: STARTTLS."""
+        listener = IHandshakeListener(self.wrappedProtocol, None)
+        if listener is not None:
+            listener.handshakeCompleted()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
         """The protocol hears of it only if it was connected."""

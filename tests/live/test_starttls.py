@@ -34,6 +34,7 @@ from tests.live.process import free_ports
 from tests.live.starttls import Wire, client_context
 
 DEADLINE_SECONDS = 10
+HANDSHAKE_SECONDS = 5
 
 
 class StarttlsTests(unittest.TestCase):
@@ -177,6 +178,69 @@ class StarttlsTests(unittest.TestCase):
                 self.assertIn(b"no renegotiation", output)
             else:
                 self.assertEqual(process.returncode == 0, works, f"{name}: {output!r}")
+
+
+class HandshakeTests(unittest.TestCase):
+    """The real twistd, whose clients do not come to an end with TLS, or do."""
+
+    def test_the_deadline(self) -> None:
+        # Hardening: P21.
+        if PEER_UNDER_TEST:
+            self.skipTest("a test of ours alone")
+        root = self.enterContext(temporary_folder())
+        (proxied,) = free_ports(1)
+        config = root / "imapd.toml"
+        config.write_text(
+            f"[limits]\nhandshake_seconds = {HANDSHAKE_SECONDS}\n"
+            f"preauth_seconds = {DEADLINE_SECONDS}\n"
+        )
+        listen = f"--imap=haproxy:tcp:{proxied}:interface=127.0.0.1"
+        server = ImapdServer(root, options=(f"--config={config}", listen))
+        self.enterContext(server)
+        context = client_context(server.ca)
+        hello = _client_hello(context)
+        header = b"PROXY TCP4 192.0.2.1 192.0.2.2 4000 143\r\n"
+
+        async def incomplete(octets: bytes, *, starttls: bool) -> float:
+            if starttls:
+                wire = await Wire.connect(server.port)
+                await wire.send(b"a STARTTLS\r\n")
+                await wire.until(b"now\r\n")
+            else:
+                wire = Wire(
+                    *await asyncio.open_connection("127.0.0.1", server.tls_port)
+                )
+            began = time.monotonic()
+            await wire.send(octets)
+            await wire.rest(DEADLINE_SECONDS + 8)
+            self.assertTrue(wire.ended, "still open")
+            wire.close()
+            return time.monotonic() - began
+
+        async def complete(port: int, header: bytes) -> float:
+            began = time.monotonic()
+            wire = await Wire.connect(port, header)
+            await wire.send(b"a STARTTLS\r\n")
+            await wire.until(b"now\r\n")
+            self.assertTrue(await wire.handshake(context))
+            await wire.rest(DEADLINE_SECONDS + 8)
+            wire.close()
+            return time.monotonic() - began
+
+        async def every() -> tuple[list[float], list[float]]:
+            first = [
+                incomplete(octets, starttls=starttls)
+                for octets in (b"", hello[: len(hello) // 2])
+                for starttls in (False, True)
+            ]
+            second = [complete(server.port, b""), complete(proxied, header)]
+            return await asyncio.gather(asyncio.gather(*first), asyncio.gather(*second))
+
+        gone, left_alone = asyncio.run(every())
+        self.assertGreater(min(gone), HANDSHAKE_SECONDS - 0.5)
+        self.assertLess(max(gone), HANDSHAKE_SECONDS + 3)
+        self.assertGreater(min(left_alone), DEADLINE_SECONDS - 0.5)
+        self.assertEqual(server.complaints(), [])
 
 
 class ProxiedPolicyTests(unittest.TestCase):

@@ -15,12 +15,13 @@ from twisted.plugins.imapd_passwdfile import passwd_file_checker_factory
 
 
 class HashingTests(TestCase):
-    # Hardening: A05, V04.
+    # Hardening: V04.
 
     def setUp(self) -> None:
         hashing.start()
 
     def test_no_more_threads_than_processors(self) -> "Deferred[None]":
+        # Hardening: A05, V05.
         def judge(threads: list[threading.Thread]) -> None:
             self.assertLessEqual(len(set(threads)), hashing._processors())
             self.assertTrue(all(each.daemon for each in threads))

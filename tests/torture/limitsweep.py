@@ -61,7 +61,7 @@ NOT_OF_A_COMMAND: Final = frozenset(
     (
         *("preauth_seconds", "output_stall_seconds", "idle_seconds", "lock_seconds"),
         *("user_address_connections", "user_connections", "address_connections"),
-        *("preauth_connections",),
+        *("preauth_connections", "handshake_seconds"),
         *("ahead_octets", "mime_parts", "header_octets", "header_field_octets"),
         *("address_count", "parameter_count"),
     )
