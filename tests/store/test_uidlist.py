@@ -1,16 +1,20 @@
 """UID lists: what Dovecot would accept, and what is saved of what it would not."""
 
+import errno
 import os
 import random
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from unittest import TestCase
+from unittest import TestCase, mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imapd.errors import ImapError, StoreDamaged
 from imapd.ids import Uid
+from imapd.store import fsops
 from imapd.store.maildir.uidformat import (
     BrokenUidList,
     UidTable,
@@ -19,6 +23,7 @@ from imapd.store.maildir.uidformat import (
     salvage,
     serialise,
 )
+from tests.store.faults import Killed, Plan, injected
 from tests.store.folders import MEMORY, FolderTestCase, append, uids_of
 
 GUID = b"0123456789abcdef0123456789abcdef"
@@ -237,6 +242,61 @@ class DamageTests(FolderTestCase):
         append(box, b"x: y\r\n\r\n")
         self.assertLess(len(self.list.read_bytes().splitlines()), 60)
         self.assertEqual(parse(self.list.read_bytes()).uid_next, box.uid_next)
+
+
+class UnsyncedTests(FolderTestCase):
+    """Numbers that another process wrote, and may have died before it synced them."""
+
+    parent = MEMORY
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.box = self.open()
+        self.box.sync(True)
+        self.list = self.folder() / "dovecot-uidlist"
+        self.synced: list[int] = []
+
+    def synced_by(self, work: Callable[[], object]) -> int:
+        """How many octets of the list were synced; 0: it was not."""
+        self.synced.clear()
+
+        def fdatasync(descriptor: int) -> None:
+            if os.path.samestat(os.fstat(descriptor), self.list.stat()):
+                self.synced.append(os.fstat(descriptor).st_size)
+
+        with mock.patch.object(fsops, "fdatasync", fdatasync):
+            work()
+        return max(self.synced, default=0)
+
+    def die_in_append(self) -> None:
+        counts = frozenset({"fdatasync"})
+        with injected(Plan(1, counts=counts)), self.assertRaises(Killed):
+            append(self.box, b"a: b\r\n\r\n")
+
+    def test_are_synced_before_they_are_told(self) -> None:
+        box = self.open()
+        box.sync(True)
+        self.die_in_append()
+        size = self.list.stat().st_size
+        for name, reader in {"first": self.open(), "again": box}.items():
+            synced = self.synced_by(partial(reader.sync, True))
+            self.assertEqual(synced, size, name)
+            self.assertEqual(reader.uid_next, 2, name)
+
+    def test_are_not_synced_twice_nor_long_after(self) -> None:
+        self.die_in_append()
+        reader = self.open()
+        reader.sync(True)
+        self.assertEqual(self.synced_by(partial(reader.sync, True)), 0)
+        os.utime(self.list, (1_600_000_000, 1_600_000_000))
+        self.assertEqual(self.synced_by(partial(self.open().sync, True)), 0)
+
+    def test_can_be_read_where_they_cannot_be_synced(self) -> None:
+        self.die_in_append()
+        no = mock.patch.object(fsops, "fdatasync", side_effect=OSError(errno.EIO, "no"))
+        with no:
+            reader = self.open()
+            self.assertEqual(uids_of(reader.sync(True)), [1])
 
 
 class LaterTests(TestCase):

@@ -103,6 +103,7 @@ class UidList:
             return
         octets = fsops.read_at(descriptor, status.st_size, 0)
         table = parse(octets)
+        writeback.secure_numbers(descriptor, status.st_mtime)
         self._accept(table, octets, status)
 
     def _read_appended(self, descriptor: int, status: os.stat_result) -> bool:
@@ -121,6 +122,7 @@ class UidList:
             end = parse_records(self.table, octets, len(self._tail))
         except BrokenUidList:
             return False  # read it whole, and let that tell
+        writeback.secure_numbers(descriptor, status.st_mtime)
         self._remember(status, start + end, octets[:end])
         return True
 

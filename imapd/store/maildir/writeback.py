@@ -7,6 +7,7 @@ it was synced.  What we are to keep must not lie below a name that can be lost.
 import errno
 import os
 import time
+from contextlib import suppress
 from typing import Final
 
 from imapd.store import fsops
@@ -27,6 +28,17 @@ def is_young(path: bytes) -> bool:
         return False
     # A clock that was set back makes it look young, which is safe.
     return born is None or time.time() - born < WRITTEN_BACK_SECONDS
+
+
+def secure_numbers(descriptor: int, written_seconds: float) -> None:
+    """Sync a UID list that somebody else wrote, before a client is told what it says.
+
+    A disk that refuses keeps nobody from reading: it refuses new numbers, too.
+    """
+    # A clock that was set back makes it look young, which is safe.
+    if time.time() - written_seconds < WRITTEN_BACK_SECONDS:
+        with suppress(OSError):
+            fsops.fdatasync(descriptor)
 
 
 def secure(folder: bytes) -> None:
