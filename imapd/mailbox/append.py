@@ -1,15 +1,12 @@
 """APPEND: octets from the connection to the store, in bounded memory."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
 
 from imapd.errors import NoDestination, NoSuchMailbox
 from imapd.mailbox.live import LiveMailbox
+from imapd.mailbox.upload import Upload
 from imapd.model.mailbox import Appended
 from imapd.store.api import Delivery
-
-#: Octets are handed to a worker in pieces of this size.
-PIECE_OCTETS = 256 << 10
 
 
 class Append:
@@ -24,39 +21,27 @@ class Append:
         self._live = live
         self._delivery = delivery
         self._release = release
-        self._pieces: list[bytes] = []
-        self._waiting_octets = 0
-        self._begun = False  # a message, which has not ended
-        self._large = False
+        self._upload = Upload(delivery)
         self._done = False
 
     def begin(self, flags: Iterable[bytes], internal_date_seconds: int | None) -> None:
-        """Start the next message; opening its file is brief."""
-        self._live.workers.brief(self._delivery.begin, flags, internal_date_seconds)
-        self._begun, self._large = True, False
+        """Start the next message."""
+        self._upload.begin(flags, internal_date_seconds)
 
     async def write(self, octets: bytes) -> None:
         """Add octets; now and then this waits for the disk."""
-        self._pieces.append(octets)
-        self._waiting_octets += len(octets)
-        if self._waiting_octets >= PIECE_OCTETS:
-            self._large = True
-            await self._live.workers.run(self._delivery.write, self._take())
-
-    def _take(self) -> bytes:
-        octets = b"".join(self._pieces)
-        self._pieces.clear()
-        self._waiting_octets = 0
-        return octets
+        self._upload.add(octets)
+        if self._upload.is_due:
+            await self._tell()
 
     async def end(self) -> None:
-        """Write the rest of the message and sync it."""
-        self._begun = False
-        await self._live.workers.run(self._finish, self._take())
+        """Finish the message; the next may be begun."""
+        self._upload.end()
+        if self._upload.is_due:
+            await self._tell()
 
-    def _finish(self, octets: bytes) -> None:
-        self._delivery.write(octets)
-        self._delivery.end()
+    async def _tell(self) -> None:
+        await self._live.workers.run(self._upload.take())
 
     async def commit(self) -> Appended:
         """Publish all messages; the last one is finished, if it was not.
@@ -66,10 +51,11 @@ class Append:
         """
         self._done = True
         try:
-            if self._begun and self._large:
-                await self.end()
-            finish = partial(self._finish, self._take()) if self._begun else None
-            return await self._live.commit(self._delivery, finish)
+            is_large = self._upload.is_large
+            self._upload.end()
+            if is_large:
+                await self._tell()
+            return await self._live.commit(self._upload)
         except BaseException as error:
             await self._live.workers.run(self._delivery.abort)
             if isinstance(error, NoSuchMailbox):  # deleted during the upload

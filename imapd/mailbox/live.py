@@ -20,12 +20,14 @@ from imapd.ids import MailboxPath, Uid
 from imapd.mailbox.notices import NO_NOTICES, Notices
 from imapd.mailbox.roles import Flushing, Member
 from imapd.mailbox.threads import Workers
+from imapd.mailbox.together import Together
+from imapd.mailbox.upload import GROUP_MESSAGES, Outcomes, Upload, publish
 from imapd.model.flags import DELETED, NO_FLAGS, SEEN, Flags, StoreMode
 from imapd.model.mailbox import Appended, Changes, Copied, MailboxStatus, MessageState
 from imapd.model.modseqs import ModSeqs
 from imapd.model.table import MessageTable, total_octets
 from imapd.model.view import SessionView
-from imapd.store.api import Delivery, MailboxStore, WouldBlock
+from imapd.store.api import MailboxStore, WouldBlock
 
 #: So many messages may be changed where we are, without a thread.
 SHORT_COUNT = 4
@@ -61,6 +63,7 @@ class LiveMailbox:
         self._unclaimed: set[Uid] = set()  # recent, no session has claimed it
         self._members: list[Member] = []
         self._lock = DeferredLock()
+        self._uploads = Together(self._lock, self._commit_all, GROUP_MESSAGES)
         self._loaded = False
         self._filled = False  # messages were stored
         #: Those who wait for a look at the disk that has not begun yet.
@@ -259,21 +262,18 @@ class LiveMailbox:
             self._writable()
             self._apply_own(await self.workers.run(self.store.expunge, list(uids)))
 
-    async def commit(
-        self, delivery: Delivery, finish: Callable[[], None] | None = None
-    ) -> Appended:
-        """Publish delivered messages, after what ``finish`` still does to them."""
+    async def commit(self, upload: Upload) -> Appended:
+        """Publish delivered messages, with those of all who wait for the same."""
+        return await self._uploads.add(upload, upload.weight)
 
-        def publish(claim: bool) -> Appended:
-            if finish is not None:
-                finish()
-            return self.store.commit(delivery, claim)
-
-        async with self._lock:
-            self._writable_target()
-            appended = await self.workers.run(publish, self._claimer() is not None)
-            self._apply_own(appended.target, stored=bool(appended.uids))
-            return appended
+    async def _commit_all(self, uploads: Sequence[Upload]) -> Outcomes:
+        self._writable_target()
+        claim = self._claimer() is not None
+        outcomes = await self.workers.run(publish, self.store, uploads, claim)
+        for each in outcomes:
+            if isinstance(each, Appended):
+                self._apply_own(each.target, stored=bool(each.uids))
+        return outcomes
 
     async def copy_from(
         self, source: "LiveMailbox", uids: Sequence[Uid], *, move: bool

@@ -13,6 +13,7 @@ question (disk full, no permission, I/O error) becomes ``OverQuota``,
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from imapd.errors import ImapError
 from imapd.ids import MailboxPath, Uid
 from imapd.model.flags import StoreMode
 from imapd.model.mailbox import (
@@ -48,7 +49,10 @@ class Delivery(Protocol):
         """Add octets, as the client sent them, to the message begun last."""
 
     def end(self) -> None:
-        """Finish the message begun last: its contents are synced to disk."""
+        """Finish the message begun last: it is whole, but not yet safe."""
+
+    def settle(self) -> None:
+        """Sync what was finished to the disk; what is not is synced by ``commit``."""
 
     def abort(self) -> None:
         """Remove what was written.  Never raises; may be called twice."""
@@ -169,6 +173,15 @@ class MailboxStore(Protocol):
         They come back as ``recent``; with ``claim_recent`` nobody else is told so.
 
         When this returns they survive power loss (``docs/durability.rst``).
+        """
+
+    def commit_all(
+        self, deliveries: Sequence[Delivery], claim_recent: bool
+    ) -> list[Appended | ImapError]:
+        """Do so for several that wait, at little more than the cost of one.
+
+        What became of each, in their order; of each all or nothing.  The changes of
+        the mailbox are told with the first that is ``Appended``.
         """
 
     def copy_from(

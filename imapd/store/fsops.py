@@ -89,6 +89,7 @@ __all__ = [
     "rmdir",
     "rmdir_in",
     "set_times",
+    "start_writeback",
     "status",
     "status_in",
     "status_or_none",
@@ -107,6 +108,8 @@ _READ_STEP_OCTETS = 1 << 20
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _RENAMEAT2 = getattr(_LIBC, "renameat2", None)
+_SYNC_FILE_RANGE = getattr(_LIBC, "sync_file_range", None)
+_SYNC_FILE_RANGE_WRITE = 2
 
 
 # -- one system call each -----------------------------------------------------
@@ -148,6 +151,17 @@ def write(descriptor: int, octets: bytes) -> None:
         rest = memoryview(octets)[written:]
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+
+
+def start_writeback(descriptor: int) -> None:
+    """Let the system begin to write a file to the disk, if it can; nothing is awaited.
+
+    That makes nothing durable, and takes no error from who syncs the file afterwards.
+    """
+    if _SYNC_FILE_RANGE is not None:
+        _SYNC_FILE_RANGE(
+            descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _SYNC_FILE_RANGE_WRITE
+        )
 
 
 def rename(old: bytes, new: bytes) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from imapd.errors import MessageGone, NoSuchMailbox
+from imapd.errors import ImapError, MessageGone, NoSuchMailbox
 from imapd.ids import INBOX, MailboxPath, Octets, Uid
 from imapd.mailbox.streams import HeldStream
 from imapd.mime import scan
@@ -48,6 +48,9 @@ class MemoryDelivery:
         self.messages[-1].octets += octets
 
     def end(self) -> None:
+        pass
+
+    def settle(self) -> None:
         pass
 
     def abort(self) -> None:
@@ -164,6 +167,14 @@ class MemoryMailbox:
         for uid in uids:
             self.disk[uid].recent = not claim_recent
         return Appended(self.uid_validity, uids, changes)
+
+    def commit_all(
+        self,
+        opened: "OpenMailbox",
+        deliveries: Sequence[MemoryDelivery],
+        claim_recent: bool,
+    ) -> list[Appended | ImapError]:
+        return [self.commit(opened, each, claim_recent) for each in deliveries]
 
     def _take_in(
         self, opened: "OpenMailbox", message: MemoryMessage, changes: Changes
@@ -293,6 +304,7 @@ _OPERATIONS = frozenset(
         "is_as_opened",
         "begin_delivery",
         "commit",
+        "commit_all",
         "copy_from",
         "meta",
         "read",

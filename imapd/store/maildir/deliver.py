@@ -1,7 +1,7 @@
 """Messages on their way into a folder: ``tmp``, then ``new`` or ``cur``, then a UID.
 
-Contents are written and synced in ``tmp`` without any lock; ``commit`` links them
-into place and records their UIDs under both locks.
+Contents are written in ``tmp`` without any lock, and synced there, many together;
+``transfer.commit`` links them into place and records their UIDs under both locks.
 """
 
 import re
@@ -19,6 +19,7 @@ from imapd.model.flags import RECENT, canonical
 from imapd.store import fsops
 from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.names import unique_base, with_sizes
+from imapd.store.syncing import sync_files
 from imapd.store.translate import translate_errors
 
 _log = Logger()
@@ -32,7 +33,7 @@ _NANOSECONDS: Final = 1_000_000_000
 
 @dataclass(slots=True)
 class Draft:
-    """One message in ``tmp``, whole and synced once ``on_disk`` is set."""
+    """One message in ``tmp``: whole once ``on_disk`` is set, then to be synced."""
 
     path: bytes
     base: bytes
@@ -43,6 +44,7 @@ class Draft:
     bare_lf_count: int = 0  # readers make each a CRLF
     bare: bool = False  # a CR or LF that is not part of a CRLF
     on_disk: int | None = None
+    descriptor: int | None = None  # until it is synced
 
     @property
     def sized_base(self) -> bytes:
@@ -62,21 +64,24 @@ class MaildirDelivery:
     def __init__(self, core: MailboxCore) -> None:
         self.core = core
         self.drafts: list[Draft] = []
-        self._descriptor: int | None = None
+        #: Why nothing of it can be published any more.
+        self.failure: OSError | None = None
         self._held = b""  # a CR at the end of a piece: part of a CRLF or not?
 
     def begin(self, flags: Iterable[bytes], internal_date_seconds: int | None) -> None:
         """Start the next message."""
-        self._finish_descriptor()
+        if self.drafts and self.drafts[-1].on_disk is None:
+            _close(self.drafts[-1])  # it was not finished, and is no message
         base = unique_base()
         path = self.core.directory + b"/tmp/" + base
         given = [canonical(flag) for flag in flags]
         with translate_errors("storing a message"):
             # A crash from here to commit leaves litter in tmp/ for 36 hours.
-            self._descriptor = fsops.open_exclusive(path)
-            wanted = [flag for flag in given if flag != RECENT]
-            self.drafts.append(Draft(path, base, wanted, internal_date_seconds))
-            self._held = b""
+            descriptor = fsops.open_exclusive(path)
+        wanted = [flag for flag in given if flag != RECENT]
+        draft = Draft(path, base, wanted, internal_date_seconds, descriptor=descriptor)
+        self.drafts.append(draft)
+        self._held = b""
 
     def write(self, octets: bytes) -> None:
         """Write a piece as it is on disk: with LF, until something bare turns up."""
@@ -89,7 +94,7 @@ class MaildirDelivery:
             self._put(draft, octets)
 
     def _put(self, draft: Draft, octets: bytes) -> None:
-        if not octets or self._descriptor is None:
+        if not octets or draft.descriptor is None:
             return
         if not draft.bare and _BARE.search(octets):
             self._restore_crlf(draft)
@@ -100,7 +105,7 @@ class MaildirDelivery:
             draft.bare_lf_count += octets.count(b"\n") - line_ends
         else:
             octets = octets.replace(b"\r\n", b"\n")
-        fsops.write(self._descriptor, octets)
+        fsops.write(draft.descriptor, octets)
 
     def _restore_crlf(self, draft: Draft) -> None:
         """Write again with CRLF what was written with LF so far.
@@ -109,47 +114,51 @@ class MaildirDelivery:
         written in place of itself: into a new one of the same name.
         """
         draft.bare = True
-        if not draft.line_end_count or self._descriptor is None:
+        if not draft.line_end_count or draft.descriptor is None:
             return
-        old = self._descriptor
+        old = draft.descriptor
         fsops.unlink(draft.path)
-        self._descriptor = fsops.open_exclusive(draft.path)
+        draft.descriptor = fsops.open_exclusive(draft.path)
         try:
             offset = 0
             while piece := fsops.read_at(old, 1 << 20, offset):
                 offset += len(piece)
-                fsops.write(self._descriptor, piece.replace(b"\n", b"\r\n"))
+                fsops.write(draft.descriptor, piece.replace(b"\n", b"\r\n"))
         finally:
             fsops.close(old)
 
     def end(self) -> None:
-        """Finish the message: its contents survive power loss when this returns."""
-        if self._descriptor is None:
+        """Finish the message: it is whole, and not yet safe."""
+        draft = self.drafts[-1] if self.drafts else None
+        if draft is None or draft.descriptor is None or draft.on_disk is not None:
             raise Unavailable("No message was begun")
-        draft = self.drafts[-1]
         held, self._held = self._held, b""
         with translate_errors("storing a message"):
             if held:
                 self._put_last_cr(draft, held)
             if draft.date_seconds is not None:
                 fsops.set_times(draft.path, draft.date_seconds * _NANOSECONDS)
-            # Never tried a second time: after a failure the kernel forgets.
-            fsops.fsync(self._descriptor)
-            self._finish_descriptor()
         draft.on_disk = draft.size if draft.bare else draft.size - draft.line_end_count
 
     def _put_last_cr(self, draft: Draft, held: bytes) -> None:
         if not draft.bare:
             self._restore_crlf(draft)
         draft.size += len(held)
-        if self._descriptor is not None:
-            fsops.write(self._descriptor, held)
+        if draft.descriptor is not None:
+            fsops.write(draft.descriptor, held)
+
+    def settle(self) -> None:
+        """Sync what was finished: it survives power loss when this returns."""
+        with translate_errors("storing a message"):
+            settle([self])
+            if self.failure is not None:
+                raise self.failure
 
     def abort(self) -> None:
         """Remove what was written.  Never raises; may be called twice."""
-        with suppress(OSError):
-            self._finish_descriptor()
         for draft in self.drafts:
+            with suppress(OSError):
+                _close(draft)
             try:
                 fsops.remove_if_there(draft.path)
             except OSError as error:
@@ -160,10 +169,28 @@ class MaildirDelivery:
                 )
         self.drafts.clear()
 
-    def _finish_descriptor(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            fsops.close(descriptor)
+
+def settle(deliveries: Iterable[MaildirDelivery]) -> None:
+    """Sync what was finished of several, together; ``failure`` says where it failed."""
+    drafts = [
+        (delivery, draft, draft.descriptor)
+        for delivery in deliveries
+        for draft in delivery.drafts
+        if draft.on_disk is not None and draft.descriptor is not None
+    ]
+    errors = sync_files([descriptor for _, _, descriptor in drafts])
+    for (delivery, draft, _), error in zip(drafts, errors, strict=True):
+        delivery.failure = delivery.failure or error
+        try:
+            _close(draft)
+        except OSError as failed:
+            delivery.failure = delivery.failure or failed
+
+
+def _close(draft: Draft) -> None:
+    descriptor, draft.descriptor = draft.descriptor, None
+    if descriptor is not None:
+        fsops.close(descriptor)
 
 
 def clean_tmp(core: MailboxCore) -> None:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from imapd.errors import Cannot, NoSuchMailbox
+from imapd.errors import Cannot, ImapError, NoSuchMailbox
 from imapd.ids import MailboxPath, Uid
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.model.flags import StoreMode
@@ -198,12 +198,33 @@ class MaildirMailbox:
 
     def commit(self, delivery: Delivery, claim_recent: bool) -> Appended:
         """Publish the messages of a delivery under new UIDs, durably."""
-        if not isinstance(delivery, MaildirDelivery) or delivery.core is not self._core:
-            raise Cannot("The delivery belongs to another mailbox")
         with translate_errors("storing messages"):
-            appended = transfer.commit(self._core, delivery, claim_recent)
+            appended = transfer.commit(self._core, self._own(delivery), claim_recent)
         self._journal.note(appended.target)
         return appended
+
+    def commit_all(
+        self, deliveries: Sequence[Delivery], claim_recent: bool
+    ) -> list[Appended | ImapError]:
+        """Publish those of several together; what became of each."""
+        own = [self._own(each) for each in deliveries]
+        outcomes: list[Appended | ImapError] = []
+        for outcome in transfer.commit_all(self._core, own, claim_recent):
+            try:
+                with translate_errors("storing messages"):
+                    if not isinstance(outcome, Appended):
+                        raise outcome
+            except ImapError as error:
+                outcomes.append(error)
+            else:
+                self._journal.note(outcome.target)
+                outcomes.append(outcome)
+        return outcomes
+
+    def _own(self, delivery: Delivery) -> MaildirDelivery:
+        if not isinstance(delivery, MaildirDelivery) or delivery.core is not self._core:
+            raise Cannot("The delivery belongs to another mailbox")
+        return delivery
 
     def copy_from(
         self,

@@ -165,12 +165,16 @@ class _Placing:
 def _make_durable(
     core: MailboxCore, lock: MailboxLock, placed: Sequence[bytes]
 ) -> list[Uid]:
-    """Sync the names, then record the UIDs: a UID never stands for nothing."""
-    for part in sorted({path[:4] for path in placed}):
-        # A power loss before this may lose the names; nobody was told of them.
-        fsops.fsync_directory(core.directory + b"/" + part)
-    bases = [base_of(path[4:]) for path in placed]
-    return recall.record(core, lock, bases)
+    """Sync the names and record the UIDs: a UID that is told never stands for nothing.
+
+    A power loss before this returns may lose names, or UIDs; nobody was told of them.
+    """
+
+    def sync_names() -> None:
+        for part in sorted({path[:4] for path in placed}):
+            fsops.fsync_directory(core.directory + b"/" + part)
+
+    return recall.record(core, lock, [base_of(path[4:]) for path in placed], sync_names)
 
 
 def _take_back(core: MailboxCore, placed: Iterable[_Placed]) -> None:

@@ -6,7 +6,7 @@ other messages.  What was kept in the cache still has these numbers; the state a
 knows how far they went.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 
@@ -50,11 +50,18 @@ def recall(core: MailboxCore) -> None:
     core.uidlist.skip_to(Uid(uid_next + SALVAGE_MARGIN))
 
 
-def record(core: MailboxCore, lock: MailboxLock, bases: Sequence[bytes]) -> list[Uid]:
+def record(
+    core: MailboxCore,
+    lock: MailboxLock,
+    bases: Sequence[bytes],
+    sync_names: Callable[[], None] = lambda: None,
+) -> list[Uid]:
     """Give each base the next UID, durably, and none that was ever given out.
+
+    ``sync_names`` is as for ``UidList.record``.
 
     Raises:
         OSError: as ``UidList.record``.
     """
     recall(core)
-    return core.uidlist.record(lock, bases, core.is_gone)
+    return core.uidlist.record(lock, bases, core.is_gone, sync_names)

@@ -2,17 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
+from itertools import islice
 
 from twisted.logger import Logger
 
 from imapd.errors import ImapError, InUse, MessageGone
 from imapd.ids import Uid
+from imapd.model.flags import is_system
 from imapd.model.mailbox import Appended, Changes, Copied
 from imapd.store import fsops
-from imapd.store.maildir.change import ATTEMPT_COUNT, Removal, cur_of_many
+from imapd.store.maildir.change import (
+    ATTEMPT_COUNT,
+    Removal,
+    cur_of_many,
+    provide_letters,
+)
 from imapd.store.maildir.contents import find
 from imapd.store.maildir.core import MailboxCore
-from imapd.store.maildir.deliver import MaildirDelivery
+from imapd.store.maildir.deliver import MaildirDelivery, settle
 from imapd.store.maildir.keywords import LETTERS
 from imapd.store.maildir.names import (
     SYSTEM_LETTERS,
@@ -31,21 +38,86 @@ def commit(
     core: MailboxCore, delivery: MaildirDelivery, claim_recent: bool
 ) -> Appended:
     """Publish what was delivered; its files in ``tmp`` are removed in any case."""
-    incoming = [
+    (outcome,) = commit_all(core, [delivery], claim_recent)
+    if isinstance(outcome, Appended):
+        return outcome
+    raise outcome
+
+
+def commit_all(
+    core: MailboxCore, deliveries: Sequence[MaildirDelivery], claim_recent: bool
+) -> list[Appended | ImapError | OSError]:
+    """Publish what several clients delivered, under one lock and by the same syncs.
+
+    Of each all or nothing.  What is wrong with one alone fails that one; where
+    publishing fails, nothing of any was published.  The changes of the mailbox are
+    told with the first.
+    """
+    outcomes: list[Appended | ImapError | OSError | None] = []
+    changes = Changes()
+    try:
+        settle(deliveries)
+        outcomes += [_refused(core, each) for each in deliveries]
+        ready = [
+            _incoming_of(each)
+            for each, refused in zip(deliveries, outcomes, strict=True)
+            if refused is None
+        ]
+        error: ImapError | OSError | None = None
+        published: list[Uid] = []
+        try:
+            if ready:
+                with core.telling() as changes:
+                    published = _publish(core, ready, changes, claim_recent)
+        except (ImapError, OSError) as failed:
+            error = failed
+    finally:
+        # A crash before this leaves a second link in tmp/, gone after 36 hours.
+        for each in deliveries:
+            each.abort()
+    validity, uids = core.uidlist.table.uid_validity, iter(published)
+    counts = map(len, ready)
+    for place, refused in enumerate(outcomes):
+        if refused is None:
+            its = list(islice(uids, next(counts)))
+            outcomes[place] = error or Appended(validity, its, changes)
+            changes = Changes()
+    return [each for each in outcomes if each is not None]
+
+
+def _incoming_of(delivery: MaildirDelivery) -> list[Incoming]:
+    return [
         Incoming(draft.path, draft.sized_base, tuple(draft.flags))
         for draft in delivery.drafts
         if draft.on_disk is not None
     ]
+
+
+def _refused(
+    core: MailboxCore, delivery: MaildirDelivery
+) -> ImapError | OSError | None:
+    """Why one cannot be published, whatever becomes of the others."""
+    if delivery.failure is not None:
+        return delivery.failure
+    flags = {flag for draft in delivery.drafts for flag in draft.flags}
     try:
-        with core.telling() as changes:
-            published = (
-                publish(core, incoming, changes, claim_recent) if incoming else []
-            )
-    finally:
-        # A crash before this leaves a second link in tmp/, gone after 36 hours.
-        delivery.abort()
-    uids = [uid for _, uid in published]
-    return Appended(core.uidlist.table.uid_validity, uids, changes)
+        provide_letters(core, [flag for flag in flags if not is_system(flag)])
+    except (ImapError, OSError) as error:
+        return error
+    return None
+
+
+def _publish(
+    core: MailboxCore,
+    ready: Sequence[Sequence[Incoming]],
+    changes: Changes,
+    claim_recent: bool,
+) -> list[Uid]:
+    incoming = [one for each in ready for one in each]
+    if not incoming:
+        return []
+    # A draft of ours is there, or nothing is published: each gets its UID.
+    return [uid for _, uid in publish(core, incoming, changes, claim_recent)]
 
 
 def copy(

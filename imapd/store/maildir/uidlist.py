@@ -206,12 +206,15 @@ class UidList:
         lock: MailboxLock,
         bases: Sequence[bytes],
         gone: Callable[[Uid], bool],
+        sync_names: Callable[[], None] = lambda: None,
     ) -> list[Uid]:
         """Give each base the next UID, durably.
 
         ``lock`` is held, and ``refresh`` was called since it was taken.  ``gone``
         tells whether the message of a UID is known to be expunged; such lines are
-        dropped when three quarters of the file are waste.
+        dropped when three quarters of the file are waste.  ``sync_names`` makes the
+        names of the messages durable; it is called where what it waits for, and what
+        we would wait for after it, can be the same.
 
         Raises:
             OSError: the file was not written, or not all of it; the UIDs are
@@ -226,9 +229,10 @@ class UidList:
         if self._key != self._secured:
             self._secure()
         if self._must_rewrite(gone):
+            sync_names()
             self._replace(uids, bases, gone)
         elif uids:
-            self._append(uids, bases)
+            self._append(uids, bases, sync_names)
         if first:  # now there is less to sync: most was synced with the file
             self._secure()
         return uids
@@ -247,7 +251,12 @@ class UidList:
         waste = table.line_count - sum(not gone(uid) for uid in table.uids.values())
         return waste * 4 >= table.line_count * 3
 
-    def _append(self, uids: Sequence[Uid], bases: Sequence[bytes]) -> None:
+    def _append(
+        self,
+        uids: Sequence[Uid],
+        bases: Sequence[bytes],
+        sync_names: Callable[[], None],
+    ) -> None:
         lines = record_lines(uids, bases, {}, self.table.last_uid)
         # From here on these UIDs are burnt: a reader may see the lines even if the
         # write fails half way, and a torn line makes us rewrite the file next time.
@@ -261,7 +270,10 @@ class UidList:
                 raise Unavailable("The UID list changed under its lock")
             # A crash in write() leaves a torn last line, which readers ignore.
             fsops.write(descriptor, lines)
-            # A crash here may lose the lines: nobody was told the UIDs.
+            # A crash here may lose the lines, or leave them without their messages:
+            # nobody was told the UIDs.  One commit of the file system has both.
+            fsops.start_writeback(descriptor)
+            sync_names()
             fsops.fdatasync(descriptor)
             after = os.fstat(descriptor)
         finally:
