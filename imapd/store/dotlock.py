@@ -45,10 +45,13 @@ class Draft:
         """
         self._temporary = temporary
         self._path = b"%b/%b.lock" % (temporary, unique_base())
+        self._says: bytes | None = None
         descriptor = fsops.open_exclusive(self._path)
         try:
             with suppress(OSError):  # on a full disk an empty lock must do
-                fsops.write(descriptor, b"%d:%b" % (os.getpid(), _host_name()))
+                who = _who()
+                fsops.write(descriptor, who)
+                self._says = who
             self.identity = _identity(os.fstat(descriptor))
         finally:
             fsops.close(descriptor)
@@ -70,10 +73,49 @@ class Draft:
             else:
                 return True
 
+    def renew(self) -> bool:
+        """Make it look as if it was just made; False: it cannot be used any more."""
+        if self._says != _who():
+            return False
+        with suppress(OSError):  # removed as litter
+            fsops.set_times(self._path, time.time_ns())
+            return True
+        return False
+
     def remove(self) -> None:
         """Remove the draft; locks taken with it stay."""
         with suppress(OSError):  # litter, gone after 36 hours
             fsops.unlink(self._path)
+
+
+class KeptDraft:
+    """A draft for one lock after the other; for one thread at a time.
+
+    Making and removing a file for each lock is most of what a lock costs: file systems
+    pass over what was removed lately when they look for a place for the next file, the
+    messages among them.
+    """
+
+    def __init__(self, temporary: bytes) -> None:
+        """Make none yet."""
+        self._temporary = temporary
+        self._draft: Draft | None = None
+
+    def take(self) -> Draft:
+        """Return one that is as good as new.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        if self._draft is None or not self._draft.renew():
+            self._draft = Draft(self._temporary)
+        return self._draft
+
+    def remove(self) -> None:
+        """Remove it, until there is need of it again."""
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            draft.remove()
 
 
 def is_held(path: bytes, identity: Identity) -> bool:
@@ -111,7 +153,7 @@ def _break_if_stale(path: bytes, temporary: bytes) -> bool:
     except FileNotFoundError:
         return True
     moved = fsops.status_or_none(aside)
-    if moved is not None and _identity(moved) != _identity(status):
+    if moved is not None and _version(moved) != _version(status):
         with suppress(FileExistsError):
             fsops.link(aside, path)
     else:
@@ -162,6 +204,11 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
+def _who() -> bytes:
+    """What our lock files say."""
+    return b"%d:%b" % (os.getpid(), _host_name())
+
+
 def _host_name() -> bytes:
     """Return the host as Dovecot and Courier write it into their locks."""
     return os.fsencode(os.uname().nodename)
@@ -169,3 +216,8 @@ def _host_name() -> bytes:
 
 def _identity(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
+
+
+def _version(status: os.stat_result) -> tuple[Identity, int]:
+    """Which file, and which time it was taken or touched: locks come back."""
+    return _identity(status), status.st_mtime_ns

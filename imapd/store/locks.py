@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from imapd.errors import InUse, Unavailable
 from imapd.store import fsops
-from imapd.store.dotlock import Draft, Identity, is_held, release
+from imapd.store.dotlock import Draft, Identity, KeptDraft, is_held, release
 
 _log = Logger()
 
@@ -48,7 +48,10 @@ class MailboxLock:
     Threads and processes exclude each other.  It is not re-entrant.
     """
 
-    def __init__(self, directory: bytes, seconds: float) -> None:
+    def __init__(
+        self, directory: bytes, seconds: float, kept: KeptDraft | None = None
+    ) -> None:
+        self._kept = kept
         self._directory = directory
         self._seconds = seconds
         self._key: _DirectoryKey | None = None
@@ -134,7 +137,7 @@ class MailboxLock:
     # -- between processes --
 
     def _enter_files(self, deadline: float) -> None:
-        draft = Draft(self._path(b"tmp"))
+        draft = self._kept.take() if self._kept else Draft(self._path(b"tmp"))
         self._identity = draft.identity
         try:
             for name in (UIDLIST_LOCK, COURIER_LOCK):
@@ -144,7 +147,8 @@ class MailboxLock:
                     time.sleep(random.uniform(*_WAIT_SECONDS))  # noqa: S311 - a delay
                 self._taken.append(name)
         finally:
-            draft.remove()
+            if self._kept is None:
+                draft.remove()
         self._touched = time.monotonic()
 
     def _path(self, name: bytes) -> bytes:

@@ -18,6 +18,7 @@ from imapd.server.protocol import ImapServer
 from imapd.server.registry import COMMANDS
 from imapd.server.session import Session
 from imapd.server.states import State
+from tests.support.leftovers import left_in
 from tests.support.server import Client, Server
 from tests.support.workers import LaterWorkers
 
@@ -294,7 +295,7 @@ class AppendTests(RaceCase):
         self.client.hang_up()
         self.assert_nothing_left()
         tmp = self.server.maildir("alice") / "tmp"
-        self.assertEqual(list(tmp.iterdir()), [])
+        self.assertEqual(left_in(tmp), [])
 
     def test_one_bad_append_too_many(self) -> None:
         for _ in range(20):

@@ -23,6 +23,7 @@ from imapd.store import dotlock, fsops, locks
 from imapd.store.maildir import accountlock, deliver, linking
 from imapd.store.maildir.takeover import TakenOver
 from tests.store.folders import LONG_AGO, FolderTestCase, append, settle, uids_of
+from tests.support.leftovers import left_in
 
 
 class SyncTests(FolderTestCase):
@@ -212,14 +213,12 @@ class SyncTests(FolderTestCase):
         (tmp / "directory").mkdir()
         # Being written just now, with an INTERNALDATE of long ago: not litter.
         self.open().sync(True)
-        self.assertEqual(
-            sorted(os.listdir(tmp)), ["dated", "directory", "litter"], "too early"
-        )
+        self.assertEqual(left_in(tmp), ["dated", "directory", "litter"], "too early")
         now = time.time() + 36 * 3600 + 60
         with mock.patch.object(deliver, "time", mock.Mock(time=lambda: now)):
             os.utime(tmp / "dated", (now, now))
             self.open().sync(True)
-        self.assertEqual(sorted(os.listdir(tmp)), ["dated", "directory"])
+        self.assertEqual(left_in(tmp), ["dated", "directory"])
 
 
 class ChangeTests(FolderTestCase):
@@ -361,7 +360,7 @@ class DeliveryTests(FolderTestCase):
         delivery.write(b"x")
         delivery.abort()
         delivery.abort()
-        self.assertEqual(os.listdir(self.folder() / "tmp"), [])
+        self.assertEqual(left_in(self.folder() / "tmp"), [])
         append(box, b"x: y\r\n", [SEEN])
         for path in self.folder().rglob("*"):
             if path.is_file():
@@ -470,6 +469,76 @@ class LockTests(FolderTestCase):
                 )
             with self.assertRaises(InUse), self.lock():
                 pass
+        self.assertEqual(os.listdir(self.folder() / "tmp"), [])
+
+    def test_a_kept_draft_makes_locks_like_new(self) -> None:
+        folder, tmp = os.fsencode(self.folder()), self.folder() / "tmp"
+        kept = dotlock.KeptDraft(folder + b"/tmp")
+        lock = self.folder() / "dovecot-uidlist.lock"
+        content = f"{os.getpid()}:{os.uname().nodename}"
+        seen = set()
+        for _ in range(3):
+            for name in os.listdir(tmp):
+                os.utime(tmp / name, (LONG_AGO, LONG_AGO))
+            with locks.MailboxLock(folder, 0.1, kept) as held:
+                held.check()
+                self.assertEqual(lock.read_text(), content)
+                self.assertLess(abs(lock.stat().st_mtime - time.time()), 5)
+                seen.add(lock.stat().st_ino)
+                with self.assertRaises(InUse), self.lock():
+                    pass
+            self.assertFalse(lock.exists())
+            self.assertEqual(len(os.listdir(tmp)), 1)
+        self.assertEqual(len(seen), 1)
+        kept.remove()
+        self.assertEqual(os.listdir(tmp), [])
+
+    def test_a_draft_that_cannot_be_kept_is_made_anew(self) -> None:
+        folder, tmp = os.fsencode(self.folder()), self.folder() / "tmp"
+        lock = self.folder() / "dovecot-uidlist.lock"
+
+        def taken(kept: dotlock.KeptDraft) -> str:
+            with locks.MailboxLock(folder, 0.1, kept) as held:
+                held.check()
+                return lock.read_text()
+
+        kept = dotlock.KeptDraft(folder + b"/tmp")
+        ours = taken(kept)
+        for name in os.listdir(tmp):  # as litter
+            (tmp / name).unlink()
+        self.assertEqual(taken(kept), ours)
+        with mock.patch.object(os, "getpid", return_value=1):  # a forked child
+            self.assertEqual(taken(kept), f"1:{os.uname().nodename}")
+        kept = dotlock.KeptDraft(folder + b"/tmp")
+        full = mock.patch.object(fsops, "write", side_effect=OSError(28, "full"))
+        with full:
+            self.assertEqual(taken(kept), "")
+        self.assertEqual(taken(kept), ours)  # one that says nothing is not kept
+
+    def test_a_lock_that_came_back_is_not_broken(self) -> None:
+        """Who found it stale may be slow: by then it was given back and taken again."""
+        path = self.folder() / "dovecot-uidlist.lock"
+        self.plant(path.name, "1:elsewhere", 1000)
+        real = fsops.rename
+
+        def late(old: bytes, new: bytes) -> None:
+            os.utime(path)
+            real(old, new)
+
+        with (
+            mock.patch.object(fsops, "rename", late),
+            self.assertRaises(InUse),
+            self.lock(),
+        ):
+            pass
+        self.assertEqual(path.read_text(), "1:elsewhere")
+
+    def test_a_closed_mailbox_keeps_no_draft(self) -> None:
+        box = self.open()
+        box.sync(True)
+        append(box, b"x: y\r\n")
+        self.assertEqual(len(os.listdir(self.folder() / "tmp")), 1)
+        box.close()
         self.assertEqual(os.listdir(self.folder() / "tmp"), [])
 
     def test_who_may_be_broken(self) -> None:

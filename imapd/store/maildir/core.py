@@ -19,6 +19,7 @@ from imapd.limits import Limits
 from imapd.model.mailbox import Changes
 from imapd.store import fsops, quiet
 from imapd.store.api import WouldBlock
+from imapd.store.dotlock import KeptDraft
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir.flagnames import FlagNames
 from imapd.store.maildir.index import FileIndex
@@ -127,6 +128,7 @@ class MailboxCore(FlagNames):
         #: Whoever changes something just now must not wait.
         self._hurrying = False
         self._made_up_next = 1
+        self._lock_draft = KeptDraft(self.directory + b"/tmp")
 
     @contextmanager
     def telling(self) -> Iterator[Changes]:
@@ -141,6 +143,7 @@ class MailboxCore(FlagNames):
 
     def reset(self) -> None:
         """Forget everything; the next sync is a first one."""
+        self._lock_draft.remove()
         self._untold = Changes()
         self.forget_folder()
 
@@ -281,7 +284,7 @@ class MailboxCore(FlagNames):
         """Return both locks, not yet taken."""
         self.must_be_patient()
         seconds = min(self.limits.lock_seconds, at_most_seconds)
-        return MailboxLock(self.directory, seconds)
+        return MailboxLock(self.directory, seconds, self._lock_draft)
 
     @contextmanager
     def hurrying(self) -> Iterator[None]:
