@@ -175,6 +175,9 @@ def _contents(folder: Folder, told: Told, mercy: Mercy) -> list[str]:
     }
     for message in folder.messages:
         uid_told = names.get(message.octets)
+        on_its_way = folder.name in told.somewhere.get(message.octets, ())
+        if on_its_way and (message.octets, folder.name) in told.gone:
+            continue  # it went, and is being moved back under another number
         if uid_told is not None and message.uid != uid_told:
             wrong.append(
                 f"{message.octets[:30]!r} had UID {uid_told}, not {message.uid}"
