@@ -44,7 +44,7 @@ class FindingTests(unittest.TestCase):
         with Plant() as plant, self.assertRaises(AssertionError) as caught:
             with mock.patch.object(Recorder, left_out, nothing):
                 done = record(plant.workshop, one)
-            for _, chance in Budget(5, _SEED).trials(name):
+            for _, chance in Budget(30, _SEED).trials(name):
                 position = chance.randint(len(done.disk.log) // 2, len(done.disk.log))
                 plant.position(done, position, chance, 8)
         return str(caught.exception)
