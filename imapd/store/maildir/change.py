@@ -209,8 +209,11 @@ def provide_letters(core: MailboxCore, names: Iterable[bytes]) -> None:
         LimitReached: a keyword too many, or too long.
         Cannot: it is no keyword.
     """
+    wanted = {name.lower(): name for name in names}
+    if not wanted:
+        return
     known = {name.lower() for name in core.known_keywords()}
-    new = {name.lower(): name for name in names if name.lower() not in known}
+    new = {lower: name for lower, name in wanted.items() if lower not in known}
     for name in new.values():
         if len(name) > core.limits.keyword_octets:
             raise LimitReached("The keyword is too long")

@@ -4,7 +4,6 @@ Contents are written in ``tmp`` without any lock, and synced there, many togethe
 ``transfer.commit`` links them into place and records their UIDs under both locks.
 """
 
-import re
 import stat
 import time
 from collections.abc import Iterable
@@ -27,7 +26,6 @@ _log = Logger()
 #: What maildir(5) says of files in tmp: older ones may be removed.
 LITTER_SECONDS: Final = 36 * 3600
 
-_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _NANOSECONDS: Final = 1_000_000_000
 
 
@@ -96,9 +94,11 @@ class MaildirDelivery:
     def _put(self, draft: Draft, octets: bytes) -> None:
         if not octets or draft.descriptor is None:
             return
-        if not draft.bare and _BARE.search(octets):
-            self._restore_crlf(draft)
         line_ends = octets.count(b"\r\n")
+        if not draft.bare and not (
+            octets.count(b"\n") == line_ends == octets.count(b"\r")
+        ):
+            self._restore_crlf(draft)
         draft.size += len(octets)
         draft.line_end_count += line_ends
         if draft.bare:
