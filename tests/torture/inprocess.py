@@ -25,6 +25,7 @@ from zope.interface import alsoProvides, implementer
 from imapd.limits import Limits
 from imapd.server.protocol import ImapServer
 from tests.support.grammar import Response
+from tests.support.leftovers import left_in
 from tests.support.server import USERS, Server, Transport
 from tests.support.workers import LaterWorkers
 from tests.torture import words
@@ -201,7 +202,11 @@ class World:
             peer.leave()
         self.settle()
         left = self.server.factory.connections
-        drafts = [str(each) for each in self.root.glob("*/Maildir/**/tmp/*")]
+        drafts = [
+            str(tmp / name)
+            for tmp in self.root.glob("*/Maildir/**/tmp")
+            for name in left_in(tmp)
+        ]
         self._case.doCleanups()
         assert left == 0, f"{left} sessions are left over"
         assert not drafts, f"left in tmp: {drafts}"
