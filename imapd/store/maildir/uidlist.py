@@ -6,8 +6,6 @@ ever appended to or replaced, never changed in place, and never removed.
 
 import os
 import secrets
-import stat
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +16,7 @@ from imapd.ids import Uid
 from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir import writeback
+from imapd.store.maildir.keptaside import keep_aside
 from imapd.store.maildir.uidformat import (
     LARGEST_UID,
     BrokenUidList,
@@ -38,7 +37,6 @@ FILE_NAME: Final = b"dovecot-uidlist"
 SALVAGE_MARGIN: Final = 10_000
 _MOST_OCTETS: Final = 1 << 30
 _REWRITE_AT_LEAST_LINES: Final = 64
-_MOST_COPIES: Final = 8  # of broken files; the first ones tell most
 
 
 class UidList:
@@ -372,7 +370,7 @@ class UidList:
             kept="kept" if kept else "new",
         )
         lock.check()
-        self._keep_aside()
+        keep_aside(self.path)
         self.table = table
         self._replace((), (), lambda uid: False)
         return kept
@@ -384,20 +382,6 @@ class UidList:
             return False
         self.table = table
         return True
-
-    def _keep_aside(self) -> None:
-        """Keep a copy of the broken file; a crash leaves it with both names."""
-        prefix = FILE_NAME + b".broken-"
-        aside = b"%b/%b%d" % (self._directory, prefix, time.time_ns() // 1000)
-        names = fsops.names(self._directory)
-        copies = [one for one in names if one.startswith(prefix)]
-        status = fsops.status_or_none(self.path)
-        if status is None:
-            return
-        if not stat.S_ISREG(status.st_mode):
-            fsops.rename(self.path, aside)
-        elif len(copies) < _MOST_COPIES:
-            fsops.link(self.path, aside)
 
 
 def _read_anyhow(path: bytes) -> bytes:
