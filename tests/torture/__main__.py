@@ -1,13 +1,15 @@
 """``make torture``: run the harnesses for a while and print their figures."""
 
 import argparse
+import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from tests.torture.budget import Budget
-from tests.torture.figures import Figure, table
+from tests.torture.figures import Figure, at_least, table
 from tests.torture.harnesses import HARNESSES, Harness
 
 
@@ -17,6 +19,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--seconds", type=float, default=600.0, help="for all together; default 600")
+    add("--gate", action="store_true", help="each to the size of its gate; see --list")
     add("--seed", type=int, default=None, help="to do it all again; default: any")
     add("--only", default="", help="a,b,c; without: all")
     add("--list", action="store_true", help="list the harnesses, and end")
@@ -36,15 +39,30 @@ def _chosen(only: str) -> list[Harness]:
 def _run(harness: Harness, budget: Budget, figures: list[Figure]) -> bool:
     """Run one; False: it found a defect, which is printed."""
     began = time.monotonic()
+    used = _processor_seconds()
     try:
-        for figure in harness.load()(budget):
+        for figure in chain(harness.load()(budget), _of_gate(harness, budget)):
             figures.append(figure)
             print(table([figure]).split("\n")[1], flush=True)
     except AssertionError as error:
         print(f"{harness.name}: DEFECT: {error}", flush=True)
         return False
-    print(f"{harness.name}: {time.monotonic() - began:.0f} s", flush=True)
+    seconds, used = time.monotonic() - began, _processor_seconds() - used
+    print(f"{harness.name}: {seconds:.0f} s, {used:.0f} s of CPU time", flush=True)
     return True
+
+
+def _of_gate(harness: Harness, budget: Budget) -> Iterator[Figure]:
+    """Whether as much was done as had to be."""
+    if budget.amount:
+        unit, goal = harness.gate.unit, harness.goals[-1]
+        what = f"{harness.name}: {unit} in all"
+        yield at_least(goal, what, budget.done, unit, budget.amount)
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,11 +70,13 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     if options.list:
         for harness in HARNESSES:
-            print(f"{harness.name:16} {', '.join(harness.goals)}")
+            gate = f"{harness.gate.amount:,} {harness.gate.unit}"
+            print(f"{harness.name:13} {gate:20} {', '.join(harness.goals)}")
         return 0
     seed = random.randrange(1 << 31) if options.seed is None else options.seed
     chosen = _chosen(options.only)
-    print(f"seed {seed}, {options.seconds:.0f} seconds", flush=True)
+    until = "gate" if options.gate else f"{options.seconds:.0f} seconds"
+    print(f"seed {seed}, {until}", flush=True)
     figures: list[Figure] = []
     sound = True
     shares = sum(harness.share for harness in chosen) or 1
@@ -65,8 +85,10 @@ def main(arguments: Sequence[str]) -> int:
         if missing:
             print(f"{harness.name}: SKIPPED, without {', '.join(missing)}")
             continue
-        seconds = options.seconds * harness.share / shares
-        sound = _run(harness, Budget(seconds, seed), figures) and sound
+        budget = Budget(options.seconds * harness.share / shares, seed)
+        if options.gate:
+            budget = harness.gate_budget(seed)
+        sound = _run(harness, budget, figures) and sound
     print()
     print(table(figures))
     return 0 if sound and all(one.met is not False for one in figures) else 1

@@ -168,7 +168,7 @@ def run(budget: Budget) -> Iterator[Figure]:
         worst_seconds = max(worst_seconds, (name, seconds), key=lambda one: one[1])
         worst_octets = max(worst_octets, (name, octets), key=lambda one: one[1])
         count += 1
-        if budget.is_spent:
+        if budget.may_leave_off:
             break
     yield told("G2", "families of 50 MiB", count, "messages")
     yield at_most(
@@ -194,7 +194,8 @@ def doubling(names: list[str], budget: Budget) -> Iterator[Figure]:
             worst = max(worst, (name, ratio), key=lambda one: one[1])
             longest = max(longest, (name, seconds), key=lambda one: one[1])
             count += 1
-            if budget.is_spent:
+            budget.did()
+            if budget.may_leave_off:
                 break
     finally:
         gc.enable()

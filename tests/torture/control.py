@@ -71,6 +71,7 @@ def _run(budget: Budget, originals: dict[str, Original]) -> Iterator[Figure]:
             ]
         check(originals[name], corruptions, label)
         count += 1
+        budget.did()
     yield at_most("G12", "mail lost, UIDs confused, exceptions", 0, "defects", 0)
     yield told("G12", "corrupted accounts opened", count, "trials")
     share = 100 * min(1, count / len(sweep))

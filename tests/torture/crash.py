@@ -289,11 +289,13 @@ def sweep_all(sweep: Sweep, budget: Budget, errno_step: int = 1) -> int:
     chance = random.Random(budget.seed)
     pairs = [(scenario, plan) for plan in SINGLE for scenario in SCENARIOS]
     for count, (scenario, plan) in enumerate(pairs):
-        if plan.number is not None and budget.is_spent:
+        if plan.number is not None and budget.may_leave_off:
             return count
         step = 1 if plan.number is None else errno_step
         first = chance.randint(1, step)
+        before = sweep.trials
         sweep.sweep(scenario, plan, first=first, step=step)
+        budget.did(sweep.trials - before)
     return len(pairs)
 
 
@@ -308,6 +310,7 @@ def compound(sweep: Sweep, budget: Budget, most: int = 1 << 30) -> int:
             plan = replace(KILLED, at=chance.randint(1, 60))
         trial = sweep.attempt(scenario, plan, fork=fork)
         sweep.judge(trial, ask_dovecot=chance.random() < 0.02)
+        budget.did()
         if sweep.trials - before >= most:
             break
     return sweep.trials - before

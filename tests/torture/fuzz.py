@@ -98,7 +98,9 @@ def run(budget: Budget) -> Iterator[Figure]:
     began = time.monotonic()
     before = left_over()
     for label, chance in budget.trials("fuzz"):
+        before_it = tally.commands
         trial(label, chance, tally)
+        budget.did(tally.commands - before_it)
         tally.resident.append(resident_octets())
     seconds = time.monotonic() - began
     after = left_over()

@@ -12,6 +12,18 @@ from tests.torture.figures import Figure
 Run = Callable[[Budget], Iterable[Figure]]
 
 
+#: The unit of a gate that is a time: of those that count nothing.
+SECONDS: Final = "s"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """How much of it there must have been before a release."""
+
+    amount: int
+    unit: str
+
+
 @dataclass(frozen=True, slots=True)
 class Harness:
     """Where it is, what it takes, and what it shows."""
@@ -21,6 +33,8 @@ class Harness:
     module: str
     #: The goals of which it prints a figure.
     goals: tuple[str, ...]
+    #: What ``--gate`` runs it for.
+    gate: Gate
     #: Of the seconds, beside the others.
     share: float = 1
     #: Programs without which it is skipped, visibly.
@@ -37,36 +51,44 @@ class Harness:
         run: Run = module.run
         return run
 
+    def gate_budget(self, seed: int) -> Budget:
+        """Return what it takes for its gate."""
+        if self.gate.unit == SECONDS:
+            return Budget(self.gate.amount, seed)
+        return Budget(0, seed, self.gate.amount)
+
 
 HARNESSES: Final[tuple[Harness, ...]] = (
-    Harness("administered", "administered", ("D15",), share=0.5),
-    Harness("bombs", "bombs", ("G2",)),
-    Harness("canary", "canary", ("G21",), share=0.5),
-    Harness("control", "control", ("G12",), share=4),
-    Harness("covered", "covered", ("G24",), share=3),
-    Harness("crash", "crash", ("G6",)),
-    Harness("fuzz", "fuzz", ("G1",), share=6),
-    Harness("guessing", "guessing", ("G19",), share=0.2),
-    Harness("guided", "guided", ("G1",)),
-    Harness("hands", "hands", ("G9", "G10"), needs=("dovecot", "mbsync")),
-    Harness("injection", "injection", ("P18",)),
-    Harness("killed", "killed", ("G7",), needs=("strace",)),
-    Harness("limits", "limitsweep", ("G5",)),
+    Harness("administered", "administered", ("D15",), Gate(30, SECONDS), share=0.5),
+    Harness("bombs", "bombs", ("G2",), Gate(20, "families")),
+    Harness("canary", "canary", ("G21",), Gate(30, SECONDS), share=0.5),
+    Harness("control", "control", ("G12",), Gate(20_000, "accounts"), share=4),
+    Harness("covered", "covered", ("G24",), Gate(900, SECONDS), share=3),
+    # All single faults in any case; those are more.
+    Harness("crash", "crash", ("G6",), Gate(10_000, "trials")),
+    Harness("fuzz", "fuzz", ("G1",), Gate(2_000_000, "commands"), share=6),
+    Harness("guessing", "guessing", ("G19",), Gate(60, SECONDS), share=0.2),
+    Harness("guided", "guided", ("G1",), Gate(60, SECONDS)),
     Harness(
-        "load",
-        "load",
-        ("G13", "G14", "G15", "G16", "G17", "G18", "V07", "V13"),
-        share=4,
+        *("hands", "hands", ("G9", "G10"), Gate(180, SECONDS)),
+        needs=("dovecot", "mbsync"),
     ),
-    Harness("mime", "mime", ("G2",), share=3),
-    Harness("model", "machine", ("L0",)),
-    Harness("mutation", "mutation", ("G24",)),
-    Harness("names", "namefuzz", ("G3",), share=2),
-    Harness("powerloss", "powerloss", ("G8",)),
-    Harness("sasl", "saslfuzz", ("P05", "P06")),
-    Harness("soak", "soak", ("G23",), share=2),
-    Harness("starttls", "starttls", ("G4",)),
-    Harness("stopping", "stopping", ("G22",)),
-    Harness("timing", "timing", ("G20",), share=2),
-    Harness("wire", "wirefuzz", ("G1",), share=2),
+    Harness("injection", "injection", ("P18",), Gate(30, SECONDS)),
+    Harness("killed", "killed", ("G7",), Gate(200, "points"), needs=("strace",)),
+    Harness("limits", "limitsweep", ("G5",), Gate(1, SECONDS)),
+    Harness(
+        *("load", "load", ("G13", "G14", "G15", "G16", "G17", "G18", "V07", "V13")),
+        *(Gate(60, SECONDS), 4),
+    ),
+    Harness("mime", "mime", ("G2",), Gate(200_000, "messages"), share=3),
+    Harness("model", "machine", ("L0",), Gate(60, SECONDS)),
+    Harness("mutation", "mutation", ("G24",), Gate(50, "mutants")),
+    Harness("names", "namefuzz", ("G3",), Gate(500_000, "names"), share=2),
+    Harness("powerloss", "powerloss", ("G8",), Gate(5_000, "states")),
+    Harness("sasl", "saslfuzz", ("P05", "P06"), Gate(10_000, "exchanges")),
+    Harness("soak", "soak", ("G23",), Gate(480, SECONDS), share=2),
+    Harness("starttls", "starttls", ("G4",), Gate(20, SECONDS)),
+    Harness("stopping", "stopping", ("G22",), Gate(120, SECONDS)),
+    Harness("timing", "timing", ("G20",), Gate(120, SECONDS), share=2),
+    Harness("wire", "wirefuzz", ("G1",), Gate(2_000_000, "commands"), share=2),
 )

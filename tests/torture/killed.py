@@ -254,6 +254,7 @@ def run(budget: Budget, most: int | None = None) -> Iterator[Figure]:
         for order, point in points[:most]:
             killings.attempt(order, point)
             tried += 1
+            budget.did(killings.kills - budget.done)
             if budget.is_spent:
                 break
     yield at_least("G7", "SIGKILL within storage calls", killings.kills, "points", 1)

@@ -54,6 +54,7 @@ def run(budget: Budget) -> Iterator[Figure]:
             assert not failures.texts, f"{label}: {failures.texts[0]}"
             longest = max(longest, seconds / _BATCH_MESSAGES)
             count += len(messages)
+            budget.did(len(messages))
             octets_fetched += sum(map(len, messages))
             if batch == _WARM_BATCHES:
                 warm = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -90,6 +90,7 @@ def run(budget: Budget) -> Iterator[Figure]:
             excused += 1
             continue
         tried += 1
+        budget.did()
         if judge.is_killed(mutant):
             killed += 1
         else:

@@ -181,13 +181,16 @@ def run(budget: Budget) -> Iterator[Figure]:
         except Exception as error:
             raise AssertionError(f"{label}: {shown(error)}") from None
         names += TOGETHER
+        part.did(TOGETHER)
     seconds = time.monotonic() - began
     yield at_least("G3", "names", names, "names", 1)
     yield told("G3", "names a second", names / seconds, "/s")
     yield told("G3", "directories of them", paths, "paths")
-    for label, chance in budget.part(0.3).trials("paths"):
+    part = budget.part(0.3)
+    for label, chance in part.trials("paths"):
         try:
             opened += send_names(chance, chance.choice(list(NamespaceStyle)))
+            part.did(COMMANDS)
         except Exception as error:
             raise AssertionError(f"{label}: {shown(error)}") from None
     yield at_least("G3", "paths opened by a server", opened, "paths", 1)

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 from unittest import mock
@@ -188,20 +188,36 @@ def losses(
         yield lost, _any_data(pending, chance)
 
 
+def _frozen(told: Told) -> tuple[frozenset[object], ...]:
+    """The same for two that promise the same."""
+    parts = (getattr(told, one.name) for one in fields(told))
+    return tuple(
+        frozenset(part.items() if isinstance(part, dict) else part) for part in parts
+    )
+
+
 class Plant:
     """Makes and judges states in a directory of its own."""
 
     def __init__(self) -> None:
         self.top = Path(tempfile.mkdtemp(prefix="imapd-power-", dir=MEMORY))
         self.workshop = Workshop(self.top)
+        #: Of the same octets under the same promises one is counted, and tried.
         self.states = 0
         self._seen: set[int] = set()
+        self._singles: list[Recording] = []
 
     def __enter__(self) -> "Plant":
         return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.top, ignore_errors=True)
+
+    def singles(self) -> list[Recording]:
+        """Each command, recorded once: of another recording all names are others."""
+        if not self._singles:
+            self._singles = [record(self.workshop, each) for each in SCENARIOS]
+        return self._singles
 
     def position(
         self, done: Recording, position: int, chance: random.Random, most: int
@@ -215,7 +231,7 @@ class Plant:
         for lost, data in losses(pending, chance, most):
             state = done.disk.state(position, lost, data)
             known, database = done.told_at(position)
-            key = hash((done.label, position, frozenset(state.items())))
+            key = hash((frozenset(state.items()), _frozen(known)))
             if key in self._seen:
                 continue
             self._seen.add(key)
@@ -275,17 +291,18 @@ def run_all(plant: Plant, budget: Budget, most: int) -> int:
     Returns the number of positions; the order is the seed's.
     """
     chance = random.Random(budget.seed)
-    recordings = [record(plant.workshop, scenario) for scenario in SCENARIOS]
     places = [
         (done, position)
-        for done in recordings
+        for done in plant.singles()
         for position in range(len(done.disk.log) + 1)
     ]
     chance.shuffle(places)
     for count, (done, position) in enumerate(places):
         if budget.is_spent:
             return count
+        before = plant.states
         plant.position(done, position, chance, most)
+        budget.did(plant.states - before)
     return len(places)
 
 
@@ -301,7 +318,9 @@ def run_deaths(plant: Plant, budget: Budget, step: int = 1) -> int:
             if budget.is_spent:
                 return count
             done, there = record_death(plant.workshop, scenario, at)
+            before = plant.states
             plant.position(done, len(done.disk.log), chance, 4)
+            budget.did(plant.states - before)
             count += 1
             at += step
     return count
@@ -315,7 +334,9 @@ def run_scripts(plant: Plant, budget: Budget) -> int:
         count += 1
         for _ in range(12):
             position = chance.randint(0, len(done.disk.log))
+            before = plant.states
             plant.position(done, position, chance, 4)
+            budget.did(plant.states - before)
             if budget.is_spent:
                 break
     return count
@@ -323,7 +344,7 @@ def run_scripts(plant: Plant, budget: Budget) -> int:
 
 def run(budget: Budget) -> Iterator[Figure]:
     """Single commands, ever more states at each position; then scripts."""
-    single, end = budget.part(0.4), budget.part(1)
+    single = budget.part(0.4)
     with Plant() as plant:
         most = 8
         while not single.is_spent and most <= 1 << ALL_SUBSETS_OF:
@@ -332,7 +353,7 @@ def run(budget: Budget) -> Iterator[Figure]:
         yield told("G8", "states of single commands", plant.states, "states")
         count = run_deaths(plant, budget.part(0.25))
         yield told("G8", "commands killed before the power went", count, "deaths")
-        count = run_scripts(plant, end)
+        count = run_scripts(plant, budget)
         yield told("G8", "scripts with a killed server", count, "scripts")
         yield told("G8", "states that a loss of power left", plant.states, "states")
         # A broken promise ends all of it with its state.

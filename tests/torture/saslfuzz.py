@@ -179,6 +179,7 @@ def run(budget: Budget) -> Iterator[Figure]:
             except Exception as error:
                 raise AssertionError(f"{label}: {shown(error)}") from None
             exchanges, good = exchanges + made, good + logins
+            budget.did(made)
             if not warm and exchanges > WARM:
                 gc.collect()
                 warm = resident_octets()

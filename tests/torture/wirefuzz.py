@@ -132,6 +132,7 @@ def run(budget: Budget) -> Iterator[Figure]:
             raise AssertionError(f"{label}: {octets!r}: {shown(error)}") from None
         costs.add(len(octets), time.thread_time() - started)
         sent += TOGETHER
+        budget.did(TOGETHER)
     seconds = time.monotonic() - began
     yield at_least("G1", "read: commands sent", sent, "commands", 1)
     yield told("G1", "read: commands sent a second", sent / seconds, "/s")
