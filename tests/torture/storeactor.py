@@ -297,15 +297,19 @@ class Actor:
         moved = [octets for octets, home in told.fixed if home == ""]
         for octets in moved:
             del told.fixed[octets, ""]
-        moved += [one for one, homes in told.somewhere.items() if homes == {""}]
+        unseen = [one for one, homes in told.somewhere.items() if homes == {""}]
         told.folders.pop(new, None)
-        for octets in moved:
+        for octets in (*moved, *unseen):
             told.somewhere[octets] = frozenset({"", new})
         with self._answering():
             self.account.rename((), path_of(new))
             told.folders[new] = True
             for octets in moved:
                 told.somewhere[octets] = frozenset({new})
+            # Of these nobody was told.  Where they could not be given UIDs, they are
+            # as those that are delivered after it.
+            for octets in unseen:
+                told.somewhere[octets] = frozenset({"", new})
 
     def subscribe(self, folder: str, wanted: bool) -> None:
         self.told.subscribed.pop(folder, None)
