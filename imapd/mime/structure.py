@@ -3,7 +3,8 @@
 One pass over the octets with two cursors that only move forward: where the next
 delimiter may be, and the next empty line.  Nothing recurses, and nesting costs
 nothing per level: what is looked for begins all boundaries that are open, and a
-line that has it is looked up once in a table of them.
+line that has it is looked up once in a table of them.  Where many lines have it and
+are not in the table, something better is looked for (``delimiters``).
 
 Where senders break the rules:
 
@@ -19,7 +20,10 @@ Where senders break the rules:
   all the rest of the message from part number ``mime_parts`` on.
 """
 
+import re
+
 from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.mime import delimiters
 from imapd.mime.content import US_ASCII, describe
 from imapd.mime.envelope import envelope
 from imapd.mime.scan import to_lines, to_wire
@@ -30,6 +34,9 @@ _BOUNDARY_OCTETS = 1000
 #: Of what all open boundaries begin with, so much is looked for: longer strings are
 #: found faster, but not for ever.
 _SHARED_OCTETS = 32
+#: So many lines in vain for each octet of the boundaries: to look at them takes some
+#: times longer than to make what spares it.
+_LINES_AN_OCTET = 16
 
 
 def parse(message: bytes, limits: Limits = DEFAULT_LIMITS) -> BodyPart:
@@ -75,6 +82,7 @@ class _Parser:
         "boundaries",
         "counted",
         "empty_line",
+        "finder",
         "full",
         "holds_message",
         "lengths",
@@ -85,9 +93,11 @@ class _Parser:
         "message",
         "needle",
         "part_count",
+        "patience",
         "position",
         "size",
         "stack",
+        "vain",
     )
 
     def __init__(self, message: bytes, line_end: bytes, limits: Limits) -> None:
@@ -109,6 +119,9 @@ class _Parser:
         self.lengths: list[int] = []  # ascending, without repetition
         self.alone: int | None = None  # where the only one stands, and needle is it all
         self.needle = b""  # line end, "--", and what all the boundaries begin with
+        self.finder: re.Pattern[bytes] | None = None  # where the needle is not enough
+        self.vain = 0  # lines that had the needle in vain, since a finder was made
+        self.patience = 0  # so many of them are borne without one
 
     def parse(self) -> BodyPart:
         message, line_octets = self.message, self.line_octets
@@ -207,21 +220,32 @@ class _Parser:
         """
         if not self.boundaries:
             return None
-        needle, find = self.needle, self.message.find
-        stop = before - 1 + len(needle)
-        at = find(needle, self.position, stop)
+        at = self._next_line(self.position, before)
         while at >= 0:
             if self.alone is not None:  # it is all of the only boundary
                 self.position = at
-                return self.alone, at, at + len(needle)
+                return self.alone, at, at + len(self.needle)
             line = at + self.line_octets + 2
             found = self._longest_boundary(line)
             if found:
                 self.position = at
                 return found[0], at, line + found[1]
-            at = find(needle, line, stop)
+            self.vain += 1
+            at = self._next_line(line, before)
         self.position = max(self.position, before)
         return None
+
+    def _next_line(self, start: int, before: int) -> int:
+        """Return where the next line end is that may begin a delimiter; -1: none."""
+        if self.finder is None:
+            if self.alone is not None or self.vain < self.patience:
+                stop = before - 1 + len(self.needle)
+                return self.message.find(self.needle, start, stop)
+            self.finder = delimiters.finder(self.line_end, self.boundaries)
+            self.vain = 0
+        stop = before - 1 + delimiters.finder_reach(self.line_end)
+        match = self.finder.search(self.message, start, stop)
+        return match.start() if match and match.start() < before else -1
 
     def _longest_boundary(self, line: int) -> tuple[int, int] | None:
         """Return index in the stack and length of what the line begins with."""
@@ -242,7 +266,7 @@ class _Parser:
             for index, frame in enumerate(self.stack)
             if frame.boundary is not None
         }
-        self.alone = None
+        self.alone = self.finder = None
         if not boundaries:
             return
         first = min(boundaries)
@@ -254,6 +278,10 @@ class _Parser:
             while not last.startswith(shared):  # then neither do those between
                 shared = shared[:-1]
             self.lengths = sorted({len(boundary) for boundary in boundaries})
+            octets = sum(
+                min(len(one), delimiters.LOOKED_AT_OCTETS) for one in boundaries
+            )
+            self.patience = _LINES_AN_OCTET * octets
         self.needle = self.line_end + b"--" + shared
 
     def _close_above(self, index: int, end: int) -> None:
