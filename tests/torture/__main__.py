@@ -19,10 +19,18 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--seconds", type=float, default=600.0, help="for all together; default 600")
-    add("--gate", action="store_true", help="each to the size of its gate; see --list")
+    add(
+        "--gate",
+        action="store_true",
+        help="each until its gate, whatever time it takes",
+    )
     add("--seed", type=int, default=None, help="to do it all again; default: any")
     add("--only", default="", help="a,b,c; without: all")
-    add("--list", action="store_true", help="list the harnesses, and end")
+    add(
+        "--list",
+        action="store_true",
+        help="list the harnesses and their gates, and end",
+    )
     return parser.parse_args(arguments)
 
 
@@ -36,7 +44,7 @@ def _chosen(only: str) -> list[Harness]:
     return [known[name] for name in names] if names else list(HARNESSES)
 
 
-def _run(harness: Harness, budget: Budget, figures: list[Figure]) -> bool:
+def run_one(harness: Harness, budget: Budget, figures: list[Figure]) -> bool:
     """Run one; False: it found a defect, which is printed."""
     began = time.monotonic()
     used = _processor_seconds()
@@ -88,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
         budget = Budget(options.seconds * harness.share / shares, seed)
         if options.gate:
             budget = harness.gate_budget(seed)
-        sound = _run(harness, budget, figures) and sound
+        sound = run_one(harness, budget, figures) and sound
     print()
     print(table(figures))
     return 0 if sound and all(one.met is not False for one in figures) else 1

@@ -20,12 +20,12 @@ class Figure:
 
 def at_most(goal: str, what: str, value: float, unit: str, most: float) -> Figure:
     """A figure that must not be larger than ``most``."""
-    return Figure(goal, what, value, unit, f"at most {most:g}", value <= most)
+    return Figure(goal, what, value, unit, f"at most {most:,.7g}", value <= most)
 
 
 def at_least(goal: str, what: str, value: float, unit: str, least: float) -> Figure:
     """A figure that must not be smaller than ``least``."""
-    return Figure(goal, what, value, unit, f"at least {least:g}", value >= least)
+    return Figure(goal, what, value, unit, f"at least {least:,.7g}", value >= least)
 
 
 def told(goal: str, what: str, value: float, unit: str) -> Figure:
@@ -41,7 +41,7 @@ def table(figures: Iterable[Figure]) -> str:
     rows = [("goal", "what", "value", "unit", "bound", "")]
     rows += [
         (
-            *(one.goal, one.what, f"{one.value:,.6g}", one.unit),
+            *(one.goal, one.what, f"{one.value:,.7g}", one.unit),
             *(one.bound, _VERDICTS[one.met]),
         )
         for one in figures

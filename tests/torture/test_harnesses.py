@@ -2,9 +2,10 @@
 
 import unittest
 
+from tests.torture.__main__ import run_one
 from tests.torture.budget import Budget, chance
-from tests.torture.figures import at_least, at_most, table, told
-from tests.torture.harnesses import HARNESSES
+from tests.torture.figures import Figure, at_least, at_most, table, told
+from tests.torture.harnesses import HARNESSES, SECONDS, Gate, Harness
 
 
 class HarnessTests(unittest.TestCase):
@@ -32,3 +33,55 @@ class HarnessTests(unittest.TestCase):
         label, first = next(Budget(0, 7).trials("x"))
         self.assertEqual(first.random(), chance(label).random())
         self.assertEqual(len(list(Budget(0, 7).trials("x"))), 1)
+
+
+class AmountTests(unittest.TestCase):
+    """Budgets of so many trials, whatever time they take."""
+
+    def test_it_is_spent_when_so_much_was_done(self) -> None:
+        budget = Budget(0, 7, 10)
+        for _ in budget.trials("x"):
+            budget.did(4)
+        self.assertEqual(budget.done, 12)
+        self.assertTrue(budget.is_spent)
+        self.assertFalse(budget.may_leave_off)
+
+    def test_time_is_spent_without_any(self) -> None:
+        budget = Budget(0, 7)
+        self.assertTrue(budget.is_spent)
+        self.assertTrue(budget.may_leave_off)
+        self.assertFalse(Budget(1000, 7).is_spent)
+
+    def test_parts_are_of_the_whole(self) -> None:
+        whole = Budget(0, 7, 10)
+        first = whole.part(0.75)
+        self.assertEqual(first.amount, 8)
+        first.did(8)
+        self.assertTrue(first.is_spent)
+        self.assertFalse(whole.is_spent)
+        whole.part(0.25).part(0.5).did(2)
+        self.assertEqual((whole.done, whole.is_spent), (10, True))
+
+    def test_a_harness_that_counts_nothing(self) -> None:
+        with self.assertRaisesRegex(ValueError, "x:7:0 counts nothing"):
+            list(Budget(0, 7, 10).trials("x"))
+
+    def test_gates(self) -> None:
+        counting = {one.name for one in HARNESSES if one.gate.unit != SECONDS}
+        numbers = {"fuzz", "mime", "names", "crash", "killed", "powerloss", "control"}
+        self.assertLessEqual(numbers, counting)
+        for harness in HARNESSES:
+            budget = harness.gate_budget(7)
+            if harness.name in counting:
+                self.assertEqual(budget.amount, harness.gate.amount)
+            else:
+                self.assertEqual((budget.amount, budget.seconds > 0), (0, True))
+
+    def test_one_is_run_until_its_gate(self) -> None:
+        for name, module in (("wire", "wirefuzz"), ("sasl", "saslfuzz")):
+            harness = Harness(name, module, ("G1",), Gate(500, "times"))
+            figures: list[Figure] = []
+            self.assertTrue(run_one(harness, harness.gate_budget(7), figures))
+            last = figures[-1]
+            self.assertEqual((last.bound, last.met), ("at least 500", True))
+            self.assertGreaterEqual(last.value, 500)
