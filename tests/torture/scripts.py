@@ -45,6 +45,8 @@ def _append(actor: Actor, chance: random.Random) -> None:
 def _copy(actor: Actor, chance: random.Random) -> None:
     source, target = _some_folder(actor, chance), _some_folder(actor, chance)
     there = {octets for octets, home in actor.told.fixed if home == target}
+    # What was expunged there may come back when the power goes, and would be two.
+    there |= {octets for octets, home in actor.told.gone if home == target}
     uids = [
         uid
         for uid in _some_uids(actor, source, chance)
