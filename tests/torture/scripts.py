@@ -76,15 +76,23 @@ def _create(actor: Actor, chance: random.Random) -> None:
         actor.select(folder)
 
 
+def _is_settled(actor: Actor, folder: str) -> bool:
+    """Whether the record has its mail under this name alone.
+
+    Not so after a RENAME that a death cut short: it may be under either.
+    """
+    return bool(actor.told.folders.get(folder))
+
+
 def _delete(actor: Actor, chance: random.Random) -> None:
     folder = _some_folder(actor, chance)
-    if folder:
+    if _is_settled(actor, folder):
         actor.delete(folder)
 
 
 def _rename(actor: Actor, chance: random.Random) -> None:
     folder = _some_folder(actor, chance)
-    if folder and "." not in folder:
+    if _is_settled(actor, folder) and "." not in folder:
         actor.rename(folder, f"To{len(actor.told.numbers)}")
 
 
