@@ -77,11 +77,11 @@ def _create(actor: Actor, chance: random.Random) -> None:
 
 
 def _is_settled(actor: Actor, folder: str) -> bool:
-    """Whether the record has its mail under this name alone.
+    """Whether it is no INBOX, and the record has its mail under this name alone.
 
     Not so after a RENAME that a death cut short: it may be under either.
     """
-    return bool(actor.told.folders.get(folder))
+    return bool(folder and actor.told.folders.get(folder))
 
 
 def _delete(actor: Actor, chance: random.Random) -> None:
