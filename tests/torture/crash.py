@@ -184,6 +184,7 @@ def _work(
         if die is not None:
             die()
 
+    together = list(trial.told.together)
     with injected(plan, end) as state:
         try:
             actor = actor or Actor(trial.root, trial.told)
@@ -194,6 +195,9 @@ def _work(
             if not state.hit:
                 raise AssertionError(f"{trial.label}: NO without a fault") from None
     trial.hit = state.hit
+    if plan.lasting and state.hit:
+        # What was stored in part cannot be taken back on such a disk.
+        trial.told.together[:] = together
     if actor is None:
         return
     if not trial.killed:
