@@ -61,6 +61,8 @@ class Together(Generic[T, R]):
                     self._group = None
                 first, *rest = await self._work(group.items)
         except BaseException:
+            if self._group is group:  # it did not come to the lock
+                self._group = None
             failure = Failure()
             for waiter in group.others:
                 waiter.errback(failure)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imapd.errors import Unavailable
@@ -63,6 +63,17 @@ class TogetherTests(SynchronousTestCase):
         after = self.add(3)
         self.work[2].callback([3])
         self.assertEqual(self.successResultOf(after), 3)
+
+    def test_nobody_waits_for_one_who_gave_up_the_wait(self) -> None:
+        self.add(0)
+        first, second = self.add(1), self.add(2)
+        first.cancel()
+        for each in (first, second):
+            self.failureResultOf(each, CancelledError)
+        third = self.add(3)
+        self.work[0].callback([0])
+        self.work[1].callback([30])
+        self.assertEqual(self.successResultOf(third), 30)
 
 
 class UploadTests(LiveCase):
