@@ -15,6 +15,7 @@ from imapd.ids import Uid
 from imapd.store import fsops
 from imapd.store.maildir import accountlock
 from tests.store.folders import FolderTestCase
+from tests.support.leftovers import left_in
 
 LARGE = b"Subject: large\n\n" + b"0123456789abcdef" * 70_000 + b"\nend\n"
 BOTH = [repr(b"small\n\n"), "large"]
@@ -60,7 +61,7 @@ class LinkTests(FolderTestCase):
         return sorted("large" if each == LARGE else repr(each[:40]) for each in found)
 
     def drafts(self) -> list[str]:
-        return os.listdir(self.folder("other") / "tmp")
+        return left_in(self.folder("other") / "tmp")
 
     def test_what_cannot_be_linked_is_copied_and_synced_before_it_is_seen(self) -> None:
         self.spy("fsync", lambda *_: self.done.append("sync"))

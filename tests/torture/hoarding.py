@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from benchmarks.client import Connection
 from benchmarks.servers.base import USERS
+from tests.support.leftovers import left_in
 from tests.torture.figures import Figure, at_most, told
 from tests.torture.serving import Served, fill, message
 from tests.torture.sizes import Sizes
@@ -257,7 +258,7 @@ def _last_line(connection: Connection) -> bytes:
 
 def _until_no_drafts(server: Served, users: tuple[str, ...]) -> None:
     end = time.monotonic() + 20
-    while any(any((server.maildir(user) / "tmp").iterdir()) for user in users):
+    while any(left_in(server.maildir(user) / "tmp") for user in users):
         if time.monotonic() > end:
             raise AssertionError("what was not finished is still in tmp/")
         time.sleep(0.05)

@@ -30,7 +30,9 @@ from tests.torture.mutants import Mutant, mutants_of
 
 MODULES: Final = tuple(
     f"imapd.store.maildir.{name}"
-    for name in ("uidlist", "uidformat", "publish", "deliver", "transfer")
+    for name in (
+        *("uidlist", "uidformat", "keptaside", "publish", "deliver", "transfer"),
+    )
 )
 #: Where tests of these are; others run them too, and see less of them.
 TESTS: Final = tuple(
