@@ -75,11 +75,13 @@ class Draft:
 
     def renew(self) -> bool:
         """Make it look as if it was just made; False: it cannot be used any more."""
-        if self._says != _who():
-            return False
-        with suppress(OSError):  # removed as litter
-            fsops.set_times(self._path, time.time_ns())
-            return True
+        if self._says is not None:
+            if self._says != _who():
+                return False  # it is the process's that we were forked from
+            with suppress(OSError):  # removed as litter
+                fsops.set_times(self._path, time.time_ns())
+                return True
+        self.remove()
         return False
 
     def remove(self) -> None:

@@ -514,6 +514,7 @@ class LockTests(FolderTestCase):
         with full:
             self.assertEqual(taken(kept), "")
         self.assertEqual(taken(kept), ours)  # one that says nothing is not kept
+        self.assertNotIn("", [each.read_text() for each in tmp.iterdir()])
 
     def test_a_lock_that_came_back_is_not_broken(self) -> None:
         """Who found it stale may be slow: by then it was given back and taken again."""
