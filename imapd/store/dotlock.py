@@ -8,6 +8,7 @@ whose process lives is never broken.
 
 import errno
 import os
+import re
 import stat
 import time
 from contextlib import suppress
@@ -26,6 +27,7 @@ STALE_SECONDS: Final = 120
 #: A clock that is set right soon after the start moves the start by this at most.
 _START_SECONDS: Final = 60
 _CONTENT_OCTETS: Final = 512
+_DRAFT: Final = re.compile(rb"\d+\.M\d+P\d+Q\d+R[0-9a-f]{16}\..+\.lock")  # unique_base
 
 #: Device and inode of a lock file: whether it is still the one that we made.
 Identity = tuple[int, int]
@@ -118,6 +120,17 @@ class KeptDraft:
         draft, self._draft = self._draft, None
         if draft is not None:
             draft.remove()
+
+
+def drafts_in(temporary: bytes) -> list[bytes]:
+    """Names of drafts, of whatever process of ours, as far as they can be read.
+
+    Once the directory has another name they are no use: their makers look for them,
+    and for the locks, under the old one.
+    """
+    with suppress(OSError):
+        return [name for name in fsops.names(temporary) if _DRAFT.fullmatch(name)]
+    return []
 
 
 def is_held(path: bytes, identity: Identity) -> bool:

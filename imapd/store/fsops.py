@@ -129,9 +129,15 @@ def open_status(path: bytes) -> tuple[int, os.stat_result]:
     return _regular(os.open(path, os.O_RDONLY | _CAREFUL), path)
 
 
-def open_exclusive(path: bytes, mode: int = FILE_MODE) -> int:
-    """Create a file for writing and reading; ``FileExistsError`` if it is there."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CAREFUL, mode)
+def open_exclusive(
+    path: bytes, mode: int = FILE_MODE, directory: int | None = None
+) -> int:
+    """Create a file for writing and reading; ``FileExistsError`` if it is there.
+
+    With ``directory``, a descriptor, the path is a name in it.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _CAREFUL
+    return os.open(path, flags, mode, dir_fd=directory)
 
 
 def open_append(path: bytes) -> int:
@@ -198,9 +204,13 @@ def mkdir(path: bytes, mode: int = DIRECTORY_MODE) -> None:
     os.mkdir(path, mode)
 
 
-def set_times(path: bytes, mtime_ns: int) -> None:
-    """Set both times of a file, in nanoseconds since 1970."""
-    os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+def set_times(path: bytes, mtime_ns: int, directory: int | None = None) -> None:
+    """Set both times of a file, in nanoseconds since 1970.
+
+    With ``directory``, a descriptor, the path is a name in it.
+    """
+    times = (mtime_ns, mtime_ns)
+    os.utime(path, ns=times, dir_fd=directory, follow_symlinks=False)
 
 
 def names(directory: bytes) -> list[bytes]:

@@ -6,7 +6,9 @@ import unittest
 from pathlib import Path
 from unittest.mock import patch
 
+from imapd.mailbox.upload import PIECE_OCTETS
 from imapd.store.maildir.account import MaildirAccount
+from tests.support.leftovers import left_in
 from tests.support.server import Server
 
 APPEND = b"x APPEND box {%d+}\r\n%b\r\n"
@@ -60,3 +62,22 @@ class KeptTests(unittest.TestCase):
         self.assertIn(b"[APPENDUID 77 5]", self.append())
         self.client.ok("SELECT box")
         self.assertIn(b"* SEARCH 4 5", self.client.ok("UID SEARCH ALL"))
+
+    def test_renamed_while_a_large_message_comes(self) -> None:
+        """Whether the client goes on or leaves, nothing of it stays anywhere."""
+        octets = MAIL * (PIECE_OCTETS * 2 // len(MAIL))
+        for new, line in (("left", b"RENAME box left"), ("done", b"RENAME box done")):
+            other = self.server.login(select="box")
+            other.write(b"x APPEND box {%d+}\r\n" % len(octets))
+            other.write(octets[:-9])
+            self.assertEqual(len(left_in(self.folder / "tmp")), 1)
+            self.client.ok(line)
+            if new == "left":
+                other.hang_up()
+                self.client.ok("CREATE box")
+            else:
+                other.write(octets[-9:] + b"\r\n")
+                self.assertIn(b"x NO [TRYCREATE]", other.raw)
+            folder = self.folder.with_name(f".{new}")
+            for part in ("cur", "new", "tmp"):
+                self.assertEqual(left_in(folder / part), [], new)

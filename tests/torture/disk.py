@@ -234,8 +234,8 @@ class Recorder:
             self._now[added[0]][added[1]] = inode
         self.disk.log.append(Names(what, inode, added, removed))
 
-    def _made(self, what: str, path: bytes) -> int | None:
-        place = self._place(path)
+    def _made(self, what: str, path: bytes, directory: int | None = None) -> int | None:
+        place = self._place_in(path, directory)
         if place is None:
             return None
         self._count += 1
@@ -244,8 +244,10 @@ class Recorder:
 
     # -- one for each operation, called after it was done: (result, arguments) --
 
-    def open_exclusive(self, result: int, path: bytes, *_: object) -> None:
-        self._note(result, self._made("create", path))
+    def open_exclusive(
+        self, result: int, path: bytes, _: int = 0, directory: int | None = None
+    ) -> None:
+        self._note(result, self._made("create", path, directory))
 
     def open_read(self, result: int, path: bytes) -> None:
         self._note(result, self._inode(path))

@@ -54,6 +54,9 @@ class Draft:
 class MaildirDelivery:
     """A ``Delivery`` into one folder.
 
+    From the first message on ``tmp`` is held open: what is written is found there
+    again, to be removed, whatever name somebody gave the folder meanwhile.
+
     Line ends are LF on disk, as other deliverers write them, if every CR and LF of
     the message is part of a CRLF.  Else the message stays as it was sent, so that
     it comes back octet by octet as far as that can be.
@@ -64,6 +67,7 @@ class MaildirDelivery:
         self.drafts: list[Draft] = []
         #: Why nothing of it can be published any more.
         self.failure: OSError | None = None
+        self._tmp: int | None = None  # its descriptor
         self._held = b""  # a CR at the end of a piece: part of a CRLF or not?
 
     def begin(self, flags: Iterable[bytes], internal_date_seconds: int | None) -> None:
@@ -71,13 +75,16 @@ class MaildirDelivery:
         if self.drafts and self.drafts[-1].on_disk is None:
             _close(self.drafts[-1])  # it was not finished, and is no message
         base = unique_base()
-        path = self.core.directory + b"/tmp/" + base
+        tmp = self.core.directory + b"/tmp"
         given = [canonical(flag) for flag in flags]
         with translate_errors("storing a message"):
+            if self._tmp is None:
+                self._tmp = fsops.open_directory(tmp)
             # A crash from here to commit leaves litter in tmp/ for 36 hours.
-            descriptor = fsops.open_exclusive(path)
+            descriptor = fsops.open_exclusive(base, directory=self._tmp)
         wanted = [flag for flag in given if flag != RECENT]
-        draft = Draft(path, base, wanted, internal_date_seconds, descriptor=descriptor)
+        draft = Draft(tmp + b"/" + base, base, wanted, internal_date_seconds)
+        draft.descriptor = descriptor
         self.drafts.append(draft)
         self._held = b""
 
@@ -114,11 +121,11 @@ class MaildirDelivery:
         written in place of itself: into a new one of the same name.
         """
         draft.bare = True
-        if not draft.line_end_count or draft.descriptor is None:
+        if not draft.line_end_count or draft.descriptor is None or self._tmp is None:
             return
         old = draft.descriptor
-        fsops.unlink(draft.path)
-        draft.descriptor = fsops.open_exclusive(draft.path)
+        fsops.unlink_in(self._tmp, draft.base)
+        draft.descriptor = fsops.open_exclusive(draft.base, directory=self._tmp)
         try:
             offset = 0
             while piece := fsops.read_at(old, 1 << 20, offset):
@@ -137,7 +144,8 @@ class MaildirDelivery:
             if held:
                 self._put_last_cr(draft, held)
             if draft.date_seconds is not None:
-                fsops.set_times(draft.path, draft.date_seconds * _NANOSECONDS)
+                seconds = draft.date_seconds
+                fsops.set_times(draft.base, seconds * _NANOSECONDS, self._tmp)
         draft.on_disk = draft.size if draft.bare else draft.size - draft.line_end_count
 
     def _put_last_cr(self, draft: Draft, held: bytes) -> None:
@@ -159,15 +167,23 @@ class MaildirDelivery:
         for draft in self.drafts:
             with suppress(OSError):
                 _close(draft)
-            try:
-                fsops.remove_if_there(draft.path)
-            except OSError as error:
-                _log.info(
-                    "store: {path!r} stays in tmp: {error!r}",
-                    path=draft.path,
-                    error=error,
-                )
+            self._unlink(draft)
         self.drafts.clear()
+        descriptor, self._tmp = self._tmp, None
+        if descriptor is not None:
+            with suppress(OSError):
+                fsops.close(descriptor)
+
+    def _unlink(self, draft: Draft) -> None:
+        if self._tmp is None:
+            return
+        try:
+            with suppress(FileNotFoundError):
+                fsops.unlink_in(self._tmp, draft.base)
+        except OSError as error:
+            _log.info(
+                "store: {path!r} stays in tmp: {error!r}", path=draft.path, error=error
+            )
 
 
 def settle(deliveries: Iterable[MaildirDelivery]) -> None:

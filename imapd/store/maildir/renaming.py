@@ -11,12 +11,13 @@ import os
 import time
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from twisted.logger import Logger
 
 from imapd.errors import AlreadyExists
-from imapd.store import fsops
+from imapd.store import dotlock, fsops
 from imapd.store.maildir.layout import NAME_MAX_OCTETS
 
 _log = Logger()
@@ -38,6 +39,12 @@ def rename_all(root: bytes, moves: Moves) -> None:
     """
     journal = root + b"/" + JOURNAL_NAME
     fsops.replace_file(journal, _written(moves))
+    # Looked for before: whoever opens the new name at once has drafts there, too.
+    drafts = [
+        b"%b/tmp/%b" % (_in(root, new), name)
+        for old, new in moves
+        for name in dotlock.drafts_in(_in(root, old) + b"/tmp")
+    ]
     # A crash from here on is finished by ``finish``.
     done: list[tuple[bytes, bytes]] = []
     try:
@@ -62,6 +69,10 @@ def rename_all(root: bytes, moves: Moves) -> None:
         _log.error(
             "store: {path!r} is done and stays: {error!r}", path=journal, error=error
         )
+    for draft in drafts:
+        # A crash before this leaves litter in tmp/, which goes after 36 hours.
+        with suppress(OSError):
+            fsops.unlink(draft)
 
 
 def is_unfinished(root: bytes) -> bool:
