@@ -15,13 +15,13 @@ from pathlib import Path
 
 from tests.live.base import PortServer
 from tests.live.dovecot import DovecotServer
-from tests.live.peers import ImapdServer
 from tests.live.process import temporary_folder
 from tests.torture.budget import Budget
 from tests.torture.delivering import Courier, Near, Qmail, Reader, deliverquota
 from tests.torture.figures import Figure, at_least, at_most, told
 from tests.torture.ledger import FLAG_OF, Ledger, message, number_of
 from tests.torture.maildirs import read_account
+from tests.torture.numbering import Numbered, NumberingServer
 from tests.torture.renames import renames
 from tests.torture.sessions import ARCHIVE, USER, Hand, Session, Watcher
 
@@ -74,17 +74,18 @@ class Crowd:
         self._root, self._seed, self._seconds = root, seed, seconds
         self._beside = beside
         self.ledger = Ledger()
-        #: Messages that got a second UID beside Dovecot.
+        #: Messages that got a second UID from Dovecot.
         self.given_again = 0
+        #: UIDs that servers of ours were seen to give.
+        self.given = 0
         self.near: Near | None = None
         self._watchers: list[Watcher] = []
 
     def work(self) -> list[str]:
         """Let them work; return what is wrong then."""
         with contextlib.ExitStack() as stack:
-            one = ImapdServer(self._root, label="one")
-            two = ImapdServer(self._root, label="two")
-            servers: list[PortServer] = [one, two]
+            own = [NumberingServer(self._root, label=name) for name in ("one", "two")]
+            servers: list[PortServer] = [*own]
             if self._beside:
                 servers.append(DovecotServer(self._root))
             for server in servers:
@@ -97,7 +98,7 @@ class Crowd:
                 hand.start()
             for hand in hands:
                 hand.join()
-            return self._judge(servers)
+            return self._judge(servers, own)
 
     def _prepare(self, server: PortServer) -> None:
         """Make the folders, and their keywords.
@@ -138,7 +139,9 @@ class Crowd:
         self.near = Near(servers[1], home, *more)
         return [*found, self.near]
 
-    def _judge(self, servers: list[PortServer]) -> list[str]:
+    def _judge(
+        self, servers: list[PortServer], own: list[NumberingServer]
+    ) -> list[str]:
         if self.near is not None and not self.ledger.problems:
             self.near.sync((0,))
             self.near.sync((0,))  # what changed while the first ran
@@ -151,11 +154,16 @@ class Crowd:
             wrong += _difference(f"one and {name}", ours, theirs)
         # Dovecot misses files that others rename while it lists them, tells of their
         # expunge and gives them new UIDs, as its own sessions do to each other.
-        again = self.ledger.renumbered() if self._beside else set()
+        renumbered = self.ledger.renumbered()
+        numbered = Numbered(each.numbered for each in own)
+        self.given = len(numbered.given)
+        again = set()
+        if self._beside:
+            again = renumbered.keys() - numbered.blamed_for(renumbered)
         self.given_again = len(again)
         wrong += self._messages(ours)
         wrong += self._files(servers[0].maildir(USER), ours)
-        untrue = (self.ledger.phantoms() | self.ledger.renumbered()) - again
+        untrue = (self.ledger.phantoms() | renumbered.keys()) - again
         wrong += [
             f"phantom EXPUNGE, or second UID: {one}, {self.ledger.told_gone.get(one)}"
             for one in sorted(untrue)
@@ -273,8 +281,10 @@ def crowd(seconds: float, seed: int, *, beside: bool) -> Iterator[Figure]:
     yield at_least("G10", f"{crew}: delivered", len(ledger.there), "messages", 20)
     yield told("G10", f"{crew}: deleted", len(ledger.removed), "messages")
     yield told("G10", f"{crew}: expunges told", len(ledger.told_gone), "")
+    given = f"{crew}: UIDs that ours gave"
+    yield at_least("G10", given, many.given, "", 20)
     if beside:
-        again = "given a second UID"
+        again = "given a second UID by Dovecot"
         yield told("G10", f"{crew}: {again}", many.given_again, "messages")
     yield at_most("G10", f"{crew}: lost, phantom, or different", 0, "messages", 0)
 

@@ -84,12 +84,12 @@ class Ledger:
         with self._lock:
             self.told_gone.setdefault((folder, number), set()).add(server)
 
-    def renumbered(self) -> set[tuple[str, int]]:
-        """Folders and numbers of messages that have had two UIDs there."""
+    def renumbered(self) -> dict[tuple[str, int], set[int]]:
+        """Folders and numbers of messages that have had two UIDs there, with them."""
         uids: dict[tuple[str, int], set[int]] = {}
         for (folder, _, uid), number in self.names.items():
             uids.setdefault((folder, number), set()).add(uid)
-        return {key for key, some in uids.items() if len(some) > 1}
+        return {key: some for key, some in uids.items() if len(some) > 1}
 
     def phantoms(self) -> set[tuple[str, int]]:
         """What was told to be gone, and nobody had touched."""
