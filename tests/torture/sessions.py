@@ -219,7 +219,10 @@ class Session(Hand):
         uids = b",".join(b"%d" % uid for uid in chosen)
         sign = b"+" if wanted else b"-"
         if _try(view, b"UID STORE %b %bFLAGS (%b)" % (uids, sign, flag.encode())):
-            self.ledger.flags.update(dict.fromkeys(keys, wanted))
+            # A UID that is not there is passed over: RFC 3501 section 6.4.8.  The
+            # answer told that it is gone, and Dovecot gave its message another one.
+            left = [(one, flag) for uid, one in chosen.items() if uid in view.uids]
+            self.ledger.flags.update(dict.fromkeys(left, wanted))
         self.ledger.did("STORE")
 
     def _remove(self, view: View) -> None:

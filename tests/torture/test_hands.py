@@ -5,12 +5,15 @@ import tempfile
 import unittest
 from collections.abc import Iterable
 from pathlib import Path
+from unittest import mock
 
 from tests.live.peers import needs
 from tests.torture.figures import Figure
 from tests.torture.hands import crowd
+from tests.torture.ledger import Ledger
 from tests.torture.numbering import Numbered, change
 from tests.torture.renames import renames
+from tests.torture.sessions import Session
 
 SEED = 7
 _CROWD_SECONDS = 6
@@ -32,6 +35,17 @@ class CrowdTests(unittest.TestCase):
 class BesideDovecotTests(unittest.TestCase):
     def test_nothing_is_lost(self) -> None:
         assert_kept(self, crowd(_CROWD_SECONDS, SEED, beside=True))
+
+
+class AcknowledgedTests(unittest.TestCase):
+    def test_what_was_told_to_be_gone_was_not_flagged(self) -> None:
+        ledger, view = Ledger(), mock.Mock(uids=[1, 2])
+        view.command.side_effect = lambda _: view.uids.remove(1)
+        session = Session("two", mock.Mock(), ledger, SEED, 0)
+        with mock.patch.object(session, "_pick", return_value={1: 100, 2: 200}):
+            session._flag(view)
+        self.assertIsNone(ledger.flags[100, "Beta"])
+        self.assertIsNotNone(ledger.flags[200, "Beta"])
 
 
 class NumberedTests(unittest.TestCase):
