@@ -3,10 +3,12 @@
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
 from twisted.mail import imap4
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from imapd.limits import DEFAULT_LIMITS
 from imapd.server.foreign import ForeignAccount
 from tests.support.foreign import (
     MESSAGE,
@@ -73,6 +75,33 @@ class EveryCommandTests(ForeignCase):
             "STATUS nowhere (MESSAGES)": b"[NONEXISTENT]",
         }.items():
             self.assertIn(code, client.no(command), command)
+
+    def test_mailboxes_that_cannot_be_shown(self) -> None:
+        """What has no name in modified UTF-7, and what nobody can select."""
+        client = self.login()
+        client.ok("CREATE GONE")
+        client.ok("CREATE STAYS")
+        self.account.mailboxes["GONE"].attributes = ["\\Noselect"]
+        plain = self.account.listMailboxes
+
+        def listed(*args: Any) -> list[Any]:
+            box = self.inbox
+            return [*plain(*args), (b"&bad", box), ("a//b", box), ("\udc80", box)]
+
+        self.account.listMailboxes = listed
+        seen: list[str] = []
+
+        def note(event: Any) -> None:
+            if "is not shown" in (event.get("log_format") or ""):
+                seen.append(event["name"])
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        for _ in range(2):
+            answer = client.ok('LIST "" *')
+            self.assertEqual(answer.count(b"* LIST"), 2, answer)
+            self.assertIn(b"STAYS", answer)
+        self.assertEqual(seen, [b"&bad", "a//b", "\udc80"], "told once each")
 
     def test_no_modification_sequences(self) -> None:
         """RFC 7162 §3.1.2.2: NOMODSEQ, and BAD for whoever asks all the same."""
@@ -311,6 +340,44 @@ class ByTheBookTests(ForeignCase):
         sizes = {client.ok("FETCH 1 RFC822.SIZE").partition(b"\n")[0] for _ in range(3)}
         self.assertEqual(len(sizes), 1)
 
+    def test_a_message_within_a_message(self) -> None:
+        """A message/rfc822 has one part and no delimiters around it."""
+        client = self.login()
+        inner = b"Subject: inner\r\n\r\nwithin\r\n"
+        client.append(b"Subject: outer\r\nContent-Type: message/rfc822\r\n\r\n" + inner)
+        client.ok("SELECT INBOX")
+        self.assertIn(b"\r\n" + inner + b")", client.ok("FETCH 1 BODY.PEEK[TEXT]"))
+        self.assertIn(b'"inner"', client.ok("FETCH 1 BODYSTRUCTURE"))
+
+    def test_more_parts_than_anybody_reads(self) -> None:
+        client = self.login()
+        client.append(NESTED)
+        (message,) = self.inbox.messages
+        part, asked = message.getSubPart(0), []
+
+        def endless(number: int) -> MemoryMessage:
+            asked.append(number)
+            return part
+
+        message.getSubPart = endless
+        client.ok("SELECT INBOX")
+        self.assertIn(b"{3}\r\none", client.ok("FETCH 1 BODY.PEEK[1]"))
+        self.assertEqual(max(asked) + 1, DEFAULT_LIMITS.mime_parts)
+
+    def test_names_and_files_as_somebody_else_has_them(self) -> None:
+        """A name with capitals is kept; a body that cannot be closed is read."""
+
+        class Body:
+            def read(self) -> str:
+                return "body"
+
+        client = self.filled(1)
+        (message,) = self.inbox.messages
+        message.getHeaders = lambda negate, *names: {"X-oDD": "1", "x-plain": "2"}
+        message.getBodyFile = Body
+        answer = client.ok("FETCH 1 BODY.PEEK[]")
+        self.assertIn(b"X-oDD: 1\r\nX-Plain: 2\r\n\r\nbody", answer)
+
 
 @implementer(imap4.ICloseableMailbox, imap4.IMessageCopier)
 class AbleMailbox(MemoryMailbox):
@@ -398,6 +465,10 @@ class NamespaceTests(SynchronousTestCase):
 
         account = ForeignAccount(Courier("alice"))
         self.assertEqual(account.namespace.name(("A", "B")), "INBOX.A.B")
+        self.patch(Dotted, "getHierarchicalDelimiter", lambda _: None)
+        account = ForeignAccount(plain)
+        folders = self.successResultOf(Deferred.fromCoroutine(account.folders()))
+        self.assertEqual([each.path for each in folders], [(), ("A.B",)])
         for told in (None, [], [["", None]], [["", "//"]], [[b"x", b"/"]]):
             self.patch(Courier, "getPersonalNamespaces", lambda _, told=told: told)
             account = ForeignAccount(Courier("alice"))

@@ -195,6 +195,76 @@ class TroubleTests(ForeignCase):
         self.assertIn(b"* 1 EXISTS", answer)
         self.assertTrue(self.flushLoggedErrors(Broken))
 
+    def test_append_that_is_broken_off_stores_nothing(self) -> None:
+        client = self.filled(1)
+        before = len(self.inbox.listeners)
+        client.bad("APPEND INBOX {3+}\r\na:b nonsense")
+        self.assertNotIn(b"EXISTS", client.ok("NOOP"))
+        self.assertEqual(len(self.inbox.messages), 1)
+        self.assertEqual(len(self.inbox.listeners), before)
+
+    def test_copy_of_several_that_stops(self) -> None:
+        client = self.filled()
+        client.ok("CREATE ARCHIVE")
+        archive = self.account.mailboxes["ARCHIVE"]
+        plain, calls = archive.addMessage, []
+
+        def add(*args: Any) -> Any:
+            calls.append(args)
+            if len(calls) == 3:
+                raise Broken
+            return plain(*args)
+
+        archive.addMessage = add
+        answer = client.no("MOVE 1:3 ARCHIVE")
+        self.assertIn(b"[UNAVAILABLE]", answer)
+        self.assertIn(b"Only 2 of 3 messages were copied", answer)
+        self.assertEqual([each.uid for each in self.inbox.messages], [1, 2, 3])
+        self.assertTrue(self.flushLoggedErrors(Broken))
+
+    def test_messages_that_others_took_meanwhile(self) -> None:
+        """Nobody told us: a COPY copies none, a STORE changes those that are left."""
+        client = self.filled()
+        client.ok("CREATE ARCHIVE")
+        gone = self.inbox.messages.pop(1)
+        answer = client.no("UID COPY 1:3 ARCHIVE")
+        self.assertIn(b"[EXPUNGEISSUED]", answer)
+        self.assertEqual(self.account.mailboxes["ARCHIVE"].messages, [])
+        self.assertIn(b"* 2 EXPUNGE\r\n", answer)
+        self.inbox.messages.insert(1, gone)
+        client.ok("SELECT INBOX")
+        plain = self.inbox.store
+
+        def taken(*args: Any, **kwargs: Any) -> Any:
+            changed = plain(*args, **kwargs)
+            self.inbox.messages.remove(gone)
+            return changed
+
+        self.inbox.store = taken
+        answer = client.ok(r"UID STORE 1:3 +FLAGS (\Flagged)")
+        self.assertIn(b"UID 1 ", answer)
+        self.assertIn(b"UID 3 ", answer)
+        self.assertNotIn(b"UID 2 ", answer)
+        self.assertEqual(answer.count(b" EXPUNGE\r\n"), 1)
+        self.assertIn(b"* 2 FETCH (UID 3)", client.ok("FETCH 2 UID"))
+
+    def test_what_the_account_refuses_is_no_success(self) -> None:
+        """It says False and not why: what is there and what is not tells it."""
+        client = self.login()
+        client.ok("CREATE ARCHIVE")
+        for method in ("create", "delete", "rename"):
+            self.patch(self.account, method, lambda *names: False)
+        for command, code in {
+            "CREATE ARCHIVE": b"[ALREADYEXISTS]",
+            "CREATE other": b"[CANNOT]",
+            "DELETE nowhere": b"[NONEXISTENT]",
+            "DELETE ARCHIVE": b"[CANNOT]",
+            "RENAME nowhere x": b"[NONEXISTENT]",
+            "RENAME ARCHIVE x": b"[CANNOT]",
+        }.items():
+            self.assertIn(code, client.no(command), command)
+        self.assertIn(b"ARCHIVE", client.ok('LIST "" ARCHIVE'))
+
     def test_nonsense(self) -> None:
         client = self.filled()
         client.ok("UNSELECT")

@@ -409,6 +409,17 @@ class ConfiguredTests(unittest.TestCase):
         )
         self.client = Server(self, limits=limits).login()
 
+    def test_all_messages_of_one_append_together(self) -> None:
+        """Each is small enough; RFC 3502 §6.3.11: none of them is stored."""
+        client = Server(self, limits=Limits(append_total_octets=1024)).login(
+            select="INBOX"
+        )
+        message = b"Subject: x\r\n\r\n" + b"y" * 500
+        more = b" {%d+}\r\n%b" % (len(message), message)
+        self.assertIn(b"[TOOBIG]", client.no(b"APPEND INBOX" + 2 * more))
+        self.assertNotIn(b"EXISTS", client.ok("NOOP"))
+        self.assertIn(b"* 1 EXISTS", client.ok(b"APPEND INBOX" + more))
+
     def test_flags_of_append(self) -> None:
         for flags in ("k" * 17, " ".join(["x"] * 101)):
             for plus in ("", "+"):

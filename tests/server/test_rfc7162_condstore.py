@@ -1,5 +1,6 @@
 r"""RFC 7162 §3.1, CONDSTORE, as transcripts.  ``INBOX`` is ``rfcmailbox``'s."""
 
+import re
 import unittest
 
 from tests.support.rfcmailbox import filled
@@ -211,3 +212,21 @@ CONDSTORE = {
 class CondstoreTests(unittest.TestCase):
     def test_transcripts(self) -> None:
         play_all(CONDSTORE, lambda: filled(self), select=None)
+
+    def test_the_highest_of_what_is_told(self) -> None:
+        """Of MIN and MAX alone it is that of these two.  RFC 4731 §3.2."""
+        client = filled(self).login()
+        client.ok("SELECT INBOX (CONDSTORE)")
+        for number in (4, 1, 2):
+            client.ok(rf"STORE {number} +FLAGS.SILENT (\Draft)")
+        told = {
+            int(number): int(modseq)
+            for number, modseq in re.findall(
+                rb"\* ([0-9]+) FETCH \(MODSEQ \(([0-9]+)\)",
+                client.ok("FETCH 1:4 MODSEQ"),
+            )
+        }
+        self.assertEqual(max(told, key=lambda number: told[number]), 2)
+        for options, number in (("MIN MAX", 1), ("MAX", 4), ("MIN MAX COUNT", 2)):
+            answer = client.ok(f"SEARCH RETURN ({options}) MODSEQ 1")
+            self.assertIn(b" MODSEQ %d\r\n" % told[number], answer, options)

@@ -13,8 +13,11 @@ from twisted.mail import imap4, interfaces
 from zope.interface.verify import verifyObject
 
 from imapd.errors import MessageGone
+from imapd.model import utf7
 from imapd.server.imapanswers import soonest
 from imapd.server.imapquery import search_key
+from imapd.server.realm import MailRealm
+from tests.support.foreign import FileMessage
 from tests.support.stock import AWKWARD, PLAIN, StockCase
 
 
@@ -73,6 +76,78 @@ class InterfaceTests(StockCase):
         account.delete("Archive")
         failure = self.failureResultOf(mailbox.fetch(imap4.MessageSet(1), False))
         failure.trap(imap4.NoSuchMailbox)
+
+    def test_mailboxes_and_subscriptions_by_either_form_of_a_name(self) -> None:
+        account = self.account()
+        self.assertTrue(self.result(account.addMailbox("Entwürfe")))
+        self.assertTrue(self.result(account.subscribe(b"Entw&APw-rfe")))
+        another = self.account()  # which has listed nothing yet
+        self.assertTrue(self.result(another.isSubscribed("Entwürfe")))
+        self.assertFalse(self.result(another.isSubscribed("INBOX")))
+        for pattern, found in (
+            (b"Entw&APw-*", ["Entw&APw-rfe"]),
+            ("Entwü*", ["Entw&APw-rfe"]),
+            (b"&bad*", []),
+        ):
+            listed = self.result(another.listMailboxes("", pattern))
+            self.assertEqual([self.in_utf7(name) for name, _ in listed], found, pattern)
+
+    def in_utf7(self, name: Any) -> str:
+        octets = name if isinstance(name, bytes) else utf7.encode(name)
+        return octets.decode("ascii")
+
+    def test_a_mailbox_that_was_destroyed_cannot_be_selected(self) -> None:
+        mailbox = self.result(self.account().select("INBOX"))
+        self.assertNotIn(r"\Noselect", mailbox.getFlags())
+        mailbox.destroy()
+        self.assertEqual(mailbox.getFlags(), [r"\Noselect"])
+
+    def test_messages_are_copied_from_anybody(self) -> None:
+        account = self.account()
+        account.create("Archive")
+        inbox = self.result(account.select("INBOX"))
+        archive = self.result(account.select("Archive"))
+        date = "Wed, 17 Jul 1996 02:44:25 -0700"
+        theirs = FileMessage(1, PLAIN, [r"\Flagged"], date)
+        self.assertEqual(self.result(archive.copy(theirs)), 1)
+        ((_, found),) = self.result(archive.fetch(imap4.MessageSet(1), True))
+        self.assertEqual(found.open().read(), PLAIN)
+        self.assertIn(r"\Flagged", found.getFlags())
+        self.assertIn(b"17 Jul 1996 09:44:25", found.getInternalDate())
+        self.result(inbox.addMessage(BytesIO(PLAIN), []))
+        ((_, ours),) = self.result(inbox.fetch(imap4.MessageSet(1), True))
+        self.assertIn(r"\Recent", ours.getFlags())
+        self.assertEqual(self.result(archive.copy(ours)), 2)
+        other = self.result(account.select("INBOX"))
+        self.result(other.store(imap4.MessageSet(1), [r"\Deleted"], 1, False))
+        self.result(other.expunge())
+        failure = self.failureResultOf(archive.copy(ours))
+        failure.trap(imap4.MailboxException)
+        status = self.result(archive.requestStatus(["MESSAGES"]))
+        self.assertEqual(status, {"MESSAGES": 2})
+
+    def test_who_stops_to_listen_is_told_no_more(self) -> None:
+        class Listener:
+            def __init__(self) -> None:
+                self.exists: list[Any] = []
+
+            def newMessages(self, exists: Any, recent: Any) -> None:
+                self.exists.append(exists)
+
+        mailbox = self.result(self.account().select("INBOX"))
+        one, two = Listener(), Listener()
+        for each in (one, two):
+            mailbox.addListener(each)
+        self.result(mailbox.addMessage(BytesIO(PLAIN), []))
+        mailbox.removeListener(one)
+        self.result(mailbox.addMessage(BytesIO(PLAIN), []))
+        self.assertEqual((one.exists[-1], two.exists[-1]), (1, 2))
+
+    def test_there_is_one_kind_of_account(self) -> None:
+        """As ``IRealm`` says it, for programs that ask for another protocol's."""
+        realm = MailRealm(self.server.accounts, self.server.locate)
+        with self.assertRaises(NotImplementedError):
+            realm.requestAvatar(b"alice", None, interfaces.IMailboxIMAP)
 
     def test_a_message_that_goes_while_it_is_held(self) -> None:
         account = self.account()

@@ -8,8 +8,10 @@ import tempfile
 import threading
 import unittest
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from twisted.internet import reactor
@@ -130,6 +132,15 @@ class LoadTests(_Folder):
         AUTHORITY.write(self.folder, days=-1)
         TlsContext(self.cert, self.key).load()
         self.assertIn("expired", [e["log_format"] for e in self.events][-1])
+
+    def test_a_certificate_of_tomorrow_is_served_with_a_warning(self) -> None:
+        """It may be our clock that is wrong; clients judge by theirs."""
+        with mock.patch("imapd.server.tls.datetime") as clock:
+            clock.now.return_value = datetime.now(UTC) - timedelta(days=61)
+            context = TlsContext(self.cert, self.key)
+            context.load()
+        self.assertIn("not valid before", [e["log_format"] for e in self.events][-1])
+        self.assertEqual(context.serial, f"{self.certificate.serial_number:x}")
 
     def test_a_bad_reload_keeps_the_old_one_and_says_why(self) -> None:
         # Hardening: A11.
