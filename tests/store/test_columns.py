@@ -243,6 +243,11 @@ class PageTests(unittest.TestCase):
         if found is not None:
             self.assertEqual(len(found[0]), len(found[1]))
 
+    def test_what_ends_elsewhere_is_none(self) -> None:
+        page = pages.pack({256: b"one", 257: b"two"}, compress=False)
+        for octets in (page[:-1], page + b"x"):
+            self.assertIsNone(pages.unpack(octets, compressed=False))
+
     @given(st.lists(uids, unique=True).map(sorted))
     def test_groups_cover_in_order(self, some: list[int]) -> None:
         groups = pages.groups(some)

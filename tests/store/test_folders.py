@@ -14,7 +14,7 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imapd.errors import AlreadyExists, Cannot
+from imapd.errors import AlreadyExists, Cannot, Unavailable
 from imapd.ids import MailboxPath
 from imapd.limits import DEFAULT_LIMITS
 from imapd.store import fsops
@@ -425,6 +425,61 @@ class UidValidityTests(TreeTests):
         self.assertEqual(self.reserve(), 4_100_000_001)
         uidvalidity.raise_to(bytes(self.root), 5)
         self.assertEqual(self.reserve(), 4_100_000_002)
+
+    def test_raise_to_what_cannot_be(self) -> None:
+        """A damaged list must not use up the numbers of the whole account."""
+        before = self.reserve()
+        for value in (-1, 0, 2**32 - 1, 2**40):
+            uidvalidity.raise_to(bytes(self.root), value)
+            self.assertLess(self.reserve() - before, 1000, value)
+
+    def test_the_text_alone_is_counted_on_from(self) -> None:
+        """Some backups leave out empty files, and the counter is one."""
+        (self.root / "dovecot-uidvalidity").write_bytes(b"%08x" % 4_000_000_000)
+        self.assertEqual(self.reserve(), 4_000_000_001)
+
+    def test_of_several_counters_the_greatest_is_left(self) -> None:
+        for value in (4_000_000_000, 4_000_000_007, 4_000_000_003):
+            (self.root / f"dovecot-uidvalidity.{value:08x}").touch()
+        self.assertEqual(self.reserve(), 4_000_000_008)
+        counters = [n for n in os.listdir(self.root) if "uidvalidity." in n]
+        self.assertEqual(counters, [f"dovecot-uidvalidity.{4_000_000_008:08x}"])
+
+    def test_others_that_are_faster(self) -> None:
+        """Once it is tried again; who is always slower gives out nothing."""
+        first = self.reserve()
+        real, turns = fsops.rename_new, [1]
+
+        def overtaken(old: bytes, new: bytes) -> None:
+            if turns.pop() if turns else False:
+                real(old, new)  # by another process, to the same value
+            real(old, new)
+
+        with mock.patch.object(fsops, "rename_new", overtaken):
+            self.assertEqual(self.reserve(), first + 2)
+        failure = FileNotFoundError(2, "taken")
+        with (
+            mock.patch.object(fsops, "rename_new", side_effect=failure),
+            self.assertRaises(Unavailable),
+        ):
+            self.reserve()
+        self.assertEqual(self.reserve(), first + 3)
+
+    def test_guid_of_directory(self) -> None:
+        folder = self.make(".A")
+        guid = b"0123456789ABCDEF" * 2
+        for octets, found in {
+            b"3 V12 N1 G%b\n" % guid: guid.decode().lower(),
+            b"3 G%b V12 N1\n" % guid: guid.decode().lower(),
+            b"3 V12 N1 G%b0\n" % guid: "",
+            b"3 V12 N1\n1 G%b :x\n" % guid: "",
+            b"1 14 3\n": "",
+            b"": "",
+        }.items():
+            (folder / "dovecot-uidlist").write_bytes(octets)
+            self.assertEqual(
+                uidvalidity.guid_of_directory(bytes(folder)), found, octets
+            )
 
     def test_of_directory(self) -> None:
         folder = self.make(".A")

@@ -8,6 +8,7 @@ import sys
 import time
 import unittest
 import zlib
+from array import array
 from collections.abc import Callable
 from unittest import mock
 
@@ -238,15 +239,39 @@ class DamageTests(ModSeqCase):
 
     def test_what_a_head_must_be(self) -> None:
         self.assertIsNone(modseqtable._unpack(b"x", "Q", 100))
-        for octets in (b"", b"\xff" * 40, b"\0" * 7):
+        numbers = {
+            "nothing": b"",
+            "too large": b"\xff" * 40,
+            "half a number": b"\0" * 7,
+            "fewer chunks than it says": array("Q", [1, 2, 3, 4, 2, 0]).tobytes(),
+            "half an entry of history": array("Q", [1, 2, 3, 4, 0, 9, 9]).tobytes(),
+        }
+        for name, octets in numbers.items():
             packed = zlib.compress(octets)
             row = (packed, zlib.crc32(packed, zlib.crc32(b"m")))
             with sqlite3.connect(":memory:") as connection:
                 for statement in modseqtable.STATEMENTS:
                     connection.execute(statement)
                 connection.execute("INSERT INTO modseq VALUES ('m', ?, ?)", row)
-                self.assertIsNone(modseqtable.read(connection, "m"))
+                self.assertIsNone(modseqtable.read(connection, "m"), name)
             connection.close()
+
+    def test_what_a_chunk_must_be(self) -> None:
+        def unpack(octets: bytes, version: object = 1) -> object:
+            crc = modseqtable._chunk_crc("m", 0, 1, octets)
+            return modseqtable._unpack_chunk("m", 0, version, octets, crc)  # type: ignore[arg-type]
+
+        good = modseqtable._pack_chunk({1: (7, 8), 2: (9, 10)})
+        self.assertEqual(unpack(good), {1: (7, 8), 2: (9, 10)})
+        for name, octets in {
+            "not compressed": b"x",
+            "a word too many": zlib.compress(b"\0" * 36),
+            "of another chunk": modseqtable._pack_chunk({1 << 31: (7, 8)}),
+        }.items():
+            self.assertIsNone(unpack(octets), name)
+        self.assertIsNone(unpack(good, "1"))
+        self.assertIsNone(modseqtable._unpack_chunk("m", 0, 1, "text", 0))
+        self.assertIsNone(modseqtable._unpack_chunk("m", 0, 1, good, 0))
 
 
 class UpgradeTests(ModSeqCase):

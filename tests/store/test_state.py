@@ -1,6 +1,7 @@
 """The account's state: found again, healed, or done without."""
 
 import errno
+import json
 import os
 import sqlite3
 import tempfile
@@ -13,7 +14,7 @@ from imapd.errors import OverQuota, Unavailable
 from imapd.model.mailbox import NamespaceStyle
 from imapd.store import database, fsops
 from imapd.store.database import Database
-from imapd.store.state import _SCHEMA, AccountState
+from imapd.store.state import _SCHEMA, AccountState, _put
 
 GUID = "0123456789abcdef" * 2
 OTHER = "f" * 32
@@ -131,6 +132,38 @@ class StateTests(unittest.TestCase):
             state.close()
             for path in self.root.iterdir():
                 path.unlink()
+
+    def test_a_damaged_setting_is_none_and_the_others_stay(self) -> None:
+        """Past the checks that SQLite makes of its own pages."""
+        state = self.open()
+        self.fill(state)
+        state.close()
+        for value in ("dovecot", b"courier"):
+            with sqlite3.connect(self.path) as connection:
+                connection.execute(
+                    "UPDATE setting SET value = ? WHERE name = 'namespace'", (value,)
+                )
+            connection.close()
+            state = self.open()
+            self.assertIsNone(state.namespace_style, value)
+            self.assertEqual(state.uid_validity, 1234567890)
+            state.close()
+        state = self.open()
+        state.set_namespace_style(NamespaceStyle.SLASH)
+        self.assertIs(state.namespace_style, NamespaceStyle.SLASH)
+
+    def test_a_special_use_that_names_no_mailbox_is_left_out(self) -> None:
+        """As another version may have written it: all of it is as it should be."""
+        state = self.open()
+        state.set_special_uses({rb"\Sent": ("Sent",), rb"\Trash": ("Trash",)})
+        with state._database.transaction() as connection:
+            ((name,),) = connection.execute(
+                "SELECT name FROM setting WHERE value = ?", (json.dumps(["Sent"]),)
+            )
+        for value in ("Sent", '["Sent"', '{"Sent": 1}', '["Sent", 7]', '"Sent"'):
+            with state._database.transaction() as connection:
+                _put(connection, name, value)
+            self.assertEqual(state.special_uses(), {rb"\Trash": ("Trash",)}, value)
 
     def test_a_damaged_file_is_kept_aside(self) -> None:
         self.path.write_bytes(b"not a database, but somebody's" * 99)

@@ -1,5 +1,6 @@
 """The file ``subscriptions``: both versions, kept as they are found."""
 
+import errno
 import os
 import tempfile
 import unittest
@@ -9,7 +10,7 @@ from unittest import mock
 from imapd.errors import ImapError, InUse, LimitReached, StoreDamaged
 from imapd.ids import INBOX, MailboxPath
 from imapd.limits import Limits
-from imapd.store import dotlock
+from imapd.store import dotlock, fsops
 from imapd.store.maildir.layout import NameEncoding
 from imapd.store.maildir.subscriptions import Subscriptions, parse, unescape
 
@@ -140,6 +141,20 @@ class SubscriptionTests(unittest.TestCase):
         self.path.symlink_to("/etc/passwd")
         with self.assertRaises(StoreDamaged):
             self.file.paths()
+
+    def test_a_disk_that_fails_is_no_damage(self) -> None:
+        """The file may be whole: nothing is said of it, and nothing written."""
+        self.path.write_bytes(b"V\t2\n\nA\n")
+        failure = OSError(errno.EIO, "the disk")
+        with mock.patch.object(fsops, "read_file", side_effect=failure):
+            for use in (
+                self.file.read,
+                lambda: self.file.add(("B",), NameEncoding.UTF7),
+            ):
+                with self.assertRaises(OSError) as caught:
+                    use()
+                self.assertIs(caught.exception, failure)
+        self.assertEqual(self.path.read_bytes(), b"V\t2\n\nA\n")
 
     def test_unescape(self) -> None:
         for escaped, plain in {
