@@ -6,7 +6,6 @@ where it could be on another host, when it was not touched for 120 seconds.  A l
 whose process lives is never broken.
 """
 
-import errno
 import os
 import re
 import stat
@@ -158,8 +157,11 @@ def _break_if_stale(path: bytes, temporary: bytes) -> bool:
         if quiet.is_due("lock", path):
             _log.warn("store: {path!r} is not a lock file", path=path)
         raise Unavailable("The mailbox cannot be locked")
-    if not _is_stale(path, status):
-        return False
+    try:
+        if not _is_stale(path, status):
+            return False
+    except FileNotFoundError:  # released just now
+        return True
     # Two waiters may both have seen it.  Take it away under another name first: if
     # it is not the one we looked at, somebody is new there and gets it back.
     aside = b"%b/%b.stale" % (temporary, unique_base())
@@ -179,12 +181,16 @@ def _break_if_stale(path: bytes, temporary: bytes) -> bool:
 
 
 def _is_stale(path: bytes, status: os.stat_result) -> bool:
-    """Whether the process that made the lock is gone."""
+    """Whether the process that made the lock is gone.
+
+    Raises:
+        FileNotFoundError: the lock is gone itself.
+    """
     try:
         content = fsops.read_file(path, _CONTENT_OCTETS)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return False  # released just now; the next link will tell
+    except FileNotFoundError:
+        raise
+    except OSError:
         content = b""  # subscriptions.lock: Dovecot writes the new contents into it
     last_change = max(status.st_mtime, status.st_ctime)
     number, _, host = content.strip().partition(b":")

@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,15 +31,16 @@ class StaleTests(unittest.TestCase):
     def litter(self) -> list[str]:
         return [name for name in os.listdir(self.folder / "tmp") if "stale" in name]
 
-    def between(self, name: str, act: Any) -> None:
-        """Do something just before an operation."""
-        function = getattr(fsops, name)
+    def between(self, name: str, act: Callable[[], object]) -> Any:
+        """Do something once, just before an operation."""
+        function, waiting = getattr(fsops, name), [act]
 
         def acting(*arguments: Any) -> Any:
-            act()
+            if waiting:
+                waiting.pop()()
             return function(*arguments)
 
-        self.enterContext(mock.patch.object(fsops, name, acting))
+        return mock.patch.object(fsops, name, acting)
 
     def test_one_of_another_host_that_nobody_touches(self) -> None:
         self.lock.write_text("1:elsewhere")
@@ -53,8 +55,10 @@ class StaleTests(unittest.TestCase):
         self.lock.write_text("1:elsewhere")
         new = self.folder / "new"
         new.write_text("2:elsewhere")
-        self.between("rename", lambda: os.rename(new, self.lock))
-        with mock.patch.object(dotlock, "_is_stale", side_effect=[True, False]):
+        with (
+            self.between("rename", lambda: os.rename(new, self.lock)),
+            mock.patch.object(dotlock, "_is_stale", side_effect=[True, False]),
+        ):
             self.assertFalse(self.draft.take(self.path))
         self.assertEqual(self.lock.read_text(), "2:elsewhere")
         self.assertEqual(self.litter(), [])
@@ -66,8 +70,9 @@ class StaleTests(unittest.TestCase):
         for operation in ("status_or_none", "read_file", "rename"):
             with self.subTest(operation):
                 self.lock.write_text("1:elsewhere")
-                self.between(operation, lambda: self.lock.unlink(missing_ok=True))
-                self.assertTrue(self.draft.take(self.path))
+                with self.between(operation, self.lock.unlink):
+                    self.assertTrue(self.draft.take(self.path))
+                self.assertTrue(is_held(self.path, self.draft.identity))
                 release(self.path, self.draft.identity)
 
     def test_one_that_cannot_be_read_is_judged_by_its_age(self) -> None:
