@@ -278,6 +278,15 @@ class InterruptedTests(IndexingCase):
         self.assertEqual(values, [None])
         self.assert_complete()
 
+    def test_nothing_is_dropped_beside_a_mailbox_without_a_uid_list(self) -> None:
+        """What it has in the cache is under a name that no file says."""
+        Indexing(self.box).run()
+        os.unlink(self.account.tree.directory(b"") + b"/dovecot-uidlist")
+        self.account._cache.save("f" * 32 + ".1", columns.BODY, {Uid(1): b"x"})
+        self.account.tidy_cache()
+        values = self.account._cache.load("f" * 32 + ".1", columns.BODY, [Uid(1)])
+        self.assertEqual(values, [b"x"])
+
 
 class UnreadableTests(IndexingCase):
     def setUp(self) -> None:

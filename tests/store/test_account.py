@@ -203,6 +203,13 @@ class OpeningTests(AccountCase):
         account.delete(("Trash",))
         self.assertEqual(self.paths(self.open(options)), [INBOX, ("Sent",)])
 
+    def test_a_special_use_that_a_folder_has_is_not_made_again(self) -> None:
+        """At a later login with other options, as an administrator changes them."""
+        self.open().create(("Gesendet",), rb"\Sent")
+        options = StoreOptions(special_use={rb"\Sent": "Sent", rb"\Trash": "Trash"})
+        account = self.open(options)
+        self.assertEqual(self.paths(account), [INBOX, ("Gesendet",), ("Trash",)])
+
     def test_namespace_is_decided_once(self) -> None:
         cases = {
             "nothing": ((), NamespaceStyle.SLASH),

@@ -1,5 +1,6 @@
 """Folder names on disk, and the operations on the folders themselves."""
 
+import errno
 import json
 import os
 import random
@@ -384,6 +385,19 @@ class RenamingTests(TreeTests):
         (self.root / "imapd-rename.json").mkdir()
         renaming.finish(bytes(self.root))
         self.assertFalse(renaming.is_unfinished(bytes(self.root)))
+
+    def test_a_journal_that_cannot_be_read_today_stays(self) -> None:
+        """A disk that fails is no damage: put aside, the renaming would be lost."""
+        journal = self.root / "imapd-rename.json"
+        journal.write_text("[]")
+        failure = OSError(errno.EIO, "the disk")
+        with (
+            mock.patch.object(fsops, "read_file", side_effect=failure),
+            self.assertRaises(OSError),
+        ):
+            renaming.finish(bytes(self.root))
+        self.assertTrue(renaming.is_unfinished(bytes(self.root)))
+        self.assertEqual(journal.read_text(), "[]")
 
 
 class UidValidityTests(TreeTests):

@@ -1,5 +1,7 @@
 """Handing an account back to Courier, and what Courier then finds."""
 
+import shutil
+
 from imapd.errors import NoPermission
 from imapd.ids import INBOX, Uid
 from imapd.model.flags import StoreMode
@@ -36,6 +38,17 @@ class HandBackTests(CourierCase):
                 b"INBOX.A.B",
                 "INBOX.Entwürfe".encode(),
             ],
+        )
+
+    def test_keywords_where_courier_had_none(self) -> None:
+        self.courier_account()
+        account = self.open()
+        self.look(account, INBOX)[0].close()
+        shutil.rmtree(self.root / "courierimapkeywords")
+        hand_back_to_courier(account)
+        self.assertEqual(
+            courier.read_keywords(bytes(self.root)).messages,
+            {b"1.M1P1.host,S=40": {b"$Label1", b"Work"}, b"2.M1P1.host": {b"Work"}},
         )
 
     def test_there_and_back_again(self) -> None:

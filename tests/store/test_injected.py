@@ -61,6 +61,23 @@ class OvertakenTests(FolderTestCase):
         self.assertEqual(told, [2, 3])
         self.assertEqual(ours.read(Uid(2)), b"a: 2\n\n")
 
+    def test_numbered_anew_between_listing_and_lock(self) -> None:
+        """What was listed belongs to a mailbox that is no more."""
+        ours, _ = self.pair()
+        self.deliver("1600000000.M1P1.h")
+        uid_list = self.folder() / "dovecot-uidlist"
+        fresh = self.folder() / "fresh"
+
+        def number_anew() -> None:
+            fresh.write_bytes(b"3 V99999 N1 G%b\n" % (b"0123456789abcdef" * 2))
+            os.rename(fresh, uid_list)
+
+        with first(number_anew), self.assertRaises(Unavailable):
+            ours.sync(True)
+        changes = ours.sync(True)
+        self.assertTrue(changes.renumbered)
+        self.assertEqual((ours.uid_validity, len(uids_of(changes))), (99999, 2))
+
     def test_a_message_that_was_given_another_uid_has_it_for_good(self) -> None:
         ours, theirs = self.pair()
         (path,) = (self.folder() / "cur").iterdir()

@@ -57,6 +57,17 @@ class NameTests(unittest.TestCase):
                 (names.file_size(name), names.rfc822_size(name)), sizes, name
             )
 
+    def test_sizes_to_be_carried_on(self) -> None:
+        """Of what else programs put there, nobody knows what it says."""
+        for name, sizes in {
+            b"a:2,S": b"",
+            b"a,S=12,W=13:2,FS": b",S=12,W=13",
+            b"a,X=1,S=12:2,": b",S=12",
+            b"a,W=13,X=1,S=12": b",S=12,W=13",
+            b"a,X=1:2,S": b"",
+        }.items():
+            self.assertEqual(names.sizes_part(name), sizes, name)
+
     @given(st.lists(st.builds(b"%b%b%b".__mod__, NAME_PARTS), unique=True))
     def test_sorted_at_once_as_one_by_one(self, bases: list[bytes]) -> None:
         ordered = sorted(bases, key=names.sort_key)

@@ -279,6 +279,25 @@ class DoctoredTests(SnapshotCase):
         self.assertTrue(self.is_listed())
         self.assertEqual(b"V%d" % self.open_and_sync().uid_validity, other)
 
+    def test_numbers_are_taken_back_only_from_what_can_be(self) -> None:
+        """A UID list that lost its lines gets them from there: never wrong ones."""
+        box = self.open_and_sync()
+        uid_next, by_base = snapshot.numbers(box._core)
+        self.assertEqual((uid_next, sorted(by_base.values())), (7, [1, 2, 3, 4, 5, 6]))
+        said = json.loads(self.head)["uidlist"]
+        for name, rest, head in (
+            ("another mailbox", None, {"uidlist": said | {"guid": "f" * 32}}),
+            ("numbered anew", None, {"uidlist": said | {"validity": 9}}),
+            ("one not given out", None, {"uidlist": said | {"next": 6}}),
+            ("no next UID", None, {"uidlist": said | {"next": "x"}}),
+            ("not ascending", self.with_uids(1, 2, 4, 3, 5, 6), {}),
+            ("one twice", self.with_uids(1, 2, 2, 4, 5, 6), {}),
+            ("another machine's", None, {"order": "middle"}),
+            ("no order", None, {"order": None}),
+        ):
+            self.doctor(rest, **head)
+            self.assertEqual(snapshot.numbers(box._core), (0, {}), name)
+
     def open_and_sync(self) -> MaildirMailbox:
         box = self.open()
         box.sync(False)

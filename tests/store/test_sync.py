@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -215,6 +216,31 @@ class RacingTests(FolderTestCase):
             changes = self.box.sync(False)
         self.assertEqual(changes, Changes())
         self.assertEqual(self.contents(), {1: b"1", 2: b"2", 3: b"3"})
+
+    def test_what_is_no_file_in_the_listing_and_one_afterwards(self) -> None:
+        """Put there between the two looks it is a message, and gone it is nothing."""
+        aside = self.root / "aside"
+        real = fsops.status_or_none
+        for name, act, count in (
+            ("a.x.host", lambda path: os.rename(aside, path), 1),
+            ("b.x.host", os.unlink, 0),
+        ):
+            path = self.new / name
+            path.symlink_to("/dev/null")
+            aside.write_bytes(b"4\n\n")
+            waiting = [act]
+
+            def look(at: bytes, waiting: Any = waiting, path: Path = path) -> Any:
+                if waiting and at == os.fsencode(path):
+                    waiting.pop()(path)
+                return real(at)
+
+            with mock.patch.object(fsops, "status_or_none", look):
+                found = uids_of(self.box.sync(False))
+            self.assertEqual(waiting, [], name)
+            self.assertEqual(len(found), count, name)
+            self.assertEqual(uids_of(self.box.sync(False)), [], name)
+        self.assertEqual(len(self.contents()), 4)
 
     def test_what_was_no_file_and_is_one_now(self) -> None:
         """Another program puts a message in the place of something else at once."""

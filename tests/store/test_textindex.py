@@ -9,6 +9,7 @@ import unittest
 from array import array
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from hypothesis import given, settings
@@ -335,6 +336,72 @@ class BoundTests(IndexCase):
             set(messages) - found.indexed, {17} & set(messages) - found.indexed
         )
         self.assertGreaterEqual(len(found.indexed), 39)
+
+    def test_those_to_blame_are_found_among_the_others(self) -> None:
+        messages = keyed([([f"message {n}"], []) for n in range(40)])
+        real = textmerge.costs_too_much
+
+        def with_dear_ones(segment: textmerge.Segment, sections: Any) -> bool:
+            dear = not {17, 18, 40}.isdisjoint(segment.uids)
+            return dear or real(segment, sections)
+
+        with mock.patch.object(textmerge, "costs_too_much", with_dear_ones):
+            self.add(messages)
+        self.assertEqual(self.index.missing(BOX, messages), [])
+        found = self.check(messages, "message", in_header=False)
+        self.assertEqual(set(messages) - found.indexed, {17, 18, 40})
+
+    def test_no_segment_has_more_than_fits_into_memory(self) -> None:
+        """Neither of words nor of messages; all are found all the same."""
+        messages = keyed([([f"message {n} {'x' * n}"], []) for n in range(40)])
+        for owner, name, most in (
+            (textmerge, "LARGEST_WORDS_OCTETS", 100),
+            (textsegment, "LARGEST_COUNT", 4),
+        ):
+            self.index.forget(BOX)
+            with mock.patch.object(owner, name, most):
+                self.add(messages)
+                segments = self.index._segments(BOX)
+            self.assertGreaterEqual(len(segments), 10, name)
+            if name == "LARGEST_COUNT":
+                self.assertLessEqual(max(len(each.uids) for each in segments), most)
+            found = self.check(messages, "message", in_header=False)
+            self.assertEqual(found.indexed, set(messages), name)
+
+    def test_what_is_merged_fits_into_a_segment(self) -> None:
+        def segments(*words: int, count: int = 1) -> list[textmerge.Segment]:
+            return [
+                textmerge.Segment(at, 0, each, array("I", range(count)))
+                for at, each in enumerate(words)
+            ]
+
+        most = textmerge.LARGEST_WORDS_OCTETS
+        half = textsegment.LARGEST_COUNT // 2
+        for name, some, chosen in (
+            ("seven", segments(*[1] * 7), 0),
+            ("eight", segments(*[1] * 8), 8),
+            ("as many words as fit", segments(*[most // 4] * 8), 4),
+            ("no two fit", segments(*[most // 2 + 1] * 8), 0),
+            ("as many messages as fit", segments(*[1] * 8, count=half), 2),
+            ("one that is full", segments(*[1] * 9, count=half + 1), 0),
+        ):
+            self.assertEqual(len(textmerge.due(some)), chosen, name)
+
+    def test_a_merge_that_another_process_has_made(self) -> None:
+        messages = keyed([([f"message {n}"], []) for n in range(8)])
+        self.add({uid: messages[uid] for uid in list(messages)[:7]}, 1)
+        other, real = self.open(), textindex.costs_too_much
+
+        def overtaken(segment: textmerge.Segment, sections: Any) -> bool:
+            with mock.patch.object(textindex, "costs_too_much", real):
+                other.add(BOX, {})  # the same eight are due for it
+            return real(segment, sections)
+
+        with mock.patch.object(textindex, "costs_too_much", overtaken):
+            self.index.add(BOX, {Uid(8): words(messages[Uid(8)])})
+        self.assertEqual(len(self.index._segments(BOX)), 1)
+        found = self.check(messages, "message", in_header=False)
+        self.assertEqual(found.indexed, set(messages))
 
     def test_a_merge_that_would_cost_too_much_is_not_made(self) -> None:
         messages = keyed([([f"message {n}"], []) for n in range(8)])

@@ -207,6 +207,28 @@ class DamageTests(FolderTestCase):
         self.assertEqual((uid, box.uid_validity), (5, self.was))
         self.assertEqual(uids_of(self.open().sync(True)), [1, 2, 3, 4, 5])
 
+    def test_sizes_that_another_server_wrote_there(self) -> None:
+        """Believed where they can be: the octets are not counted again."""
+        octets = b"Subject: x\n\nbody\n"
+        self.deliver("9.x.host", octets, box="sizes", part="cur")
+        uid_list = self.folder("sizes") / "dovecot-uidlist"
+        on_disk, sent = len(octets), len(octets) + 3
+        for extras, size in (
+            (f"S{on_disk} W{sent - 1}", sent - 1),
+            (f"Pxy S{on_disk} Bguid W{sent - 1}", sent - 1),
+            (f"S{on_disk} W{'9' * 15}", sent),
+            (f"S{on_disk} W{'9' * 16}", sent),
+            (f"S{on_disk - 1} W{sent - 1}", sent),
+            (f"S{on_disk} Wx", sent),
+            ("Pxy", sent),
+        ):
+            uid_list.write_text(f"3 V7 N2 G{GUID.decode()}\n1 {extras} :9.x.host\n")
+            self.cache.kept.clear()
+            box = self.open("sizes")
+            box.sync(True)
+            self.assertEqual(box.meta([Uid(1)])[Uid(1)].rfc822_size, size, extras)
+            box.close()
+
     def test_another_server_renumbered(self) -> None:
         box = self.open()
         box.sync(True)
