@@ -6,6 +6,7 @@ RFCs' own examples, and which of several answers we give.  There are INBOX and T
 
 import unittest
 
+from imapd.wire.folders import STATUS_ITEMS
 from tests.support.rfcmailbox import filled
 from tests.support.transcript import play_all
 
@@ -222,5 +223,14 @@ LISTING = {
 
 
 class FolderTests(unittest.TestCase):
+    def test_every_status_item(self) -> None:
+        client = filled(self).login()
+        for item in sorted(STATUS_ITEMS):
+            self.assertRegex(
+                client.ok(b"STATUS Trash (%b)" % item),
+                rb'\A(?s:.*)\* STATUS "?Trash"? \(%b [0-9]+\)\r\n' % item,
+            )
+        client.bad("STATUS Trash (MESSAGES NONSENSE)")
+
     def test_folders(self) -> None:
         play_all(LISTING, lambda: filled(self), select=None)
