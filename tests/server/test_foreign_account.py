@@ -3,7 +3,7 @@
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.mail import imap4
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -91,7 +91,8 @@ class EveryCommandTests(ForeignCase):
         self.account.listMailboxes = listed
         seen: list[str] = []
 
-        def note(event: Any) -> None:
+        @implementer(ILogObserver)
+        def note(event: LogEvent) -> None:
             if "is not shown" in (event.get("log_format") or ""):
                 seen.append(event["name"])
 
@@ -353,7 +354,8 @@ class ByTheBookTests(ForeignCase):
         client = self.login()
         client.append(NESTED)
         (message,) = self.inbox.messages
-        part, asked = message.getSubPart(0), []
+        part: MemoryMessage = message.getSubPart(0)
+        asked: list[int] = []
 
         def endless(number: int) -> MemoryMessage:
             asked.append(number)

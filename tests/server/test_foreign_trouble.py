@@ -5,6 +5,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.mail import imap4
 
+from imapd.limits import DEFAULT_LIMITS
 from tests.support.foreign import MESSAGE, ForeignCase, MemoryMailbox
 from tests.support.server import Client
 
@@ -82,6 +83,22 @@ class LaterTests(ForeignCase):
         self.assertIn(b"* 1 EXPUNGE", self.finish(client, "EXPUNGE"))
         client.ok("CREATE OTHER")
         self.finish(client, "CLOSE")
+
+    def test_who_waits_for_us_is_not_idle(self) -> None:
+        client = self.login()
+        client.command("SELECT INBOX")
+        for _ in range(3):
+            self.clock.advance(DEFAULT_LIMITS.idle_seconds + 1)
+            client.receive()
+            self.assertEqual(client.raw, b"")
+            self.assertTrue(client.transport.connected)
+        while SlowMailbox.waiting:
+            SlowMailbox.waiting.pop(0).callback(None)
+        client.receive()
+        self.assertIn(b"t%d OK" % client.number, client.raw)
+        self.clock.advance(DEFAULT_LIMITS.idle_seconds + 1)
+        client.receive()
+        self.assertIn(b"* BYE ", client.raw)
 
     def test_the_client_leaves_meanwhile(self) -> None:
         client = self.login()

@@ -1,11 +1,14 @@
 """Each limit answers as it says: before login, after it, with and without waiting."""
 
 import contextlib
+import errno
 import random
 import unittest
+from unittest import mock
 
 from imapd.errors import LimitReached
 from imapd.limits import Limits
+from imapd.store import fsops
 from tests.support.server import Server
 
 
@@ -419,6 +422,29 @@ class ConfiguredTests(unittest.TestCase):
         self.assertIn(b"[TOOBIG]", client.no(b"APPEND INBOX" + 2 * more))
         self.assertNotIn(b"EXISTS", client.ok("NOOP"))
         self.assertIn(b"* 1 EXISTS", client.ok(b"APPEND INBOX" + more))
+
+    def test_how_many_messages_one_append_has(self) -> None:
+        client = Server(self, limits=Limits(append_message_count=2)).login(
+            select="INBOX"
+        )
+        more = b" {4+}\r\na:b\n"
+        self.assertIn(b"[LIMIT]", client.no(b"APPEND INBOX" + 3 * more))
+        self.assertNotIn(b"EXISTS", client.ok("NOOP"))
+        self.assertIn(b"* 2 EXISTS", client.ok(b"APPEND INBOX" + 2 * more))
+
+    def test_a_full_disk_in_the_middle_of_append(self) -> None:
+        """What is left of the message is not taken for commands."""
+        client = Server(self).login(select="INBOX")
+        message = b"Subject: x\r\n\r\nt9 LOGOUT\r\n" + b"y" * 200_000
+        line = b"APPEND INBOX {%d+}\r\n" % len(message)
+        full = OSError(errno.ENOSPC, "full")
+        with mock.patch.object(fsops, "write", side_effect=full):
+            for more in (b"", b" {%d+}\r\n%b" % (len(message), message)):
+                answer = client.no(line + message + more)
+                self.assertIn(b"[OVERQUOTA]", answer)
+                self.assertEqual(answer.count(b"\r\n"), 1, answer)
+        self.assertNotIn(b"EXISTS", client.ok("NOOP"))
+        self.assertIn(b"* 1 EXISTS", client.ok(line + message))
 
     def test_flags_of_append(self) -> None:
         for flags in ("k" * 17, " ".join(["x"] * 101)):

@@ -471,6 +471,38 @@ class LockTests(FolderTestCase):
                 pass
         self.assertEqual(os.listdir(self.folder() / "tmp"), [])
 
+    def test_long_work_keeps_the_lock_young(self) -> None:
+        """Others break one that nobody touches; not more often than it must be."""
+        folder = self.folder()
+        names = [folder / "dovecot-uidlist.lock", folder / "tmp" / "courier.lock"]
+
+        def ages() -> list[bool]:
+            return [time.time() - path.stat().st_mtime > 100 for path in names]
+
+        with self.lock() as lock:
+            for path in names:
+                os.utime(path, (LONG_AGO, LONG_AGO))
+            lock.touch()
+            self.assertEqual(ages(), [True, True], "touched again at once")
+            now = time.monotonic() + locks.TOUCH_SECONDS
+            with mock.patch.object(time, "monotonic", lambda: now):
+                with mock.patch.object(fsops, "set_times", side_effect=OSError(1)):
+                    lock.touch()
+                lock.check()
+            now += locks.TOUCH_SECONDS
+            with mock.patch.object(time, "monotonic", lambda: now):
+                lock.touch()
+            self.assertEqual(ages(), [False, False])
+            names[0].unlink()
+            names[0].write_text("1:elsewhere")
+            now += locks.TOUCH_SECONDS
+            with (
+                mock.patch.object(time, "monotonic", lambda: now),
+                self.assertRaises(Unavailable),
+            ):
+                lock.touch()
+        self.assertEqual(names[0].read_text(), "1:elsewhere")
+
     def test_a_kept_draft_makes_locks_like_new(self) -> None:
         folder, tmp = os.fsencode(self.folder()), self.folder() / "tmp"
         kept = dotlock.KeptDraft(folder + b"/tmp")

@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -11,6 +12,7 @@ from imapd.errors import ImapError, InUse, LimitReached, StoreDamaged
 from imapd.ids import INBOX, MailboxPath
 from imapd.limits import Limits
 from imapd.store import dotlock, fsops
+from imapd.store.maildir import subscriptions
 from imapd.store.maildir.layout import NameEncoding
 from imapd.store.maildir.subscriptions import Subscriptions, parse, unescape
 
@@ -74,6 +76,23 @@ class SubscriptionTests(unittest.TestCase):
         for _ in range(2):
             self.file.remove(("A",))
         self.assertEqual(self.file.paths(), [])
+
+    def test_what_is_on_the_disk_is_not_written_again(self) -> None:
+        self.file.add(("A",), NameEncoding.UTF7)
+        later = mock.Mock(time=lambda: time.time() + 3600)
+        with (
+            mock.patch.object(subscriptions, "time", later),
+            mock.patch.object(fsops, "replace_file") as replaced,
+        ):
+            self.file.add(("A",), NameEncoding.UTF7)
+            self.file.remove(("B",))
+        self.assertEqual(replaced.call_count, 0)
+
+    def test_replaced_by_others(self) -> None:
+        """Those that stay keep their place, and what cannot be read stays."""
+        self.path.write_bytes(b"V\t2\n\nB\nshared/x\nA\nC\n")
+        self.file.replace([("D",), ("A",), ("B",)], NameEncoding.UTF7)
+        self.assertEqual(self.path.read_bytes(), b"V\t2\n\nB\nshared/x\nA\nD\n")
 
     def test_limit(self) -> None:
         # Hardening: F09.

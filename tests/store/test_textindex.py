@@ -390,7 +390,7 @@ class BoundTests(IndexCase):
     def test_a_merge_that_another_process_has_made(self) -> None:
         messages = keyed([([f"message {n}"], []) for n in range(8)])
         self.add({uid: messages[uid] for uid in list(messages)[:7]}, 1)
-        other, real = self.open(), textindex.costs_too_much
+        other, real = self.open(), textmerge.costs_too_much
 
         def overtaken(segment: textmerge.Segment, sections: Any) -> bool:
             with mock.patch.object(textindex, "costs_too_much", real):
