@@ -440,9 +440,14 @@ class ConfiguredTests(unittest.TestCase):
         full = OSError(errno.ENOSPC, "full")
         with mock.patch.object(fsops, "write", side_effect=full):
             for more in (b"", b" {%d+}\r\n%b" % (len(message), message)):
-                answer = client.no(line + message + more)
-                self.assertIn(b"[OVERQUOTA]", answer)
+                octets = b"a " + line + message + more + b"\r\n"
+                answer = b""
+                for at in range(0, len(octets), 50_000):
+                    client.write(octets[at : at + 50_000])
+                    answer += client.raw
+                self.assertTrue(answer.startswith(b"a NO [OVERQUOTA]"), answer)
                 self.assertEqual(answer.count(b"\r\n"), 1, answer)
+                self.assertEqual(client.ok("NOOP").count(b"\r\n"), 1)
         self.assertNotIn(b"EXISTS", client.ok("NOOP"))
         self.assertIn(b"* 1 EXISTS", client.ok(line + message))
 

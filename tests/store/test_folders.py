@@ -444,7 +444,9 @@ class UidValidityTests(TreeTests):
         """A damaged list must not use up the numbers of the whole account."""
         before = self.reserve()
         for value in (-1, 0, 2**32 - 1, 2**40):
+            files = sorted(os.listdir(self.root))
             uidvalidity.raise_to(bytes(self.root), value)
+            self.assertEqual(sorted(os.listdir(self.root)), files, value)
             self.assertLess(self.reserve() - before, 1000, value)
 
     def test_the_text_alone_is_counted_on_from(self) -> None:
