@@ -208,8 +208,7 @@ class Database:
             what = "is full" if error.errno in _FULL else "fails"
             raise sqlite3.OperationalError(f"the disk {what}: {error!r}") from error
         identity = _identity(self.path)
-        mode = "rw" if writable else "ro"
-        connection = _connect(_uri(self.path, mode))
+        connection = _connect(_uri(self.path, "rw" if writable else "ro"))
         try:
             self._prepare(connection, writable)
             if not writable:
@@ -258,7 +257,8 @@ class Database:
         if application != schema.application_id or not current:
             raise Unusable(f"application {application}, version {version}")
         if os.path.getsize(self.path) <= CHECKED_OCTETS:
-            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            # Unnamed, it makes a file for temporary tables, too, which keeps 100 KB.
+            (answer,) = connection.execute("PRAGMA main.quick_check(1)").fetchone()
             if answer != "ok":
                 raise Unusable(answer)
         if writable:

@@ -286,6 +286,13 @@ class StateTests(unittest.TestCase):
         for one in databases:
             one.close()
 
+    def test_no_connection_holds_memory_for_tables_that_it_never_has(self) -> None:
+        # What is opened for temporary tables takes as much as the file itself.
+        self.fill(self.open())
+        with self.open()._database.transaction(write=False) as connection:
+            parts = connection.execute("PRAGMA database_list").fetchall()
+        self.assertEqual([name for _, name, _ in parts], ["main"])
+
     def test_a_failed_transaction_changes_nothing(self) -> None:
         state = self.open()
         self.fill(state)
