@@ -21,7 +21,7 @@ from imapd.server.factory import ALL_MECHANISMS, ImapFactory
 from imapd.server.realm import MailRealm
 from imapd.server.settings import CleartextLogin, Settings
 from imapd.server.tls import TlsContext
-from imapd.service import events, hashing
+from imapd.service import arenas, events, hashing
 from imapd.service.accounts import locate
 from imapd.service.config import Config, make_checkers
 from imapd.service.indexing import make_ahead
@@ -76,6 +76,7 @@ class Serving:
 
     def start(self) -> None:
         """Start the threads: who starts one waits for it, and clients with him."""
+        arenas.share()
         self._threads.start()
         portion(self._reactor)
         hashing.start()
