@@ -59,8 +59,15 @@ class Served(Imapd):
 
     def resident_octets(self) -> int:
         """What the serving process has in memory, without its children."""
+        return self._memory("Pss")
+
+    def own_octets(self) -> int:
+        """Of that what is in no file: whoever runs beside it has no part in this."""
+        return self._memory("Anonymous")
+
+    def _memory(self, name: str) -> int:
         text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        found = re.search(r"(?m)^Pss:\s+(\d+) kB", text)
+        found = re.search(rf"(?m)^{name}:\s+(\d+) kB", text)
         assert found is not None
         return int(found[1]) * 1024
 
