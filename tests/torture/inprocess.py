@@ -150,6 +150,7 @@ class World:
         self.clock = self.server.clock
         self.peers: list[Peer] = []
         self._delivered = 0
+        self._has_inbox = False
 
     def connect(self, host: str = "192.0.2.1") -> "Peer":
         """Return a new client, greeted."""
@@ -179,6 +180,12 @@ class World:
     def meddle(self, chance: Random) -> None:
         """Do what other programs do: deliver, set a flag, remove a message."""
         inbox = self.root / "alice" / "Maildir"
+        if not self._has_inbox:
+            self._has_inbox = all(
+                (inbox / one).is_dir() for one in ("cur", "new", "tmp")
+            )
+            if not self._has_inbox:
+                return  # the user has not logged in yet
         if chance.random() < 0.4:
             self._delivered += 1
             name = f"1700000000.M{self._delivered}P1.elsewhere"
