@@ -97,13 +97,11 @@ class Served(Imapd):
         Raises:
             AssertionError: with the lines.
         """
-        lines = [
-            line
-            for line in self.log().splitlines()
-            if any(word in line for word in _COMPLAINTS)
-        ]
-        if lines:
-            raise AssertionError("\n".join(lines[:5]))
+        lines = self.log().splitlines()
+        for number, line in enumerate(lines):
+            if any(word in line for word in _COMPLAINTS):
+                # With what follows: the reason is in the last line of a traceback.
+                raise AssertionError("\n".join(lines[number : number + 30]))
 
 
 @contextlib.contextmanager
