@@ -374,7 +374,7 @@ class DiskTests(AccountCase):
         client.ok("NOOP")
         before = client.ok("FETCH 1:* FLAGS").splitlines()[:-1]
 
-        def failing(*args: object) -> NoReturn:
+        def failing(*args: object, **named: object) -> NoReturn:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
         writers = ("rename", "rename_new", "open_exclusive", "link", "mkdir", "unlink")

@@ -113,7 +113,7 @@ class Server:
         return client
 
     def close(self) -> None:
-        for client in list(self.clients):
+        for client in self.clients:
             client.hang_up()
         self.test.assertEqual(self.factory.connections, 0, "a session was left over")
 
@@ -186,7 +186,5 @@ class Client:
         """The client leaves."""
         if not self.closed:
             self.closed = True
-            if self in self.server.clients:  # thousands may come and go in one test
-                self.server.clients.remove(self)
             if self.transport.connected:
                 self.transport.loseConnection()

@@ -119,6 +119,7 @@ def fetch_all(
         client.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)")
         client.ok("CLOSE")
         client.hang_up()
+        server.clients.clear()  # tens of thousands come and go
 
 
 def fetched(client: Client, text: str) -> list[Fetched]:
