@@ -14,6 +14,13 @@ class ImapError(Exception):
     code: bytes | None = None  # without brackets; RFC 3501 §7.1, RFC 5530
 
 
+class ClientGone(ConnectionAbortedError):
+    """The session ended while a command ran: nobody waits for an answer.
+
+    Of other connections, such as one to a database, this says nothing.
+    """
+
+
 class SyntaxRejected(ImapError):
     """The command does not follow the grammar.  RFC 3501 §7.1.3."""
 

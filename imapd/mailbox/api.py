@@ -20,7 +20,7 @@ from imapd.model.threads import Threads
 from imapd.model.view import SessionView
 
 Messages = Numbered
-#: Lets others have their turn; raises ConnectionError if the client has left.
+#: Lets others have their turn; raises ClientGone if the client has left.
 Pause = Callable[[], Awaitable[None]]
 
 

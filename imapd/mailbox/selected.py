@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from twisted.internet.defer import DeferredSemaphore
 
 from imapd.errors import (
+    ClientGone,
     MessageGone,
     NoDestination,
     NoSuchMailbox,
@@ -293,7 +294,7 @@ class Selected:
 
     def _still_asked(self) -> None:
         if self._abandoned:
-            raise ConnectionAbortedError("the client left")
+            raise ClientGone("the client left")
 
     async def sort(
         self,

@@ -68,7 +68,7 @@ async def sort(
 
     Raises:
         IndexError, ImapError: as SEARCH.
-        ConnectionError: of ``pause``.
+        ClientGone: of ``pause``.
     """
     sorting = Sorting(mailbox, await _found(mailbox, key), pause)
     order = await sorting.order(criteria)
@@ -91,7 +91,7 @@ async def thread(
     """The messages that match as threads, and the UIDs or numbers of those.
 
     Raises:
-        IndexError, ImapError, ConnectionError: as ``sort``.
+        IndexError, ImapError, ClientGone: as ``sort``.
     """
     sorting = Sorting(mailbox, await _found(mailbox, key), pause)
     found = await sorting.threads(algorithm)

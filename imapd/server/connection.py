@@ -6,6 +6,8 @@ sends while it works waits unread, and beyond a bound the transport is paused.
 
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from imapd.auth.promptly import deferred
+from imapd.errors import ClientGone
 from imapd.server import outlet, stepping
 from imapd.server.addresses import host_of
 from imapd.server.gathering import GatheringConnection
@@ -154,7 +157,8 @@ class ClientConnection(GatheringConnection):
     def _thrown_away(self) -> None:
         """What the command waits for will never come; we may be in any thread."""
         failure = Failure(RuntimeError("what a command waited for was thrown away"))
-        self.clock.callLater(0, self._broken, failure)
+        late = partial(self.clock.callLater, 0)  # of a clock without threads
+        getattr(self.clock, "callFromThread", late)(self._broken, failure)
 
     def _broken(self, failure: Failure) -> None:
         _log.failure("a session broke", failure)
@@ -202,7 +206,7 @@ class ClientConnection(GatheringConnection):
 
     async def _run(self) -> None:
         self._turn_began = time.monotonic()
-        try:
+        with suppress(ClientGone):  # the log says why the session ended
             while not self._closing:
                 if self.waiting is None:
                     event = self.framer.next_event()
@@ -220,8 +224,6 @@ class ClientConnection(GatheringConnection):
                     self._between_commands = True
                     await self.ready()
                     self._between_commands = False
-        except ConnectionError:
-            pass  # the client left, or was told BYE
         self._at_rest()
 
     def _at_rest(self) -> None:
@@ -235,9 +237,8 @@ class ClientConnection(GatheringConnection):
     @property
     def must_wait(self) -> bool:
         """Whether ``ready`` would not return at once."""
-        gate = self.gate
         late = time.monotonic() - self._turn_began > TURN_SECONDS
-        return late or gate.paused or gate.lost
+        return late or self.gate.paused or self.gate.lost
 
     async def ready(self) -> None:
         """Wait until the client has read enough, and let others have their turn."""
@@ -265,28 +266,28 @@ class ClientConnection(GatheringConnection):
 
     async def _more(self) -> None:
         if self._closing:
-            raise ConnectionAbortedError("the client left")
+            raise ClientGone("the client left")
         self._waiter = Deferred()
         self._resume_reading()
         await self._waiter
         if self._closing:
-            raise ConnectionAbortedError("the session is over")
+            raise ClientGone("the session is over")
 
     async def while_connected(self, awaited: "Deferred[Any]") -> None:
         """Wait for something that is worth nothing without the client.
 
         Raises:
-            ConnectionError: the session ended meanwhile; ``awaited`` is cancelled.
+            ClientGone: the session ended meanwhile; ``awaited`` is cancelled.
         """
         if self._closing:
             awaited.addErrback(lambda _: None)  # what cancelling makes of it
             awaited.cancel()
-            raise ConnectionAbortedError("the session is over")
+            raise ClientGone("the session is over")
         self._awaited = awaited
         try:
             await awaited
         except CancelledError:
-            raise ConnectionAbortedError("the session is over") from None
+            raise ClientGone("the session is over") from None
         finally:
             self._awaited = None
 

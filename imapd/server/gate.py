@@ -6,6 +6,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from imapd.errors import ClientGone
+
 
 @implementer(IPushProducer)
 class OutputGate:
@@ -26,12 +28,12 @@ class OutputGate:
         self._waiter: Deferred[None] | None = None
 
     async def opened(self) -> None:
-        """Return when the client reads again; raises ConnectionError if it left."""
+        """Return when the client reads again; raises ClientGone if it left."""
         while self.paused and not self.lost:
             self._waiter = Deferred()
             await self._waiter
         if self.lost:
-            raise ConnectionAbortedError("the client left")
+            raise ClientGone("the client left")
 
     def still_seconds(self, now: float, unsent: int | None) -> float:
         """How long nothing has moved, as far as those who look have seen.

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP
 
 from imapd.auth.discreet import log_broken
-from imapd.errors import AuthenticationFailed, ImapError, Unavailable
+from imapd.errors import AuthenticationFailed, ClientGone, ImapError, Unavailable
 from imapd.mailbox.api import MailAccount
 from imapd.server.addresses import is_near
 from imapd.server.session import Session
@@ -52,7 +52,7 @@ class LoginConnection(Protocol):
         """``TimeoutMixin``'s."""
 
     async def while_connected(self, awaited: "Deferred[Any]") -> None:
-        """Wait for it, or raise ConnectionError when the session ends."""
+        """Wait for it, or raise ClientGone when the session ends."""
 
 
 async def log_in(
@@ -62,7 +62,7 @@ async def log_in(
 
     Raises:
         AuthenticationFailed, AuthorizationFailed, Unavailable, LimitReached.
-        ConnectionError: the session ended meanwhile.
+        ClientGone: the session ended meanwhile.
     """
     peer = connection.peer_host
     user: bytes = getattr(credentials, "username", None) or b""
@@ -125,7 +125,7 @@ async def _try(
 def _still_there(connection: LoginConnection) -> None:
     """Whoever was told BYE, or has left, is told nothing more."""
     if connection._closing:
-        raise ConnectionAbortedError("the session ended before its login")
+        raise ClientGone("the session ended before its login")
 
 
 async def _ask(connection: LoginConnection, credentials: Any) -> tuple[Any, Any]:

@@ -19,6 +19,7 @@ from twisted.mail.interfaces import IAccountIMAP
 from imapd.auth import sasl
 from imapd.errors import (
     AuthenticationFailed,
+    ClientGone,
     ImapError,
     PrivacyRequired,
     ServerBug,
@@ -219,7 +220,7 @@ class ImapServer(ClientConnection):
         except ImapError as error:
             await self._tell_news(row)
             self._failed(tag, error)
-        except ConnectionError:
+        except ClientGone:
             raise
         except Exception:
             _log.failure("{name} failed", name=row.name)
@@ -317,7 +318,7 @@ class ImapServer(ClientConnection):
         """Turn to TLS once the command is answered; nothing may be waiting."""
         if self.framer.buffered:
             self.abort("octets after STARTTLS")
-            raise ConnectionAbortedError("octets after STARTTLS")
+            raise ClientGone("octets after STARTTLS")
         self._turn_to_tls = True
 
     def reminded(self) -> None:

@@ -47,14 +47,14 @@ class Connection(Protocol):
         """Whether the client does not read what it was sent."""
 
     async def ready(self) -> None:
-        """Wait until the client has read enough; raises ConnectionError if gone."""
+        """Wait until the client has read enough; raises ClientGone if gone."""
 
     async def read_line(self) -> bytes:
         """The client's next line, inside a command.
 
         Raises:
             TooBig: longer than ``Limits.sasl_line_octets``.
-            ConnectionError: the client left.
+            ClientGone: the client left.
         """
 
     def stop_reading_lines(self) -> None:

@@ -1,11 +1,13 @@
 """Foreign accounts that answer late, fail, or talk nonsense."""
 
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred
 from twisted.mail import imap4
 
 from imapd.limits import DEFAULT_LIMITS
+from imapd.server.protocol import ImapServer
 from tests.support.foreign import MESSAGE, ForeignCase, MemoryMailbox
 from tests.support.server import Client
 
@@ -173,6 +175,19 @@ class TroubleTests(ForeignCase):
                 self.assertNotIn(b"secret", answer)
                 self.assertTrue(self.flushLoggedErrors(Broken), line)
             setattr(self.account, method, kept)
+
+    def test_a_connection_of_its_own_that_ends(self) -> None:
+        """It is not the client's: that one waits for an answer."""
+        client = self.filled()
+        for error in (ConnectionRefusedError(), ConnectionAbortedError()):
+            kind = type(error)
+            self.raising(self.inbox, "store", error)
+            self.assertIn(b"[UNAVAILABLE]", client.no(r"STORE 1 +FLAGS (\Seen)"))
+            self.assertTrue(self.flushLoggedErrors(kind), kind)
+        with mock.patch.object(ImapServer, "ready", side_effect=ConnectionResetError):
+            self.assertIn(b"[SERVERBUG]", client.no("FETCH 1 FLAGS"))
+        self.assertTrue(self.flushLoggedErrors(ConnectionResetError))
+        client.ok("NOOP")
 
     def test_exceptions_of_the_interfaces(self) -> None:
         client = self.filled()

@@ -1,6 +1,6 @@
 """FETCH.  RFC 3501 §6.4.5, §6.4.8."""
 
-from imapd.errors import MessageGone, SyntaxRejected
+from imapd.errors import ClientGone, MessageGone, SyntaxRejected
 from imapd.mailbox.streams import BrokenLiteral
 from imapd.model.numbered import Numbered
 from imapd.model.requests import Fetch, FetchAtom
@@ -65,6 +65,6 @@ async def _fetch(session: Session, arguments: Fetch) -> None:
         # The client waits for octets that there are not: no answer can be told
         # from them.
         session.connection.abort(f"a message changed while it was sent: {error}")
-        raise ConnectionAbortedError("a literal was cut off") from error
+        raise ClientGone("a literal was cut off") from error
     finally:
         await batches.aclose()  # the client may have left in the midst of it
