@@ -89,7 +89,7 @@ async def responses(
                 await pieces.aclose()
         elif rendered.uids:
             # None of it is held here while the client is slow to read it.
-            yield _kept_lines(mailbox, wanted, rendered, asked, marked)
+            yield _lines(mailbox, wanted, rendered, asked, marked)
     if failure is not None:
         raise failure
 
@@ -123,20 +123,6 @@ def _from_memory(mailbox: Mailbox, plan: Plan, uids: Sequence[Uid]) -> Rendered:
     return Rendered(there, columns, len(uids), errors)
 
 
-def _kept_lines(
-    mailbox: Mailbox,
-    plan: Plan,
-    rendered: Rendered,
-    asked: Messages,
-    marked: set[Uid],
-) -> bytes:
-    """The responses of a batch, which may be kept for the next time."""
-    lines = _lines(mailbox, plan, rendered, asked, marked)
-    if mailbox.blocks is not None and len(rendered.uids) == len(asked):
-        mailbox.blocks.keep(plan, asked, lines)
-    return lines
-
-
 def _lines(
     mailbox: Mailbox,
     plan: Plan,
@@ -144,6 +130,7 @@ def _lines(
     asked: Messages,
     marked: set[Uid],
 ) -> bytes:
+    """The responses of a batch, which may be kept for the next time."""
     uids, looked_at = rendered.uids, asked[: rendered.count]
     seqs: Sequence[Seq] = looked_at.seqs
     if len(seqs) != len(uids):
@@ -156,8 +143,12 @@ def _lines(
     if FetchAtom.FLAGS in plan.items:
         mailbox.view.told_flags(uids)
     if marked and (unasked := _unasked(mailbox, plan)):
-        return _with_marked(mailbox, (seqs, uids, columns), marked, unasked)
-    return rows.fetch_rows(seqs, columns)
+        lines = _with_marked(mailbox, (seqs, uids, columns), marked, unasked)
+    else:
+        lines = rows.fetch_rows(seqs, columns)
+    if mailbox.blocks is not None and len(uids) == len(asked):
+        mailbox.blocks.keep(plan, asked, lines)
+    return lines
 
 
 async def _pieces(
