@@ -1,7 +1,7 @@
 """Connections that cannot be accepted for want of descriptors: few lines of log.
 
-Twisted closes them with a descriptor that it keeps for that, and writes three lines
-for each: who connects again and again would fill the disk.
+They are closed with a descriptor that is kept for that.  A few lines of log for each
+would let whoever connects again and again fill the disk.
 """
 
 from typing import Any, Final

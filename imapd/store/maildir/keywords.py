@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
+from imapd.store.maildir.keptaside import keep_aside
 
 _log = Logger()
 
@@ -166,7 +167,7 @@ class KeywordTable:
         seconds = max(int(time.time()), self._mtime_seconds + 1)
         self._stamp = None  # if it fails half way, read what is there
         if self._in_the_way:
-            fsops.rename(self._path, b"%b.broken-%d" % (self._path, time.time_ns()))
+            keep_aside(self._path)
             self._in_the_way = False
         # A crash in here leaves the old file or the new one; letters that no file
         # name has yet are harmless.
