@@ -167,10 +167,11 @@ def logins(server: Served, sizes: Sizes) -> Iterator[Figure]:
 def idlers(server: Served, sizes: Sizes) -> Iterator[Figure]:
     """Sessions over TLS that idle.  Hardening V02."""
     users = USERS[: max(1, sizes.idlers // 10)]
-    for user in users:  # what an account takes once is no cost of a connection
-        connection = server.connect(user)
+    # What an account takes once, and TLS, is no cost of a connection.
+    for connection in [server.connect(user, tls=True) for user in users]:
         connection.select()
-        connection.logout()
+        connection.idle()
+        connection.close()
     before = server.resident_octets()
     idle: list[Connection] = []
     try:
