@@ -109,7 +109,7 @@ class ProcessTree:
         return Memory(pss * 1024, private * 1024, processes)
 
 
-def settle(trees: Sequence[ProcessTree], seconds: float = 60) -> bool:
+def settle(trees: Sequence[ProcessTree], seconds: float = 180) -> bool:
     """Wait until none of them does anything; False when one is still at work."""
     end = time.monotonic() + seconds
     before, since = [tree.cpu_seconds() for tree in trees], time.monotonic()
