@@ -5,6 +5,8 @@ from functools import lru_cache
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
+from imapd.auth.networks import counted_address
+
 #: Asked several times for each connection, and most clients come again.
 _KEPT_ADDRESSES = 4096
 
@@ -35,11 +37,9 @@ def is_near(host: str) -> bool:
 @lru_cache(_KEPT_ADDRESSES)
 def place(address: str) -> str:
     """What counts as one address: of IPv6 the /64; other text is itself."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    counted = counted_address(address)
+    if counted is None:
         return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    mapped = parsed.ipv4_mapped
-    return parsed.packed[:8].hex() if mapped is None else str(mapped)
+    if isinstance(counted, ipaddress.IPv4Address):
+        return str(counted)
+    return counted.packed[:8].hex()

@@ -195,6 +195,17 @@ class PreAuthTests(unittest.TestCase):
         counts.logged_out(b"alice", "2001:db8::3")
         counts.logged_in(b"alice", "2001:db8::4")
 
+    def test_behind_a_translator_here_each_client_has_an_address(self) -> None:
+        # Hardening: V06.
+        from imapd.server.counts import ConnectionCounts
+
+        counts = ConnectionCounts(Limits(address_connections=2))
+        for number in range(50):
+            for _ in range(2):
+                self.assertTrue(counts.connected(f"64:ff9b::8.8.4.{number}"), number)
+        self.assertFalse(counts.connected("64:ff9b::8.8.4.1"))
+        self.assertFalse(counts.connected("8.8.4.1"))
+
     def test_counts_return_to_nothing(self) -> None:
         """Whoever comes, is refused, logs in and goes, in any order."""
         # Hardening: V06.

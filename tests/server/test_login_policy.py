@@ -31,6 +31,8 @@ HOSTS = {
     "2001:db8::1": False,
     "127.0.0.1.example": False,
     "10.127.0.1": False,
+    "2002:7f00:1::1": False,
+    "64:ff9b::127.0.0.1": False,
 }
 ATTEMPTS = {
     "LOGIN": b"LOGIN alice wonderland",
