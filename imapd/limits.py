@@ -114,6 +114,16 @@ class Limits:
     address_connections: int = setting(
         100, least=1, source="from one address; of IPv6 one /64"
     )
+    prefix56_attempts: int = setting(
+        480,
+        least=240,
+        source="logins refused in an hour, from one IPv6 /56; a /64 has 240",
+    )
+    prefix48_attempts: int = setting(
+        960,
+        least=240,
+        source="logins refused in an hour, from one IPv6 /48; others wait beyond that",
+    )
     lock_seconds: int = setting(
         30, least=1, source="how long to wait for a mailbox that others lock"
     )

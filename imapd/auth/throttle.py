@@ -4,19 +4,20 @@ Nothing here locks an account: what others fail at from elsewhere delays nobody.
 """
 
 import hashlib
-import ipaddress
 import math
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
-#: Asked at each login, and most clients come again.
-_KEPT_NETWORKS = 4096
+from imapd.auth.kept import Kept
+from imapd.auth.networks import networks
+from imapd.limits import DEFAULT_LIMITS, Limits
+
 #: What each further failure of a network costs; the last for all that follow.
 #: With 16 s, and those that are free, nobody has more than 240 guesses in an hour.
 PENALTIES_SECONDS = (2.0, 4.0, 8.0, 16.0)
@@ -32,13 +33,20 @@ PARALLEL_TRIES = 3
 FORGIVEN_SECONDS = 120.0
 #: However many they were, after this many times ``FORGIVEN_SECONDS`` all is well.
 MOST_FAILURES = 10.0
-#: Of networks that failed: 400 octets each, and all of them in 16 MiB.
-TABLE_ROWS = 32_768
+#: Of networks that failed: 400 octets each; and of those around them, of each width:
+#: 180 octets each.  All of them in 16 MiB.
+TABLE_ROWS = 24_576
+WIDE_ROWS = 8_192
 #: Of users who are at home somewhere: 200 octets each.
 KNOWN_ROWS = 65_536
 REMEMBERED_TRIES = 10
 _TOKEN_OCTETS = 8
 _UNCOUNTED_TRIES = 2  # a finger slips
+_HOUR_SECONDS: Final = 3600.0
+#: Of the failures of an hour that a wide network may have, these may come at once,
+#: and as many may be in the making as ``LONGEST_SECONDS`` have room for.
+_AT_ONCE: Final = 1 / 20
+_IN_THE_MAKING: Final = 1 / 80
 
 
 class Turns(Protocol):
@@ -50,15 +58,19 @@ class Turns(Protocol):
     def release(self) -> None:
         """Give it back."""
 
+    def delay_seconds(self, now: float) -> float:
+        """How long to wait, once it is held, before going on; then ask again."""
+
 
 class LoginThrottle(Protocol):
     """What logging in asks; ``now`` is in seconds of a monotonic clock."""
 
-    def turns(self, peer: str, user: bytes) -> Turns:
-        """What to hold while waiting and while the credentials are looked at."""
+    def turns(self, peer: str, user: bytes) -> Sequence[Turns]:
+        """What to hold until the credentials were looked at, one after the other.
 
-    def delay_seconds(self, peer: str, user: bytes, now: float) -> float:
-        """How long to wait, once it is held, before the credentials are looked at."""
+        Who has waited for all that one of them demands goes on to the next: a place
+        in the queue of many is not held by who waits for reasons of their own.
+        """
 
     def failed(
         self, peer: str, user: bytes, now: float, password: bytes | None = None
@@ -79,47 +91,121 @@ class _Row:
     tries: bytes = b""  # tokens of the last wrong passwords, newest last
 
 
+class _Wide:
+    """What the networks of one width may fail at, all that are inside together.
+
+    Twice as often as one that is inside may: a customer whose guesses use up what is
+    theirs leaves as much to the others.
+    """
+
+    __slots__ = ("_at_once_seconds", "_each_seconds", "_kept", "parallel")
+
+    def __init__(self, failures: int, rows: int) -> None:
+        """``failures`` are those of an hour; ``rows`` bounds the networks."""
+        self.parallel = int(failures * _IN_THE_MAKING)
+        steady = failures * (1 - _AT_ONCE - _IN_THE_MAKING)
+        self._each_seconds = _HOUR_SECONDS / steady
+        self._at_once_seconds = failures * _AT_ONCE * self._each_seconds
+        #: Until when each would be busy if it had failed as often as it may.
+        self._kept: Kept[float] = Kept(rows)
+
+    def delay_seconds(self, name: bytes, now: float) -> float:
+        """How long until one more may fail."""
+        until = self._kept.get(name)
+        return 0.0 if until is None else max(0.0, until - self._at_once_seconds - now)
+
+    def failed(self, name: bytes, now: float, share: float) -> None:
+        """Count a failure, or a share of one."""
+        until = max(now, self._kept.get(name) or now) + share * self._each_seconds
+        until = min(until, now + self._at_once_seconds + LONGEST_SECONDS)
+        self._kept.keep(name, until, until - now > self._at_once_seconds / 2)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
 class Throttle:
     """Failed logins by network, and who logged in well from there before.
 
     Every method takes ``now`` in seconds of one monotonic clock, and answers in
-    constant time; both tables drop what was used longest ago.  ``peer`` is an
-    address as text; ``user`` is as the client wrote it.
+    constant time; all tables are bounded.  ``peer`` is an address as text; ``user``
+    is as the client wrote it.
+
+    Around a network of IPv6 are wider ones, which others have a part of or all of
+    which is one customer's: nobody can tell.  They have allowances of their own.
     """
 
-    def __init__(self, rows: int = TABLE_ROWS, known_rows: int = KNOWN_ROWS) -> None:
-        """Nobody has failed; ``rows`` bounds the networks, the other the users."""
-        self._rows = rows
+    def __init__(
+        self,
+        limits: Limits = DEFAULT_LIMITS,
+        rows: int = TABLE_ROWS,
+        known_rows: int = KNOWN_ROWS,
+        wide_rows: int = WIDE_ROWS,
+    ) -> None:
+        """Nobody has failed.
+
+        Args:
+            limits: what wide networks may fail at.
+            rows: bounds the networks.
+            known_rows: bounds the users.
+            wide_rows: bounds the wide networks of each width.
+        """
         self._known_rows = known_rows
         self._key = secrets.token_bytes(32)
-        self._networks: OrderedDict[str, _Row] = OrderedDict()
+        self._networks: Kept[_Row] = Kept(rows)
+        # In the order in which networks() names them.
+        self._wide = (
+            _Wide(limits.prefix56_attempts, wide_rows),
+            _Wide(limits.prefix48_attempts, wide_rows),
+        )
         self._known: OrderedDict[bytes, None] = OrderedDict()
         # Each is there as long as somebody tries.
-        self._turns = WeakValueDictionary[str | bytes, DeferredSemaphore]()
+        self._semaphores = WeakValueDictionary[bytes, DeferredSemaphore]()
 
-    def turns(self, peer: str, user: bytes) -> DeferredSemaphore:
-        """What to hold while waiting and while the credentials are looked at.
+    def turns(self, peer: str, user: bytes) -> Sequence[Turns]:
+        """What to hold until the credentials were looked at, one after the other.
 
-        One for all strangers of a network; a user who has logged in from there
-        before has one of their own.
+        One for all strangers of a network, and of each around it; a user who has
+        logged in from there before has one of their own.
         """
         pair = self._pair(peer, user)
-        name = pair if pair in self._known else network(peer)
-        found = self._turns.get(name)
+        if pair in self._known:
+            semaphore = self._semaphore(pair, PARALLEL_TRIES)
+            return (_Turns(self, semaphore, peer, user, None),)
+        narrow, *around = networks(peer)
+        semaphore = self._semaphore(narrow, PARALLEL_TRIES)
+        turns = [_Turns(self, semaphore, peer, user, 0)]
+        for level, (name, wide) in enumerate(zip(around, self._wide, strict=False), 1):
+            semaphore = self._semaphore(name, wide.parallel)
+            turns.append(_Turns(self, semaphore, peer, user, level))
+        return turns
+
+    def _semaphore(self, name: bytes, tokens: int) -> DeferredSemaphore:
+        found = self._semaphores.get(name)
         if found is None:
-            found = self._turns[name] = DeferredSemaphore(PARALLEL_TRIES)
+            found = self._semaphores[name] = DeferredSemaphore(tokens)
         return found
 
-    def delay_seconds(self, peer: str, user: bytes, now: float) -> float:
+    def delay_seconds(
+        self, peer: str, user: bytes, now: float, level: int | None = None
+    ) -> float:
         """How long to wait before the credentials are looked at; mostly 0.0.
 
         A user who has logged in from this network before waits for nobody: an
-        attacker behind the same address translation does not slow them.
+        attacker behind the same address translation does not slow them.  ``level``
+        is that of one of the networks alone, 0 for the narrowest.
         """
-        row = self._networks.get(network(peer))
-        if row is None or self._pair(peer, user) in self._known:
+        if self._pair(peer, user) in self._known:
             return 0.0
-        return max(0.0, row.open_seconds - now)
+        names = networks(peer)
+        levels = range(len(names)) if level is None else (level,)
+        return max(self._wait(each, names[each], now) for each in levels)
+
+    def _wait(self, level: int, name: bytes, now: float) -> float:
+        if level:
+            return self._wide[level - 1].delay_seconds(name, now)
+        row = self._networks.get(name)
+        return 0.0 if row is None else max(0.0, row.open_seconds - now)
 
     def failed(
         self, peer: str, user: bytes, now: float, password: bytes | None = None
@@ -130,25 +216,19 @@ class Throttle:
         it, counts once: a mail client with an old one.  Only a keyed hash is kept.
         Each time it costs ``REPEATED_SECONDS`` all the same.
         """
-        name = network(peer)
-        row = self._networks.get(name) or _Row(0.0, now, now)
-        self._networks[name] = row
-        self._networks.move_to_end(name)
-        if len(self._networks) > self._rows:
-            self._networks.popitem(last=False)
+        narrow, *around = networks(peer)
+        row = self._networks.get(narrow) or _Row(0.0, now, now)
+        share = 1.0
         if password is not None and self._repeated(row, user, password):
             _close_for(row, now, REPEATED_SECONDS)
-            return
-        # Guessing at a user is no good acquaintance any more.
-        self._known.pop(self._pair(peer, user), None)
-        elapsed = max(0.0, now - row.changed_seconds)
-        left = max(0.0, row.failures - elapsed / FORGIVEN_SECONDS)
-        row.failures = min(left + 1.0, MOST_FAILURES)
-        row.changed_seconds = now
-        over = math.ceil(row.failures) - _UNCOUNTED_TRIES - 1
-        if over >= 0:
-            penalty = PENALTIES_SECONDS[min(over, len(PENALTIES_SECONDS) - 1)]
-            _close_for(row, now, penalty)
+            share = REPEATED_SECONDS / PENALTIES_SECONDS[-1]
+        else:
+            # Guessing at a user is no good acquaintance any more.
+            self._known.pop(self._pair(peer, user), None)
+            _count(row, now)
+        self._networks.keep(narrow, row, row.failures > _UNCOUNTED_TRIES)
+        for name, wide in zip(around, self._wide, strict=False):
+            wide.failed(name, now, share)
 
     def succeeded(self, peer: str, user: bytes, now: float) -> None:
         """Remember that this user is at home in this network.
@@ -174,7 +254,7 @@ class Throttle:
         return False
 
     def _pair(self, peer: str, user: bytes) -> bytes:
-        return self._token(network(peer).encode(), user.lower())
+        return self._token(networks(peer)[0], user.lower())
 
     def _token(self, first: bytes, second: bytes) -> bytes:
         length = len(first).to_bytes(8, "big")  # "ab"+"c" is not "a"+"bc"
@@ -183,24 +263,50 @@ class Throttle:
         return digest.digest()
 
 
+class _Turns:
+    """One queue, and what who is at its front waits for."""
+
+    __slots__ = ("_level", "_peer", "_semaphore", "_throttle", "_user")
+
+    def __init__(
+        self,
+        throttle: Throttle,
+        semaphore: DeferredSemaphore,
+        peer: str,
+        user: bytes,
+        level: int | None,
+    ) -> None:
+        self._throttle = throttle
+        self._semaphore = semaphore
+        self._peer = peer
+        self._user = user
+        self._level = level
+
+    def acquire(self) -> "Deferred[Any]":
+        """Fires when it is ours; to be cancelled by whom nobody waits for."""
+        return self._semaphore.acquire()
+
+    def release(self) -> None:
+        """Give it back."""
+        self._semaphore.release()
+
+    def delay_seconds(self, now: float) -> float:
+        """How long to wait in it."""
+        throttle, level = self._throttle, self._level
+        return throttle.delay_seconds(self._peer, self._user, now, level)
+
+
+def _count(row: _Row, now: float) -> None:
+    elapsed = max(0.0, now - row.changed_seconds)
+    left = max(0.0, row.failures - elapsed / FORGIVEN_SECONDS)
+    row.failures = min(left + 1.0, MOST_FAILURES)
+    row.changed_seconds = now
+    over = math.ceil(row.failures) - _UNCOUNTED_TRIES - 1
+    if over >= 0:
+        penalty = PENALTIES_SECONDS[min(over, len(PENALTIES_SECONDS) - 1)]
+        _close_for(row, now, penalty)
+
+
 def _close_for(row: _Row, now: float, seconds: float) -> None:
     opens = max(now, row.open_seconds) + seconds
     row.open_seconds = min(opens, now + LONGEST_SECONDS)
-
-
-@lru_cache(_KEPT_NETWORKS)
-def network(peer: str) -> str:
-    """The /24 of an IPv4 address, the /64 of an IPv6 one; other text is itself.
-
-    An IPv4 address inside IPv6 (``::ffff:192.0.2.1``) is the IPv4 address.
-    """
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return peer[:64]
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        if mapped is None:
-            return (address.packed[:8]).hex()
-        address = mapped
-    return address.packed[:3].hex()

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP
 
 from imapd.auth.discreet import log_broken
+from imapd.auth.throttle import Turns
 from imapd.errors import AuthenticationFailed, ClientGone, ImapError, Unavailable
 from imapd.mailbox.api import MailAccount
 from imapd.server.addresses import is_near
@@ -73,19 +74,22 @@ async def log_in(
         # knows whom to slow down.
         await _try(connection, mechanism, user, credentials)
         return
-    _still_there(connection)  # or a turn taken would never be given back
-    turns = throttle.turns(peer, user)
-    mine = turns.acquire()
-    waited = not mine.called
-    await connection.while_connected(mine)
+    held: list[Turns] = []
     try:
-        if waited:  # in a turn of our own, not inside of what ends another's try
-            await _pause(connection, 0)
-        while (wait := throttle.delay_seconds(peer, user, _now(connection))) > 0:
-            await _pause(connection, wait)
+        for turns in throttle.turns(peer, user):
+            _still_there(connection)  # or a turn taken would never be given back
+            mine = turns.acquire()
+            waited = not mine.called
+            await connection.while_connected(mine)
+            held.append(turns)
+            if waited:  # in a turn of our own, not inside of what ends another's try
+                await _pause(connection, 0)
+            while (wait := turns.delay_seconds(_now(connection))) > 0:
+                await _pause(connection, wait)
         await _try(connection, mechanism, user, credentials)
     finally:
-        turns.release()
+        for turns in reversed(held):
+            turns.release()
 
 
 async def _pause(connection: LoginConnection, seconds: float) -> None:

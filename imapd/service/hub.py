@@ -19,7 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
-from imapd.auth.throttle import Throttle
+from imapd.auth.throttle import Throttle, Turns
 from imapd.limits import Limits
 from imapd.server.counts import ConnectionCounts
 from imapd.service import channel
@@ -44,7 +44,7 @@ class Hub:
             limits: of connections, which hold for all workers together.
             publish: where the workers' events go.
         """
-        self.throttle = Throttle()
+        self.throttle = Throttle(limits)
         self.counts = ConnectionCounts(limits)
         self._clock = clock
         self._publish = publish
@@ -95,16 +95,19 @@ class Hub:
 
     async def turn(self, member: "Member", number: int, peer: str, user: bytes) -> None:
         """Give a turn to log in as soon as it is due; held until it is cancelled."""
-        turns = self.throttle.turns(peer, user)
-        await turns.acquire()
+        held: list[Turns] = []
         try:
-            while (wait := self.throttle.delay_seconds(peer, user, self.now())) > 0:
-                await deferLater(self._clock, wait, lambda: None)
+            for turns in self.throttle.turns(peer, user):
+                await turns.acquire()
+                held.append(turns)
+                while (wait := turns.delay_seconds(self.now())) > 0:
+                    await deferLater(self._clock, wait, lambda: None)
             member.channel.say(channel.GRANTED, number)
-            held: Deferred[None] = Deferred()
-            await held
+            over: Deferred[None] = Deferred()
+            await over
         finally:
-            turns.release()
+            for turns in reversed(held):
+                turns.release()
 
     def now(self) -> float:
         """Seconds of the throttle's clock."""

@@ -43,7 +43,7 @@ class Shared:
 
 def alone(config: Config) -> Shared:
     """For a process that serves by itself."""
-    return Shared(Throttle(), ConnectionCounts(config.limits))
+    return Shared(Throttle(config.limits), ConnectionCounts(config.limits))
 
 
 class Serving:

@@ -34,19 +34,15 @@ class SharedThrottle:
         self._numbers = count()
         self._waiting: dict[int, Deferred[None]] = {}
 
-    def turns(self, peer: str, user: bytes) -> "_SharedTurns":
+    def turns(self, peer: str, user: bytes) -> "tuple[_SharedTurns]":
         """A place in the master's queue."""
-        return _SharedTurns(self, next(self._numbers), peer, user)
+        return (_SharedTurns(self, next(self._numbers), peer, user),)
 
     def granted(self, number: int) -> None:
         """The master gives a turn."""
         waiting = self._waiting.pop(number, None)
         if waiting is not None:
             waiting.callback(None)
-
-    def delay_seconds(self, peer: str, user: bytes, now: float) -> float:
-        """None: the master has waited before it gave the turn."""
-        return 0.0
 
     def failed(
         self, peer: str, user: bytes, now: float, password: bytes | None = None
@@ -95,6 +91,10 @@ class _SharedTurns:
     def release(self) -> None:
         """Give it back."""
         self._throttle.leave(self._number)
+
+    def delay_seconds(self, now: float) -> float:
+        """None: the master has waited before it gave the turn."""
+        return 0.0
 
 
 class SharedNotices:

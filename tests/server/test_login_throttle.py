@@ -74,6 +74,42 @@ class ThrottleTests(SlowCase):
                 peer.hang_up()
         self.assertLess(len(self.spy.asked), 300)
 
+    def test_nor_from_a_whole_ipv6_prefix(self) -> None:
+        """Two tries from each /64, which cost nothing there."""
+        guesses = 0
+        for _ in range(600):
+            peers = [
+                self.peer(f"2001:db8:0:{(guesses + each) * 257 % 65536:x}::1")
+                for each in range(0, 20, 2)
+            ]
+            for peer in peers:
+                for _ in range(2):
+                    guesses += 1
+                    peer.protocol.dataReceived(b"a LOGIN alice w%d\r\n" % guesses)
+            self.server.clock.advance(1)
+            for peer in peers:
+                peer.hang_up()
+        self.assertLessEqual(len(self.spy.asked), 60 + 600 // 4)
+        self.assertGreater(len(self.spy.asked), 100)
+        self.assert_nothing_is_left()
+
+    def test_leaving_the_queue_of_a_prefix(self) -> None:
+        """Nothing is held for who has left, whichever queue they were in."""
+        hosts = [f"2001:db8:0:{number * 257:x}::1" for number in range(200)]
+        self.spy.slow = True
+        peers = [self.peer(host) for host in hosts]
+        for peer in peers:
+            peer.write(b"a LOGIN alice wrong\r\n")
+        self.assertEqual(len(self.spy.asked), 12)
+        for peer in peers:
+            peer.hang_up()
+        for _ in range(12):
+            self.spy.answer()
+        self.assert_nothing_is_left()
+        self.spy.slow = False
+        for number in range(12):
+            self.peer(hosts[number]).no(f"LOGIN bob wrong{number}")
+
     def test_nor_at_a_user_who_is_known(self) -> None:
         """Who has logged in from here waits for nobody; who guesses at them does."""
         self.peer().ok("LOGIN alice wonderland")

@@ -180,8 +180,10 @@ class CountTests(HubCase):
 class ThrottleTests(HubCase):
     # Hardening: A01.
 
-    def acquire(self, worker: FakeWorker, user: bytes = b"alice") -> "Deferred[Any]":
-        self.turns = worker.throttle.turns(PEER, user)
+    def acquire(
+        self, worker: FakeWorker, user: bytes = b"alice", peer: str = PEER
+    ) -> "Deferred[Any]":
+        (self.turns,) = worker.throttle.turns(peer, user)
         asked = self.turns.acquire()
         self.pump()
         return asked
@@ -227,6 +229,17 @@ class ThrottleTests(HubCase):
         held[0].release()
         self.pump()
         self.successResultOf(fourth)
+
+    def test_a_queue_of_a_wide_network_too(self) -> None:
+        for number in range(12):
+            peer = f"2001:db8:0:{number * 257:x}::1"
+            self.successResultOf(self.acquire(self.workers[number % 2], peer=peer))
+        next_one = self.acquire(self.workers[0], peer="2001:db8:0:ffff::1")
+        self.assertNoResult(next_one)
+        self.successResultOf(self.acquire(self.workers[1], peer="2001:db8:1::1"))
+        self.workers.pop().die()
+        self.pump()
+        self.successResultOf(next_one)
 
     def test_who_leaves_the_queue_holds_up_nobody(self) -> None:
         one, two = self.workers

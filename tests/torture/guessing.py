@@ -25,6 +25,9 @@ from tests.torture.inprocess import Peer, World, listening
 
 #: What an hour of guessing is worth, from one address or one customer's network.
 MOST_GUESSES: Final = 240
+#: And from all that a home or a site has of IPv6: 256 networks, or 65,536.
+MOST_OF_56: Final = 480
+MOST_OF_48: Final = 960
 _HOUR_SECONDS: Final = 3600
 #: The first hour has the tries that are free; the second has none of them.
 _SECONDS: Final = 1.1 * _HOUR_SECONDS
@@ -38,6 +41,10 @@ _MOST_OCTETS: Final = 16 << 20
 _MEBI: Final = 1 << 20
 #: More than the throttle remembers of one network.
 _TRIES: Final = 12
+#: Of those who guessed before the others, and the seconds they have to wait after it.
+_BEFORE: Final = 100
+_OLD: Final = "9.9.9.9"
+_LEAST_WAIT: Final = 45
 #: Memory is given out in multiples of it.
 _ALIGNED: Final = 16
 
@@ -54,14 +61,40 @@ class Attack:
     slow_seconds: float = 0.0
     #: Whether those who guess log in well in between, to an account of their own.
     has_account: bool = False
+    #: So many from each address, while they cost nothing; 0: as many as it may.
+    tries_each: int = 0
+    most_guesses: int = MOST_GUESSES
+    #: Somebody who logs in for the first time, as near as may be.
+    stranger: str = "192.0.3.1"
 
 
-#: Each by the network: an address of IPv4, and of IPv6 the whole /64.
+def _in_48(number: int) -> str:
+    """Far apart, one after the other: no part of the prefix has more than another."""
+    return f"2001:db8:0:{number * 257 % 65536:x}::1"
+
+
+#: Each by the network: an address of IPv4, and of IPv6 the whole /64.  Who has more of
+#: IPv6 has many of those, and leaves each before it costs anything.
 ATTACKS: Final = (
     Attack("one connection", lambda number: "192.0.2.1", 1),
     Attack("20 connections", lambda number: "192.0.2.1", 20, slow_seconds=1.0),
     Attack("an own account", lambda number: "192.0.2.1", 4, has_account=True),
-    Attack("an IPv6 /64", lambda number: f"2001:db8::{number % 65536:x}", 20),
+    Attack(
+        *("an IPv6 /64", lambda number: f"2001:db8::{number % 65536:x}", 20),
+        stranger="2001:db8:0:1::1",
+    ),
+    Attack(
+        *("an IPv6 /56", lambda number: f"2001:db8:0:{number % 256:x}::1", 20),
+        tries_each=2,
+        most_guesses=MOST_OF_56,
+        stranger="2001:db8:0:100::1",
+    ),
+    Attack(
+        *("an IPv6 /48", _in_48, 20),
+        tries_each=2,
+        most_guesses=MOST_OF_48,
+        stranger="2001:db8:1::1",
+    ),
 )
 
 
@@ -121,7 +154,7 @@ def _others(world: World, attack: Attack, guessed: Guessed) -> None:
     near = attack.host(7)
     cases = (
         ("alice from elsewhere", "198.51.100.1", b"alice"),
-        ("bob from elsewhere", "2001:db8:0:1::1", b"bob"),
+        ("bob from nearby", attack.stranger, b"bob"),
         ("bob, who is known in that network", near, b"bob"),
     )
     for name, host, user in cases:
@@ -133,20 +166,26 @@ def _others(world: World, attack: Attack, guessed: Guessed) -> None:
 def _guess(world: World, attack: Attack, guessed: Guessed, seconds: float) -> None:
     """Guess for as long as it takes, as fast as the server lets us."""
     peers: list[Peer | None] = [None] * attack.connections
+    tries = [0] * attack.connections
     number = connections = 0
     next_others = 0.0
     while world.clock.seconds() < seconds:
         for place, before in enumerate(peers):
+            if before is not None and before.is_open:
+                if not before.raw and not before.take():
+                    continue  # no answer so far
+                if tries[place] == attack.tries_each > 0:
+                    before.leave()
             if before is None or not before.is_open:
                 peers[place] = world.connect(attack.host(connections))
                 connections += 1
-            elif not before.raw and not before.take():
-                continue  # no answer so far
+                tries[place] = 0
             peer = peers[place]
             assert peer is not None
             if attack.has_account and number % 5 == 4:
                 _logs_in_at_once(world, attack.host(connections), b"carol")
             number += 1
+            tries[place] += 1
             peer.conversation.begins(b"g", b"LOGIN")
             peer.send(b"g LOGIN alice guess%d\r\n" % number)
         if world.clock.seconds() >= next_others:
@@ -191,18 +230,29 @@ def _networks(count: int) -> Iterator[str]:
     """Addresses of which no two are of one network, of IPv4 and of IPv6."""
     for number in range(count):
         if number % 2:
-            yield f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1"
+            yield f"2a{number >> 16:02x}:{number & 0xFFFF:x}::1"
         else:
             yield f"{11 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.1"
 
 
 def table(networks: int, thorough: int) -> Iterator[Figure]:
-    """Guesses from so many networks; the last of them guess until no more is kept."""
+    """Guesses from so many networks; the last of them guess until no more is kept.
+
+    Who was slowed down before they came is so still: in IPv4, and with a whole /48.
+    """
     throttle = Throttle()
+    for guess in range(_BEFORE):
+        for host in (_OLD, _in_48(guess)):
+            throttle.failed(host, b"alice", 0.0, b"%d" % guess)
     for number, peer in enumerate(_networks(networks)):
         tries = _TRIES if number >= networks - thorough else 1
         for guess in range(tries):
-            throttle.failed(peer, b"alice", number * 0.001, b"%d" % guess)
+            throttle.failed(peer, b"alice", 0.0, b"%d" % guess)
+        if number == networks - thorough - 1:
+            for host, name in ((_OLD, "in IPv4"), (_in_48(_BEFORE), "with a /48")):
+                wait = throttle.delay_seconds(host, b"alice", 0.0)
+                what = f"table: who guessed before waits, {name}"
+                yield at_least("G19", what, wait, "s", _LEAST_WAIT)
     octets = octets_of(throttle)
     yield told("G19", "table: networks", networks, "networks")
     yield at_most("G19", "table: memory", octets / _MEBI, "MiB", _MOST_OCTETS / _MEBI)
@@ -215,8 +265,8 @@ def run(budget: Budget) -> Iterator[Figure]:
         guessed = hours(attack, _MORE_SECONDS if is_long else _SECONDS)
         what = f"guesses, {attack.name}"
         yield at_least("G19", f"{what}: in all", len(guessed.asked), "guesses", 100)
-        worst = guessed.worst_hour
-        yield at_most("G19", f"{what}: worst hour", worst, "guesses", MOST_GUESSES)
+        worst, most = guessed.worst_hour, attack.most_guesses
+        yield at_most("G19", f"{what}: worst hour", worst, "guesses", most)
         assert guessed.others > len(ATTACKS)
         if guessed.delayed:
             print(f"had to wait: {guessed.delayed[:5]}")
