@@ -158,7 +158,8 @@ class Throttle:
             _Wide(limits.prefix56_attempts, wide_rows),
             _Wide(limits.prefix48_attempts, wide_rows),
         )
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        #: By user and network: when the next try may go on there.
+        self._known: OrderedDict[bytes, float] = OrderedDict()
         # Each is there as long as somebody tries.
         self._semaphores = WeakValueDictionary[bytes, DeferredSemaphore]()
 
@@ -191,12 +192,13 @@ class Throttle:
     ) -> float:
         """How long to wait before the credentials are looked at; mostly 0.0.
 
-        A user who has logged in from this network before waits for nobody: an
+        A user who has logged in from this network before waits for nobody else: an
         attacker behind the same address translation does not slow them.  ``level``
         is that of one of the networks alone, 0 for the narrowest.
         """
-        if self._pair(peer, user) in self._known:
-            return 0.0
+        opens_seconds = self._known.get(self._pair(peer, user))
+        if opens_seconds is not None:
+            return max(0.0, opens_seconds - now)
         names = networks(peer)
         levels = range(len(names)) if level is None else (level,)
         return max(self._wait(each, names[each], now) for each in levels)
@@ -218,13 +220,17 @@ class Throttle:
         """
         narrow, *around = networks(peer)
         row = self._networks.get(narrow) or _Row(0.0, now, now)
+        pair = self._pair(peer, user)
         share = 1.0
         if password is not None and self._repeated(row, user, password):
-            _close_for(row, now, REPEATED_SECONDS)
+            row.open_seconds = _later(row.open_seconds, now, REPEATED_SECONDS)
+            if pair in self._known:
+                opens_seconds = self._known[pair]
+                self._known[pair] = _later(opens_seconds, now, REPEATED_SECONDS)
             share = REPEATED_SECONDS / PENALTIES_SECONDS[-1]
         else:
             # Guessing at a user is no good acquaintance any more.
-            self._known.pop(self._pair(peer, user), None)
+            self._known.pop(pair, None)
             _count(row, now)
         self._networks.keep(narrow, row, row.failures > _UNCOUNTED_TRIES)
         for name, wide in zip(around, self._wide, strict=False):
@@ -237,7 +243,7 @@ class Throttle:
         attacker free tries at the others.
         """
         pair = self._pair(peer, user)
-        self._known[pair] = None
+        self._known.setdefault(pair, -math.inf)
         self._known.move_to_end(pair)
         if len(self._known) > self._known_rows:
             self._known.popitem(last=False)
@@ -304,9 +310,9 @@ def _count(row: _Row, now: float) -> None:
     over = math.ceil(row.failures) - _UNCOUNTED_TRIES - 1
     if over >= 0:
         penalty = PENALTIES_SECONDS[min(over, len(PENALTIES_SECONDS) - 1)]
-        _close_for(row, now, penalty)
+        row.open_seconds = _later(row.open_seconds, now, penalty)
 
 
-def _close_for(row: _Row, now: float, seconds: float) -> None:
-    opens = max(now, row.open_seconds) + seconds
-    row.open_seconds = min(opens, now + LONGEST_SECONDS)
+def _later(opens_seconds: float, now: float, seconds: float) -> float:
+    """When it opens that is now closed for so long more."""
+    return min(max(now, opens_seconds) + seconds, now + LONGEST_SECONDS)

@@ -53,6 +53,23 @@ class ThrottleTests(unittest.TestCase):
         self.assertLess(tries, 250)
         self.assertLess(throttle.delay_seconds("192.0.2.9", b"else", now), 1.0)
 
+    def test_nor_where_the_user_is_at_home(self) -> None:
+        """One client has the new password, and another tries the old one again."""
+        throttle, now, tries = Throttle(), 0.0, 0
+        throttle.failed("192.0.2.1", b"alice", now, b"old")
+        throttle.succeeded("192.0.2.1", b"alice", now)
+        while now < 60:
+            now += throttle.delay_seconds("192.0.2.1", b"alice", now)
+            for _ in range(PARALLEL_TRIES):
+                throttle.failed("192.0.2.1", b"Alice", now, b"old")
+                tries += 1
+            now += 0.01
+        self.assertLess(tries, 250)
+        # She still waits for nobody else, and hardly for that client.
+        for guess in range(20):
+            throttle.failed("192.0.2.1", b"bob", now, b"%d" % guess)
+        self.assertLess(throttle.delay_seconds("192.0.2.1", b"alice", now), 1.0)
+
     def test_no_account_is_locked(self) -> None:
         throttle = Throttle()
         for number in range(1000):
