@@ -4,7 +4,6 @@ import os
 import secrets
 import stat
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -24,6 +23,7 @@ from imapd.auth.names import user_name
 from imapd.auth.passwdline import LineError, UserRecord, is_ignored, parse_line
 from imapd.auth.promptly import deferred
 from imapd.auth.refusals import LoginRefused, LoginUnavailable
+from imapd.auth.standins import StandIns
 from imapd.auth.verified import VerifiedPasswords
 
 _log = Logger()
@@ -61,10 +61,8 @@ class Users:
     lines: dict[bytes, UserRecord] = field(repr=False)  # by the line itself
     broken: frozenset[str]  # names on lines that cannot be used
     problems: tuple[tuple[int, str], ...]  # line number from 1, what is wrong
-    usual: str = field(repr=False)  # a hash of the most frequent cost
-    usual_cram: str = field(
-        repr=False
-    )  # one that checks CRAM-MD5; {PLAIN} if none does
+    stand_ins: StandIns = field(repr=False)  # for who has no hash
+    cram_stand_ins: StandIns = field(repr=False)  # or none that checks CRAM-MD5
     all_cram: bool  # every user who may log in has one that does
 
 
@@ -95,11 +93,16 @@ def parse_users(octets: bytes, known: Mapping[bytes, UserRecord] = _NONE) -> Use
         records[record.name] = lines[line] = record
         if record.unsupported or record.any_password:
             problems.extend((number, text) for text in _remarks(record))
-    usual, usual_cram = _usual_hashes(records)
+    users = records.values()
+    costs = [(each.cost, each.password) for each in users if each.cost]
+    cram = [(each.cost, each.password) for each in users if each.cram]
     names = frozenset(broken - records.keys())
     # Once a reading, because it is asked for at every connection.
-    all_cram = all(each.cram or each.disabled for each in records.values())
-    return Users(records, lines, names, tuple(problems), usual, usual_cram, all_cram)
+    all_cram = all(each.cram or each.disabled for each in users)
+    return Users(
+        *(records, lines, names, tuple(problems)),
+        *(StandIns(costs, _NOBODY), StandIns(cram, "{PLAIN}"), all_cram),
+    )
 
 
 def _remarks(record: UserRecord) -> Iterator[str]:
@@ -107,15 +110,6 @@ def _remarks(record: UserRecord) -> Iterator[str]:
         yield f"the extra field {key} is not followed"
     if record.any_password and not record.disabled:
         yield "nopassword: any password will do"
-
-
-def _usual_hashes(records: dict[str, UserRecord]) -> tuple[str, str]:
-    """What to verify for those who are not there: as long, and as often, as usual."""
-    costs = Counter(record.cost for record in records.values() if record.cost)
-    usual = max(costs, key=costs.__getitem__, default=None)
-    hashes = (record.password for record in records.values() if record.cost == usual)
-    cram = (record.password for record in records.values() if record.cram)
-    return next(hashes, _NOBODY), next(cram, "{PLAIN}")
 
 
 @implementer(ICredentialsChecker)
@@ -160,7 +154,7 @@ class PasswdFileChecker:
     def credentialInterfaces(self) -> tuple[type[Interface], ...]:  # noqa: N802
         """What can be checked now: hashed responses if some user's hash allows it."""
         try:
-            hashed = self._known_users().usual_cram != "{PLAIN}"
+            hashed = not self._known_users().cram_stand_ins.is_empty
         except LoginUnavailable:
             hashed = False
         if hashed:
@@ -193,7 +187,7 @@ class PasswdFileChecker:
         record = users.records.get(name)
         # One verification whatever the answer will be: time tells nothing.
         ask = self._try_password if cleartext else _try_response
-        reason = await ask(users, record, credentials)
+        reason = await ask(users, name, record, credentials)
         if record is None:
             raise LoginRefused("unreadable" if name in users.broken else "unknown-user")
         if record.disabled:
@@ -205,14 +199,14 @@ class PasswdFileChecker:
         return record.avatar()
 
     async def _try_password(
-        self, users: Users, record: UserRecord | None, credentials: Any
+        self, users: Users, name: str, record: UserRecord | None, credentials: Any
     ) -> str:
         """The reason to refuse, ``""`` if the password is right."""
         password: bytes = credentials.password
         usable = record is not None and not record.disabled and record.password
-        stored = usable or users.usual
+        stand_in = users.stand_ins.of(name)  # also where there is no need of it
+        stored = usable or stand_in
         # Who was not verified is looked for too: it takes a tenth of a cheap hash.
-        name = record.name if record is not None else ""
         if not needs_thread(stored):
             matches = verify(stored, password)
         elif self._verified.has(name, stored, password) and usable:
@@ -379,10 +373,13 @@ def _read(path: str, before: Users | None) -> tuple[Users, Signature | None]:
     return users, _signature(status) if settled else None
 
 
-async def _try_response(users: Users, record: UserRecord | None, response: Any) -> str:
+async def _try_response(
+    users: Users, name: str, record: UserRecord | None, response: Any
+) -> str:
     """The reason to refuse a hashed response, ``""`` if it is right."""
     known = record is not None and record.cram
-    parsed = parse((record.password if record and known else "") or users.usual_cram)
+    stand_in = users.cram_stand_ins.of(name)
+    parsed = parse((record.password if record and known else "") or stand_in)
     check = response.checkPassword
     if parsed.scheme.raw_octets:  # two contexts, not a password
         check = getattr(response, "check_contexts", None)
