@@ -204,12 +204,14 @@ class PasswdFileChecker:
         """The reason to refuse, ``""`` if the password is right."""
         password: bytes = credentials.password
         usable = record is not None and not record.disabled and record.password
+        # As long as any other takes a refusal for the address.
+        is_allowed = record and record.allows(getattr(credentials, "peer", None))
         stand_in = users.stand_ins.of(name)  # also where there is no need of it
         stored = usable or stand_in
         # Who was not verified is looked for too: it takes a tenth of a cheap hash.
         if not needs_thread(stored):
             matches = verify(stored, password)
-        elif self._verified.has(name, stored, password) and usable:
+        elif self._verified.has(name, stored, password) and usable and is_allowed:
             matches = True
         else:
             try:

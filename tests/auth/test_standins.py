@@ -1,4 +1,8 @@
+"""What the time of a refusal tells of a name: nothing."""
+
+import os
 from collections import Counter
+from hashlib import pbkdf2_hmac
 from unittest import mock
 
 from twisted.internet.defer import succeed
@@ -21,6 +25,7 @@ class WholeTests(SynchronousTestCase):
         path = self.mktemp()
         with open(path, "w") as file:
             file.write("".join(f"{line}\n" for line in lines))
+        os.utime(path, (1, 1))  # it is not about to change
         return PasswdFileChecker(path, lambda f, *args: succeed(f(*args)))
 
     def asked(self, checker: PasswdFileChecker, name: str) -> str:
@@ -75,3 +80,18 @@ class WholeTests(SynchronousTestCase):
                 self.failureResultOf(checker.requestAvatarId(credentials))
             found[spy.call_count] += 1
         self.assertLess(abs(found[1] / 400 - 0.5), 0.1)
+
+    def test_a_right_password_from_elsewhere_takes_as_long(self) -> None:
+        """Also while it is remembered as right: its user has just logged in."""
+        # Hardening: A02.
+        stored = "{PBKDF2}$1$salt$9$" + pbkdf2_hmac("sha1", b"x", b"salt", 9, 20).hex()
+        checker = self.checker(f"near:{stored}::::::allow_nets=127.0.0.0/8")
+        asked: list[int] = []
+        for peer in ("127.0.0.1", "127.0.0.1", "192.0.2.1"):
+            credentials = Plain()
+            credentials.username, credentials.password = b"near", b"x"
+            credentials.peer = peer
+            with mock.patch.object(passwdfile, "verify", wraps=verify) as spy:
+                checker.requestAvatarId(credentials).addErrback(lambda _: None)
+            asked.append(spy.call_count)
+        self.assertEqual(asked, [1, 0, 1])
