@@ -5,10 +5,13 @@ the proxy.  IMAP greets before the client says a word, and what the greeting off
 like every limit, depends on who the client is: ours waits for the header.
 """
 
+import ipaddress
 from typing import Any, cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
+    IAddress,
     IDelayedCall,
     IHandshakeListener,
     IListeningPort,
@@ -29,8 +32,24 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from imapd.server.addresses import host_of, is_near
+
 #: How long a proxy may take to send its header.
 HEADER_SECONDS = 20
+
+
+#: All there is to a header that tells nothing.  PROXY protocol §2.1.
+_UNKNOWN = b"PROXY UNKNOWN\r\n"
+
+
+def _check(source: IAddress | None) -> None:
+    """Raise ValueError for what is no address: it would be logged and counted."""
+    if isinstance(source, IPv4Address):
+        ipaddress.IPv4Address(source.host)
+    elif isinstance(source, IPv6Address) and "%" in source.host:
+        raise ValueError("an address of the proxy's own network")
+    elif isinstance(source, IPv6Address):
+        ipaddress.IPv6Address(source.host)
 
 
 class _Held(Protocol):
@@ -62,7 +81,20 @@ class ProxiedProtocol(HAProxyProtocolWrapper):
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         """Read the header; then hand everything on."""
-        super().dataReceived(data)
+        if self._waiting is None:
+            if self._proxyInfo is not None:
+                super().dataReceived(data)
+            return
+        if data.startswith(_UNKNOWN):  # the short form, of a proxy for itself
+            data = b"%b \r\n%b" % (_UNKNOWN[:-2], data[len(_UNKNOWN) :])
+        try:
+            super().dataReceived(data)
+            if self._proxyInfo is not None:
+                _check(self._proxyInfo.source)
+        except ValueError:
+            self.loseConnection()
+        if self.disconnecting:
+            self._waiting = None
         if self._waiting is None or self._proxyInfo is None:
             return
         self._cancel_deadline()
@@ -71,6 +103,16 @@ class ProxiedProtocol(HAProxyProtocolWrapper):
         if self._held.octets:
             self.wrappedProtocol.dataReceived(self._held.octets)
             self._held.octets = b""
+
+    def getPeer(self) -> IAddress:  # noqa: N802 - Twisted's name
+        """The client's address, or what is known of it.
+
+        Who is on the machine of the proxy is not on this one, if that is another.
+        """
+        told = super().getPeer()
+        assert self.transport
+        own = self.transport.getPeer()
+        return own if is_near(host_of(told)) and not is_near(host_of(own)) else told
 
     def handshakeCompleted(self) -> None:  # noqa: N802 - Twisted's name
         """TLS stands, which the protocol has begun over us: STARTTLS."""
