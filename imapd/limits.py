@@ -59,7 +59,7 @@ class Limits:
         8192, least=1024, source="one response of a SASL exchange"
     )
     sasl_attempts: int = setting(
-        10, least=1, source="logins refused on one connection, then BYE"
+        10, least=1, source="refused on one connection before login, then BYE"
     )
     append_octets: int = setting(
         50 << 20,

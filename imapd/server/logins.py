@@ -1,6 +1,8 @@
 """From credentials to an account: portal, throttle, limits, log."""
 
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.cred.error import LoginFailed, UnauthorizedLogin, UnhandledCredentials
@@ -68,11 +70,46 @@ async def log_in(
     peer = connection.peer_host
     user: bytes = getattr(credentials, "username", None) or b""
     credentials.peer = peer  # for checkers that hold a user to addresses
-    throttle = connection.settings.throttle
+    await _in_turn(
+        connection, user, partial(_try, connection, mechanism, user, credentials)
+    )
+
+
+async def refuse(
+    connection: LoginConnection, mechanism: bytes, reason: str, sent: bytes
+) -> None:
+    """Log a login that no checker is asked about, as late as a wrong password.
+
+    Each is a line of the log, too.  ``sent`` is what makes it equal to another.
+
+    Raises:
+        ClientGone: the session ended meanwhile.
+    """
+    await _in_turn(
+        connection, b"", partial(_refuse, connection, mechanism, reason, sent)
+    )
+
+
+async def _refuse(
+    connection: LoginConnection, mechanism: bytes, reason: str, sent: bytes
+) -> None:
+    throttle, peer = connection.settings.throttle, connection.peer_host
+    if throttle is not None:
+        throttle.failed(peer, b"", _now(connection), sent)
+    connection.settings.events.login_refused(
+        peer=peer, user="", mechanism=mechanism.decode("ascii"), reason=reason
+    )
+
+
+async def _in_turn(
+    connection: LoginConnection, user: bytes, work: Callable[[], Awaitable[None]]
+) -> None:
+    """Do it when the network of the client has waited for what it failed at."""
+    throttle, peer = connection.settings.throttle, connection.peer_host
     if throttle is None or is_near(peer):
         # Behind a webmail on this machine are all its users: it is the one that
         # knows whom to slow down.
-        await _try(connection, mechanism, user, credentials)
+        await work()
         return
     held: list[Turns] = []
     try:
@@ -86,7 +123,7 @@ async def log_in(
                 await _pause(connection, 0)
             while (wait := turns.delay_seconds(_now(connection))) > 0:
                 await _pause(connection, wait)
-        await _try(connection, mechanism, user, credentials)
+        await work()
     finally:
         for turns in reversed(held):
             turns.release()

@@ -18,7 +18,6 @@ from twisted.mail.interfaces import IAccountIMAP
 
 from imapd.auth import sasl
 from imapd.errors import (
-    AuthenticationFailed,
     ClientGone,
     ImapError,
     PrivacyRequired,
@@ -258,14 +257,14 @@ class ImapServer(ClientConnection):
     def _failed(self, tag: bytes | None, error: ImapError) -> None:
         self.send(response.error(tag, error))
         limits = self.settings.limits
-        if isinstance(error, AuthenticationFailed):
-            self._refused_logins += 1
-            if self._refused_logins >= limits.sasl_attempts:
-                self.refuse(b"Too many logins refused")
+        known = self.session.state is not State.NOT_AUTHENTICATED
         if error.condition != b"BAD":
+            if not known:  # for whatever reason: nothing else can be refused
+                self._refused_logins += 1
+                if self._refused_logins >= limits.sasl_attempts:
+                    self.refuse(b"Too many logins refused")
             return
         self._bad_commands += 1
-        known = self.session.state is not State.NOT_AUTHENTICATED
         if self._bad_commands >= (
             limits.bad_commands if known else limits.preauth_bad_commands
         ):
@@ -297,14 +296,9 @@ class ImapServer(ClientConnection):
         credentials.peer = self.peer_host  # for checkers that hold users to addresses
         return self.portal.login(credentials, None, IAccountIMAP)
 
-    def refused(self, mechanism: bytes, reason: str) -> None:
-        """Log a try that no checker was asked about."""
-        self.settings.events.login_refused(
-            peer=self.peer_host,
-            user="",
-            mechanism=mechanism.decode("ascii", "replace"),
-            reason=reason,
-        )
+    async def refuse_login(self, mechanism: bytes, reason: str, sent: bytes) -> None:
+        """Count and log a try that no checker was asked about."""
+        await logins.refuse(self, mechanism, reason, sent)
 
     def challenger(self, mechanism: bytes) -> Any:
         """The factory of a mechanism, None if there is none."""

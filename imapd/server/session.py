@@ -67,8 +67,11 @@ class Connection(Protocol):
             AuthenticationFailed, AuthorizationFailed, Unavailable, LimitReached.
         """
 
-    def refused(self, mechanism: bytes, reason: str) -> None:
-        """Log a try that no checker was asked about."""
+    async def refuse_login(self, mechanism: bytes, reason: str, sent: bytes) -> None:
+        """Count and log a try that no checker was asked about.
+
+        ``sent`` is the login, or what there is of it: the same again counts little.
+        """
 
     def challenger(self, mechanism: bytes) -> Callable[[], Any] | None:
         """The factory of a mechanism, None if there is none."""

@@ -1,12 +1,21 @@
 """Who fails to log in waits; nobody else does, and guessing gains nothing by it."""
 
+from collections.abc import Callable
 from unittest import mock
 
 from imapd.auth import throttle
 from imapd.auth.throttle import Throttle
-from tests.support.logins import SlowCase, use_checkers
+from imapd.errors import Unavailable
+from tests.support.logins import SlowCase, b64, plain, use_checkers
 
 GOOD = b"a LOGIN alice wonderland\r\n"
+#: What no login has; with a number, so that no two are the same.
+NO_LOGINS: dict[str, Callable[[bytes], bytes]] = {
+    "a name": lambda number: b"LOGIN /%b x" % number,
+    "a password": lambda number: b'LOGIN alice "\xff%b"' % number,
+    "a response": lambda number: b"AUTHENTICATE PLAIN " + b64(number),
+    "an identity": lambda number: b"AUTHENTICATE PLAIN " + plain(b"al", number, b"bob"),
+}
 
 
 class ThrottleTests(SlowCase):
@@ -28,6 +37,51 @@ class ThrottleTests(SlowCase):
         self.assertEqual((peer.sent(), len(self.spy.asked)), (b"", 3))
         self.server.clock.advance(0.2)
         self.assertIn(b"a OK", peer.sent())
+
+    def test_so_does_who_sends_what_no_login_has(self) -> None:
+        """No checker is asked; but each is a line of the log."""
+        # Hardening: A13.
+        for name, command in NO_LOGINS.items():
+            self.setUp()
+            peers = [self.peer() for _ in range(40)]
+            for first, peer in enumerate(peers):
+                for number in range(20):
+                    line = command(b"%d" % (first * 20 + number))
+                    peer.protocol.dataReceived(b"a %b\r\n" % line)
+            self.assertLess(len(self.refused()), 8, name)
+            self.server.clock.pump([1.0] * 55)
+            self.assertLess(len(self.refused()), 20, name)
+            self.assertGreater(len(self.refused()), 5, name)
+            self.assertEqual(self.spy.asked, [], name)
+            for peer in peers:
+                peer.hang_up()
+            self.assert_nothing_is_left()
+
+    def test_a_connection_ends_after_so_many_whatever_they_are(self) -> None:
+        def broken(credentials: object) -> Exception:
+            return Unavailable("not just now")
+
+        commands = {**NO_LOGINS, "what breaks": lambda number: b"LOGIN alice x"}
+        for name, command in commands.items():
+            self.setUp()
+            self.spy.error = broken
+            peer = self.peer("127.0.0.1")
+            for number in range(30):
+                line = command(b"%d" % number)
+                peer.protocol.dataReceived(b"a %b\r\n" % line)
+            self.assertEqual(len(self.refused()), 10, name)
+            self.assertIn(b"* BYE ", peer.sent(), name)
+
+    def refused(self) -> list[str]:
+        return [each for each in self.events.names() if each == "login_refused"]
+
+    def test_who_sends_the_same_nonsense_again_hardly_does(self) -> None:
+        for _ in range(30):
+            peer = self.peer()
+            peer.protocol.dataReceived(b"a LOGIN ../alice wonderland\r\n")
+            self.server.clock.advance(1)
+            self.assertIn(b"a NO [AUTHENTICATIONFAILED]", peer.sent())
+            peer.hang_up()
 
     def test_nobody_behind_a_webmail_here_does(self) -> None:
         for number in range(6):

@@ -42,7 +42,8 @@ async def login(session: Session, arguments: Login) -> Completed:
     try:
         credentials = sasl.login_credentials(arguments.user, arguments.password)
     except LoginRefused as error:
-        session.connection.refused(b"LOGIN", error.reason)
+        sent = arguments.user + b" " + arguments.password
+        await session.connection.refuse_login(b"LOGIN", error.reason, sent)
         raise
     await session.connection.log_in(b"LOGIN", credentials)
     return logged_in(session)
@@ -88,6 +89,7 @@ async def _exchange(
 
     At least once: ``IChallengeResponse`` tells of more challenges only after one.
     """
+    answer = b""
     for _ in range(MOST_STEPS):
         question = challenge.getChallenge()
         if initial is not None:
@@ -99,22 +101,24 @@ async def _exchange(
             if read == b"*":
                 raise SyntaxRejected("AUTHENTICATE cancelled")
             answer = sasl.decode_base64(read)
-        _answer(session, mechanism, challenge, answer)
+        await _answer(session, mechanism, challenge, answer)
         if not challenge.moreChallenges():
             return
-    session.connection.refused(mechanism, "bad-response")
+    await session.connection.refuse_login(mechanism, "bad-response", answer)
     raise LoginRefused("bad-response")
 
 
-def _answer(session: Session, mechanism: bytes, challenge: Any, answer: bytes) -> None:
+async def _answer(
+    session: Session, mechanism: bytes, challenge: Any, answer: bytes
+) -> None:
     try:
         challenge.setResponse(answer)
     except ImapError as error:
         reason = getattr(error, "reason", str(error))
-        session.connection.refused(mechanism, reason)
+        await session.connection.refuse_login(mechanism, reason, answer)
         raise
     except Exception as error:  # a challenger that is not ours, and nonsense
-        session.connection.refused(mechanism, "bad-response")
+        await session.connection.refuse_login(mechanism, "bad-response", answer)
         raise LoginRefused("bad-response") from error
 
 
