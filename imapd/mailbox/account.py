@@ -109,7 +109,7 @@ class Account:
             try:
                 await self._live[INBOX].refresh()
             except ImapError as error:  # it is done; the sessions see it later
-                _log.warn("cannot look at INBOX: {error}", error=error)
+                _log.warn("cannot look at INBOX: {error}", error=str(error))
 
     def _tell(self, directories: Iterable[bytes]) -> None:
         for directory in directories:

@@ -250,6 +250,6 @@ async def _mark_seen(mailbox: Mailbox, plan: Plan, batch: Rendered) -> set[Uid]:
     try:
         await mailbox.mark_seen(unseen)
     except ImapError as error:  # mail can be read where nothing can be written
-        _log.warn("cannot set the Seen flag: {error}", error=error)
+        _log.warn("cannot set the Seen flag: {error}", error=str(error))
         return set()
     return set(unseen)

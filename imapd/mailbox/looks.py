@@ -90,7 +90,9 @@ class Looks:
         except ImapError as error:
             if is_due("watch", id(self._live), str(error)):  # not twice a second
                 _log.warn(
-                    "cannot look at {path}: {error}", path=self._live.path, error=error
+                    "cannot look at {path}: {error}",
+                    path=self._live.path,
+                    error=str(error),
                 )
         except Exception as error:
             if is_due("watch", id(self._live), str(error)):

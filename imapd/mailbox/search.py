@@ -291,7 +291,7 @@ def match_batch(
         except MessageGone:
             continue
         except ImapError as error:
-            _log.warn("cannot search {uid}: {error}", uid=message.uid, error=error)
+            _log.warn("cannot search {uid}: {error}", uid=message.uid, error=str(error))
         finally:
             octets += message.forget()
         if octets >= BATCH_OCTETS:

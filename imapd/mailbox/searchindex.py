@@ -83,7 +83,7 @@ class TextIndexing:
         except MessageGone:
             return 0
         except ImapError as error:
-            _log.warn("cannot index {uid}: {error}", uid=uid, error=error)
+            _log.warn("cannot index {uid}: {error}", uid=uid, error=str(error))
             return 0
         self._lot[uid] = found
         self._lot_octets += len(found.body) + len(found.header)

@@ -265,7 +265,7 @@ class Decider:
             return self._source.meta(uids)
         except ImapError as error:
             if len(uids) == 1:
-                _log.warn("cannot search {uid}: {error}", uid=uids[0], error=error)
+                _log.warn("cannot search {uid}: {error}", uid=uids[0], error=str(error))
                 return {}
         # One that cannot be looked at must not hide the others.
         return {uid: one for each in uids for uid, one in self._look_up([each]).items()}

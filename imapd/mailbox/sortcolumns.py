@@ -95,7 +95,7 @@ def _complete(source: MessageSource, loaded: Loaded, missing: Sequence[Uid]) -> 
             continue
         except ImapError as error:
             # It is in the mailbox: an answer without it would hide it.
-            _log.warn("cannot sort {uid}: {error}", uid=uid, error=error)
+            _log.warn("cannot sort {uid}: {error}", uid=uid, error=str(error))
             loaded.unreadable.add(uid)
             _make_up(loaded, uid)
             continue

@@ -96,7 +96,9 @@ class ForeignAccount:
             if len(self._unnameable) < 100 and repr(name) not in self._unnameable:
                 self._unnameable.add(repr(name))
                 _log.warn(
-                    "mailbox {name!r} is not shown: {error}", name=name, error=error
+                    "mailbox {name!r} is not shown: {error}",
+                    name=name,
+                    error=str(error),
                 )
             return None
 
@@ -198,7 +200,7 @@ class ForeignAccount:
             if closeable is not None:
                 await ask(closeable, "close")
         except errors.ImapError as error:
-            _log.warn("a foreign mailbox did not close: {error}", error=error)
+            _log.warn("a foreign mailbox did not close: {error}", error=str(error))
 
     async def destination(self, path: MailboxPath) -> Any:
         """A mailbox to put messages into.
@@ -274,7 +276,7 @@ def _namespace(avatar: Any) -> tuple[Namespace, bool]:
                     prefix = prefix if prefix.endswith(separator) else ""
                     return Namespace(prefix, separator), True
     except errors.ImapError as error:
-        _log.warn("a foreign account has no namespace: {error}", error=error)
+        _log.warn("a foreign account has no namespace: {error}", error=str(error))
     return Namespace(prefix="", separator="/"), False
 
 

@@ -158,7 +158,7 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
                 if self._dirty and self._watching:
                     await self.refresh()
         except ImapError as error:
-            _log.warn("cannot look at a foreign mailbox: {error}", error=error)
+            _log.warn("cannot look at a foreign mailbox: {error}", error=str(error))
         finally:
             self._catching_up = False
 
@@ -387,5 +387,7 @@ class ForeignMailbox(NoModSeqs, SortsForeign):
         try:
             await ask(self._box, "removeListener", self._news)
         except ImapError as error:
-            _log.debug("a foreign mailbox keeps its listener: {error}", error=error)
+            _log.debug(
+                "a foreign mailbox keeps its listener: {error}", error=str(error)
+            )
         await self._places.leave(self._box)

@@ -229,7 +229,7 @@ class Session:
             _log.warn(
                 "cannot look at the mailbox of {user!r}: {error}",
                 user=self.user,
-                error=error,
+                error=str(error),
             )
         except Exception:
             # A command that was done must not look as if it had failed.

@@ -184,17 +184,17 @@ class Database:
 
     def _take_away(self, error: Exception) -> None:
         _log.error(
-            "store: {path!r} is damaged and will be made anew: {error!r}",
+            "store: {path!r} is damaged and will be made anew: {error}",
             path=self.path,
-            error=error,
+            error=repr(error),
         )
         try:
             self._damaged(self.path)
         except OSError as second:
             _log.error(
-                "store: {path!r} cannot be moved: {error!r}",
+                "store: {path!r} cannot be moved: {error}",
                 path=self.path,
-                error=second,
+                error=repr(second),
             )
             raise sqlite3.OperationalError("unusable") from second
 
@@ -266,9 +266,9 @@ class Database:
 
     def _open_in_memory(self, error: OSError) -> sqlite3.Connection:
         _log.warn(
-            "store: {path!r} cannot be made, nothing of it will be kept: {error!r}",
+            "store: {path!r} cannot be made, nothing of it will be kept: {error}",
             path=self.path,
-            error=error,
+            error=repr(error),
         )
         connection = _connect(":memory:")
         _create(connection, self._schema)

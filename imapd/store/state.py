@@ -240,7 +240,7 @@ class AccountState:
         path = self._database.path
         if quiet.is_due(path, str(error)):
             _log.error(
-                "store: {path!r} cannot be read: {error!r}", path=path, error=error
+                "store: {path!r} cannot be read: {error}", path=path, error=repr(error)
             )
 
     @contextmanager
@@ -252,10 +252,10 @@ class AccountState:
             path = self._database.path
             if quiet.is_due(path, what, str(error)):
                 _log.error(
-                    "store: {what} cannot be written to {path!r}: {error!r}",
+                    "store: {what} cannot be written to {path!r}: {error}",
                     what=what,
                     path=path,
-                    error=error,
+                    error=repr(error),
                 )
             if "full" in str(error):
                 raise OverQuota("The disk or the quota is full") from error

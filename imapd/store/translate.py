@@ -41,7 +41,7 @@ class translate_errors:  # noqa: N801  a statement, and no generator: it is hot
 
 def _translate(doing: str, error: OSError) -> NoReturn:
     if quiet.is_due(doing, error.errno, error.filename):
-        _log.warn("store: {doing} failed: {error!r}", doing=doing, error=error)
+        _log.warn("store: {doing} failed: {error}", doing=doing, error=repr(error))
     if error.errno in _FULL:
         raise OverQuota("The disk or the quota is full") from error
     if error.errno in _FORBIDDEN:

@@ -31,9 +31,9 @@ class ExpendableDatabase(Database):
         except (sqlite3.Error, OSError) as error:
             if quiet.is_due(self.path, str(error)):
                 _log.warn(
-                    "store: cache {path!r} passed over: {error!r}",
+                    "store: cache {path!r} passed over: {error}",
                     path=self.path,
-                    error=error,
+                    error=repr(error),
                 )
             if "full" in str(error):  # ours, or the disk: either way it must shrink
                 self.close()

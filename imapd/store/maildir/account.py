@@ -387,7 +387,7 @@ class MaildirAccount:
                 self.state.set_namespace_style(style)
             except (OSError, ImapError) as error:
                 # A full disk must not keep users from their mail.
-                _log.error("store: namespace not written down: {error!r}", error=error)
+                _log.error("store: namespace not written down: {why}", why=repr(error))
             return style
 
     def _cache_path(self, file_name: bytes) -> bytes:

@@ -66,9 +66,9 @@ def _note_unlocked(descriptor: int, error: OSError) -> None:
             return
         _unlocked_file_systems.add(device)
     _log.warn(
-        "store: this file system cannot lock directories ({error!r}): "
+        "store: this file system cannot lock directories ({error}): "
         "run one server process only",
-        error=error,
+        error=repr(error),
     )
 
 

@@ -322,17 +322,17 @@ class MailboxCore(FlagNames):
         if error.errno not in _HOPELESS:
             if quiet.is_due(self.directory, doing, error.errno):
                 _log.warn(
-                    "store: {doing} in {path!r} failed: {error!r}",
+                    "store: {doing} in {path!r} failed: {error}",
                     doing=doing,
                     path=self.directory,
-                    error=error,
+                    error=repr(error),
                 )
             return
         _log.error(
-            "store: {doing} in {path!r} failed, read-only now: {error!r}",
+            "store: {doing} in {path!r} failed, read-only now: {error}",
             doing=doing,
             path=self.directory,
-            error=error,
+            error=repr(error),
         )
         self.read_only = self.failed = True
 
@@ -380,5 +380,5 @@ class MailboxCore(FlagNames):
         except (OSError, ImapError) as error:
             # The messages are gone all the same, and their UIDs name no others.
             _log.warn(
-                "store: keywords of expunged messages stay: {error!r}", error=error
+                "store: keywords of expunged messages stay: {error}", error=repr(error)
             )

@@ -101,7 +101,9 @@ def read_uids(folder: bytes) -> UidTable | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        _log.error("store: {path!r} cannot be read: {error!r}", path=path, error=error)
+        _log.error(
+            "store: {path!r} cannot be read: {error}", path=path, error=repr(error)
+        )
         return None
     if not octets.startswith(b"1 "):
         _log.error("store: {path!r} is no UID list of Courier's", path=path)
@@ -111,10 +113,10 @@ def read_uids(folder: bytes) -> UidTable | None:
     except BrokenUidList as error:
         table = salvage(octets)
         _log.error(
-            "store: {path!r} is damaged, {count} UIDs are used: {error!r}",
+            "store: {path!r} is damaged, {count} UIDs are used: {error}",
             path=path,
             count=len(table.uids),
-            error=error,
+            error=repr(error),
         )
         return table if table.uid_validity and table.uids else None
 
@@ -130,7 +132,9 @@ def read_keywords(folder: bytes) -> Keywords:
         octets = b""
         names = _names_if_there(folder + b"/" + KEYWORDS)
     except OSError as error:
-        _log.error("store: keywords of {path!r}: {error!r}", path=folder, error=error)
+        _log.error(
+            "store: keywords of {path!r}: {error}", path=folder, error=repr(error)
+        )
         found.readable = False
         return found
     for base, keywords in _listed(octets):
@@ -246,7 +250,9 @@ def _read_pending(path: bytes) -> list[bytes] | None:
     try:
         return fsops.read_file(path, _LARGEST_PENDING_OCTETS).split(b"\n")
     except OSError as error:
-        _log.warn("store: {path!r} cannot be read: {error!r}", path=path, error=error)
+        _log.warn(
+            "store: {path!r} cannot be read: {error}", path=path, error=repr(error)
+        )
         return None
 
 

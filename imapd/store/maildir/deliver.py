@@ -182,7 +182,9 @@ class MaildirDelivery:
                 fsops.unlink_in(self._tmp, draft.base)
         except OSError as error:
             _log.info(
-                "store: {path!r} stays in tmp: {error!r}", path=draft.path, error=error
+                "store: {path!r} stays in tmp: {error}",
+                path=draft.path,
+                error=repr(error),
             )
 
 
@@ -221,4 +223,6 @@ def clean_tmp(core: MailboxCore) -> None:
             if now - max(status.st_mtime, status.st_ctime) > LITTER_SECONDS:
                 fsops.remove_if_there(directory + name)
     except OSError as error:
-        _log.info("store: cleaning {path!r}: {error!r}", path=directory, error=error)
+        _log.info(
+            "store: cleaning {path!r}: {error}", path=directory, error=repr(error)
+        )

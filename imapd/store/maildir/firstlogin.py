@@ -34,10 +34,10 @@ def make_special_uses(account: "MaildirAccount") -> None:
             account.subscribe(path)
         except ImapError as error:
             _log.error(
-                "store: {name!r} cannot be made in {root!r}: {error!r}",
+                "store: {name!r} cannot be made in {root!r}: {error}",
                 name=name,
                 root=account.root,
-                error=error,
+                error=repr(error),
             )
     with suppress(ImapError):  # the log has it; the next login tries again
         account.state.set_setting(_DONE, "done")

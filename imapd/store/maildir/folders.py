@@ -111,9 +111,9 @@ class FolderTree:
                 fsops.rename(draft, target)  # replaces an empty directory only
             except OSError as error:
                 _log.warn(
-                    "store: {path!r} is in the way of a folder: {error!r}",
+                    "store: {path!r} is in the way of a folder: {error}",
                     path=target,
-                    error=error,
+                    error=repr(error),
                 )
                 raise Cannot("Something that is no mailbox has this name") from error
 

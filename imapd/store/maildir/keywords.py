@@ -84,9 +84,9 @@ class KeywordTable:
                 raise
             if quiet.is_due("keywords", self._path):
                 _log.error(
-                    "store: {path!r} is no list of keywords: {error!r}",
+                    "store: {path!r} is no list of keywords: {error}",
                     path=self._path,
-                    error=error,
+                    error=repr(error),
                 )
             octets, self._in_the_way = b"", True
         self._set_names(octets)

@@ -55,7 +55,7 @@ def refresh_locked(
     try:
         there = core.uidlist.refresh()
     except BrokenUidList as error:
-        _log.warn("store: {path!r}: {error}", path=core.uidlist.path, error=error)
+        _log.warn("store: {path!r}: {error}", path=core.uidlist.path, error=str(error))
         core.uidlist.repair(lock, core.new_uid_validity)
         return True
     except OSError as error:
@@ -206,7 +206,7 @@ def _set_letters(
     except (FileNotFoundError, FileExistsError) as error:
         # Another program was faster; its name stands.
         _log.info(
-            "store: keywords of {name!r} not set: {error!r}", name=name, error=error
+            "store: keywords of {name!r} not set: {error}", name=name, error=repr(error)
         )
 
 

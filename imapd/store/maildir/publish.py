@@ -208,9 +208,9 @@ def _keep_overflow(
     except (OSError, ImapError) as error:
         if quiet.is_due("overflow", core.directory, repr(error)):
             _log.error(
-                "store: keywords of new messages in {path!r} are lost: {error!r}",
+                "store: keywords of new messages in {path!r} are lost: {error}",
                 path=core.directory,
-                error=error,
+                error=repr(error),
             )
 
 
@@ -243,5 +243,7 @@ def _look_again(core: MailboxCore, changes: Changes) -> None:
     except (OSError, ImapError) as error:
         if quiet.is_due("listing", core.directory, repr(error)):
             _log.info(
-                "store: listing {path!r}: {error!r}", path=core.directory, error=error
+                "store: listing {path!r}: {error}",
+                path=core.directory,
+                error=repr(error),
             )

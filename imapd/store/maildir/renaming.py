@@ -67,7 +67,9 @@ def rename_all(root: bytes, moves: Moves) -> None:
         # It is renamed, durably: a NO would be wrong.  A journal that is still
         # there is finished before anything else is changed.
         _log.error(
-            "store: {path!r} is done and stays: {error!r}", path=journal, error=error
+            "store: {path!r} is done and stays: {error}",
+            path=journal,
+            error=repr(error),
         )
     for draft in drafts:
         # A crash before this leaves litter in tmp/, which goes after 36 hours.
@@ -97,7 +99,9 @@ def finish(root: bytes) -> None:
         if isinstance(error, OSError) and error.errno not in _NOT_A_FILE:
             raise  # perhaps it can be read tomorrow
         aside = b"%b.damaged-%d" % (journal, time.time_ns())
-        _log.error("store: {path!r} put aside: {error!r}", path=journal, error=error)
+        _log.error(
+            "store: {path!r} put aside: {error}", path=journal, error=repr(error)
+        )
         fsops.rename(journal, aside)
         return
     for old, new in moves:

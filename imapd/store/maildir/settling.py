@@ -56,7 +56,9 @@ def settle_numbers(
         # From here on users may change what Courier was told of.
         state.set_setting(key, seen)
     except (OSError, ImapError) as error:  # we shall look again
-        _log.warn("store: {path!r} not settled: {error!r}", path=folder, error=error)
+        _log.warn(
+            "store: {path!r} not settled: {error}", path=folder, error=repr(error)
+        )
 
 
 def settle_subscriptions(
@@ -84,9 +86,9 @@ def settle_subscriptions(
         state.set_setting(_SUBSCRIBED, seen)
     except (OSError, ImapError) as error:
         _log.error(
-            "store: subscriptions of {root!r} are not taken over: {error!r}",
+            "store: subscriptions of {root!r} are not taken over: {error}",
             root=root,
-            error=error,
+            error=repr(error),
         )
 
 

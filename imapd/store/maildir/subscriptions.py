@@ -141,7 +141,9 @@ class Subscriptions:
             if error.errno not in fsops.NOT_A_FILE:
                 raise
             if quiet.is_due("subscriptions", self.path):
-                _log.error("store: {path!r}: {error!r}", path=self.path, error=error)
+                _log.error(
+                    "store: {path!r}: {error}", path=self.path, error=repr(error)
+                )
             raise StoreDamaged(_UNREADABLE) from error
 
     def add(self, path: MailboxPath, encoding: NameEncoding) -> None:

@@ -257,10 +257,10 @@ def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
                 removal.remove(uid)
             except (OSError, ImapError) as error:
                 _log.warn(
-                    "store: moved message {uid} stays in {path!r}: {error!r}",
+                    "store: moved message {uid} stays in {path!r}: {error}",
                     uid=uid,
                     path=source.directory,
-                    error=error,
+                    error=repr(error),
                 )
     with suppress(OSError):  # a power loss may bring them back, with their UIDs
         fsops.fsync_directory(source.directory + b"/cur")

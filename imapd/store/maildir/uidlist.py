@@ -393,6 +393,6 @@ def _read_anyhow(path: bytes) -> bytes:
     except OSError as error:
         if quiet.is_due("unreadable", path, error.errno):
             _log.warn(
-                "store: {path!r} cannot be read: {error!r}", path=path, error=error
+                "store: {path!r} cannot be read: {error}", path=path, error=repr(error)
             )
         return b""

@@ -134,7 +134,7 @@ def _write(root: bytes, value: int) -> None:
     try:
         _replace(root, value)
     except OSError as error:
-        _log.warn("store: {root!r}: {error!r}", root=root, error=error)
+        _log.warn("store: {root!r}: {error}", root=root, error=repr(error))
 
 
 def _replace(root: bytes, value: int) -> None:
