@@ -167,8 +167,10 @@ class ClientConnection(GatheringConnection):
 
     def _regulate(self) -> None:
         """Stop reading from a client that is too far ahead of us."""
-        ahead_octets = self.framer.buffered
-        too_far = self._running and ahead_octets > self.settings.limits.ahead_octets
+        most = self.settings.limits.ahead_octets
+        if self.session.state is State.NOT_AUTHENTICATED:  # there may be thousands
+            most = min(most, self.settings.limits.preauth_line_octets)
+        too_far = self._running and self.framer.buffered > most
         if too_far and self._waiter is None and not self._reading_paused:
             self._reading_paused = True
             self.transport.pauseProducing()
@@ -177,10 +179,9 @@ class ClientConnection(GatheringConnection):
             self._resume_reading()
 
     def _resume_reading(self) -> None:
-        if self._reading_paused:
-            self._reading_paused = False
-            if not self._closing and not self.gate.lost:
-                self.transport.resumeProducing()
+        paused, self._reading_paused = self._reading_paused, False
+        if paused and not self._closing and not self.gate.lost:
+            self.transport.resumeProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
         """Give back everything the session held."""
@@ -348,8 +349,6 @@ class ClientConnection(GatheringConnection):
         self._closing = True
         self.settings.events.connection_refused(peer=self.peer_host, reason=why)
         self.transport.abortConnection()
-
-    # Time.
 
     def _gate_changed(self) -> None:
         """Output stopped or goes on: another time limit holds."""

@@ -69,6 +69,7 @@ class ThrottleTests(SlowCase):
             for number in range(30):
                 line = command(b"%d" % number)
                 peer.protocol.dataReceived(b"a %b\r\n" % line)
+            self.server.clock.pump([0.0] * 40)  # where its turn was over
             self.assertEqual(len(self.refused()), 10, name)
             self.assertIn(b"* BYE ", peer.sent(), name)
 
@@ -110,6 +111,22 @@ class ThrottleTests(SlowCase):
             peer.hang_up()
         self.assert_nothing_is_left()
         self.assertEqual(len(self.spy.asked), 3)
+
+    def test_what_is_sent_meanwhile_stays_with_the_client(self) -> None:
+        """A stranger costs no more than a line that it may send."""
+        # Hardening: V07.
+        self.spy.slow = True
+        peer = self.peer()
+        peer.protocol.dataReceived(GOOD)
+        for number in range(2000):
+            if peer.transport.producerState == "paused":
+                break
+            peer.protocol.dataReceived(b"n%d NOOP\r\n" % number)
+        self.assertLess(peer.protocol.framer.buffered, 8300)
+        self.spy.answer()
+        self.server.clock.pump([0.0] * 40)
+        self.assertEqual(peer.transport.producerState, "producing")
+        self.assertIn(b"\r\nn%d OK" % (number - 1), peer.sent())
 
     def test_guessing_side_by_side_is_no_faster(self) -> None:
         """Twenty connections at a time, for an hour, with a checker that is slow."""
