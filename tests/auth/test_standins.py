@@ -1,6 +1,7 @@
 """What the time of a refusal tells of a name: nothing."""
 
 import os
+import tempfile
 from collections import Counter
 from hashlib import pbkdf2_hmac
 from unittest import mock
@@ -22,7 +23,9 @@ class WholeTests(SynchronousTestCase):
     # Hardening: A03.
 
     def checker(self, *lines: str) -> PasswdFileChecker:
-        path = self.mktemp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = os.path.join(folder.name, "users")
         with open(path, "w") as file:
             file.write("".join(f"{line}\n" for line in lines))
         os.utime(path, (1, 1))  # it is not about to change
