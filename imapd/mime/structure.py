@@ -20,23 +20,12 @@ Where senders break the rules:
   all the rest of the message from part number ``mime_parts`` on.
 """
 
-import re
-
 from imapd.limits import DEFAULT_LIMITS, Limits
-from imapd.mime import delimiters
 from imapd.mime.content import US_ASCII, describe
+from imapd.mime.delimiters import BOUNDARY_OCTETS, Delimiters
 from imapd.mime.envelope import envelope
 from imapd.mime.scan import to_lines, to_wire
 from imapd.model.structure import BodyPart
-
-#: A longer boundary is none: 70 octets are allowed, RFC 2046 §5.1.1.
-_BOUNDARY_OCTETS = 1000
-#: Of what all open boundaries begin with, so much is looked for: longer strings are
-#: found faster, but not for ever.
-_SHARED_OCTETS = 32
-#: So many lines in vain for each octet of the boundaries: to look at them takes some
-#: times longer than to make what spares it.
-_LINES_AN_OCTET = 16
 
 
 def parse(message: bytes, limits: Limits = DEFAULT_LIMITS) -> BodyPart:
@@ -78,26 +67,19 @@ class _Parser:
     """
 
     __slots__ = (
-        "alone",
-        "boundaries",
         "counted",
+        "delimiters",
         "empty_line",
-        "finder",
         "full",
         "holds_message",
-        "lengths",
         "limits",
         "line_end",
         "line_octets",
         "lines",
         "message",
-        "needle",
         "part_count",
-        "patience",
-        "position",
         "size",
         "stack",
-        "vain",
     )
 
     def __init__(self, message: bytes, line_end: bytes, limits: Limits) -> None:
@@ -110,36 +92,33 @@ class _Parser:
         self.part_count = 0
         self.full = False  # the last part that may be has begun
         self.holds_message = False  # the last part opened is a message/rfc822
-        self.position = 0  # no line end before it begins a delimiter
         self.counted = 0  # an offset, and how many line ends are before it
         self.lines = 0
         self.empty_line = 0  # the offset after the next empty line, or size
-        # The boundaries that are open, and what finds one at a line's beginning.
-        self.boundaries: dict[bytes, int] = {}  # to the index in the stack
-        self.lengths: list[int] = []  # ascending, without repetition
-        self.alone: int | None = None  # where the only one stands, and needle is it all
-        self.needle = b""  # line end, "--", and what all the boundaries begin with
-        self.finder: re.Pattern[bytes] | None = None  # where the needle is not enough
-        self.vain = 0  # lines that had the needle in vain, since a finder was made
-        self.patience = 0  # so many of them are borne without one
+        self.delimiters: Delimiters | None = None  # from the first multipart on
 
     def parse(self) -> BodyPart:
-        message, line_octets = self.message, self.line_octets
         root = self._begin(0, (b"TEXT", b"PLAIN"))
-        while not self.full and (found := self._delimiter(self.size)):
-            index, at, after = found
-            self._close_above(index, at)
-            end = message.find(self.line_end, after)
-            self.position = self.size if end < 0 else end
-            multipart = self.stack[index]
-            if message.startswith(b"--", after):
-                multipart.boundary = None
-                self._index_boundaries()
-            else:
-                start = self.size if end < 0 else end + line_octets
-                multipart.part.parts.append(self._begin(start, multipart.child_type))
+        if self.delimiters is not None:
+            self._parts(self.delimiters)
         self._close_above(-1, self.size)
         return root
+
+    def _parts(self, delimiters: Delimiters) -> None:
+        message, line_end = self.message, self.line_end
+        while not self.full and (found := delimiters.find(self.size)):
+            index, at, after = found
+            self._close_above(index, at)
+            end = message.find(line_end, after)
+            delimiters.position = self.size if end < 0 else end
+            multipart = self.stack[index]
+            if message.startswith(b"--", after):
+                if multipart.boundary is not None:
+                    delimiters.drop(multipart.boundary)
+                    multipart.boundary = None
+            else:
+                start = self.size if end < 0 else end + self.line_octets
+                multipart.part.parts.append(self._begin(start, multipart.child_type))
 
     #   entity := [MIME-part-headers] CRLF *OCTET
     def _begin(self, start: int, default: tuple[bytes, bytes]) -> BodyPart:
@@ -188,12 +167,13 @@ class _Parser:
             if name.lower() == b"boundary":
                 boundary = value.rstrip(b" \t")
                 break
-        if 0 < len(boundary) <= _BOUNDARY_OCTETS:
+        if 0 < len(boundary) <= BOUNDARY_OCTETS:
             frame.boundary = boundary
-            self._index_boundaries()
+            if self.delimiters is None:
+                self.delimiters = Delimiters(self.message, self.line_end)
             # Also the empty line's own end may begin a delimiter.
             start = frame.part.body_start - self.line_octets
-            self.position = max(self.position, start)
+            self.delimiters.add(boundary, len(self.stack) - 1, start)
 
     def _header_end(self, start: int) -> int:
         """Return where a header ends: its empty line, or a delimiter before that."""
@@ -204,85 +184,12 @@ class _Parser:
             found = message.find(line_end + line_end, start)
             self.empty_line = self.size if found < 0 else found + 2 * self.line_octets
         end = self.empty_line
-        if not self.boundaries:
+        if self.delimiters is None:
             return end
         # The line end of the empty line itself may begin a delimiter: then it is the
         # outer one's, unless the header opens a multipart with that boundary.
-        delimiter = self._delimiter(end - self.line_octets)
+        delimiter = self.delimiters.find(end - self.line_octets)
         return max(start, delimiter[1]) if delimiter else end
-
-    #   delimiter := CRLF "--" boundary
-    def _delimiter(self, before: int) -> tuple[int, int, int] | None:
-        """Find the next line whose line end before it lies before an offset.
-
-        Returns:
-            Index in the stack, offset of that line end, offset after the boundary.
-        """
-        if not self.boundaries:
-            return None
-        at = self._next_line(self.position, before)
-        while at >= 0:
-            if self.alone is not None:  # it is all of the only boundary
-                self.position = at
-                return self.alone, at, at + len(self.needle)
-            line = at + self.line_octets + 2
-            found = self._longest_boundary(line)
-            if found:
-                self.position = at
-                return found[0], at, line + found[1]
-            self.vain += 1
-            at = self._next_line(line, before)
-        self.position = max(self.position, before)
-        return None
-
-    def _next_line(self, start: int, before: int) -> int:
-        """Return where the next line end is that may begin a delimiter; -1: none."""
-        if self.finder is None:
-            if self.alone is not None or self.vain < self.patience:
-                stop = before - 1 + len(self.needle)
-                return self.message.find(self.needle, start, stop)
-            self.finder = delimiters.finder(self.line_end, self.boundaries)
-            self.vain = 0
-        stop = before - 1 + delimiters.finder_reach(self.line_end)
-        match = self.finder.search(self.message, start, stop)
-        return match.start() if match and match.start() < before else -1
-
-    def _longest_boundary(self, line: int) -> tuple[int, int] | None:
-        """Return index in the stack and length of what the line begins with."""
-        end = self.message.find(self.line_end, line)
-        longest = (self.size if end < 0 else end) - line
-        found = None
-        for length in self.lengths:
-            if length > longest:
-                break
-            index = self.boundaries.get(self.message[line : line + length])
-            if index is not None:
-                found = index, length
-        return found
-
-    def _index_boundaries(self) -> None:
-        self.boundaries = boundaries = {
-            frame.boundary: index
-            for index, frame in enumerate(self.stack)
-            if frame.boundary is not None
-        }
-        self.alone = self.finder = None
-        if not boundaries:
-            return
-        first = min(boundaries)
-        shared = first[:_SHARED_OCTETS]
-        if len(boundaries) == 1 and shared == first and b"\r" not in first:
-            self.alone = boundaries[first]
-        else:
-            last = max(boundaries)
-            while not last.startswith(shared):  # then neither do those between
-                shared = shared[:-1]
-            self.lengths = sorted({len(boundary) for boundary in boundaries})
-            octets = sum(
-                min(len(one), delimiters.LOOKED_AT_OCTETS) for one in boundaries
-            )
-            self.patience = _LINES_AN_OCTET * octets
-        self.needle = self.line_end + b"--" + shared
 
     def _close_above(self, index: int, end: int) -> None:
         """End the parts above the index; the delimiter takes the line end at ``end``.
@@ -293,7 +200,6 @@ class _Parser:
         closing = self.stack[index + 1 :]
         del self.stack[index + 1 :]
         lines = self._lines_before(end)
-        was_open = False
         for frame in closing:
             part = frame.part
             if part.body_start > end:
@@ -306,12 +212,10 @@ class _Parser:
                 part.header_start += frame.header_lines
                 part.body_start += frame.lines
                 part.end += lines
-            if frame.boundary is not None:
-                was_open = True
+            if frame.boundary is not None and self.delimiters is not None:
+                self.delimiters.drop(frame.boundary)
             if not part.parts and part.type.lower() == b"multipart":
                 part.parts.append(_empty(part.end))
-        if was_open:
-            self._index_boundaries()
 
     def _lines_before(self, offset: int) -> int:
         """Count line ends, each once: an offset is hardly ever before the last one."""

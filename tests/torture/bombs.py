@@ -79,6 +79,21 @@ def _encoded(encoding: bytes, octets: bytes) -> bytes:
 
 _LEVEL: Final = b"Content-Type: multipart/mixed; boundary=%07d\n\n--%07d\n"
 
+_LEVEL_OF: Final = b"Content-Type: multipart/mixed; boundary=%b\n\n--%b\n"
+_OF_EACH_LENGTH: Final = [b"x" * 32 + b"y" * at + b"q" for at in range(95)]
+_FIRSTS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def _changing(octets: int, lines: bytes) -> bytes:
+    """Parts in many multiparts, each with a boundary of its own and the lines."""
+    outer = [b"%c%040d" % (first, first) for first in _FIRSTS]
+    begin = b"".join(_LEVEL_OF % (one, one) for one in outer)
+    piece = _LEVEL_OF + b"\n" + lines + b"--" + outer[-1] + b"\n"
+    count = octets // len(piece)
+    names = (b"%040d" % at for at in range(count))
+    return begin + b"".join(piece % (name, name) for name in names)
+
+
 BOMBS: Final[dict[str, Bomb]] = {
     "multiparts in each other": Bomb(
         lambda octets: b"".join(_LEVEL % (at, at) for at in range(octets // 60))
@@ -91,6 +106,13 @@ BOMBS: Final[dict[str, Bomb]] = {
                 for one in (b"ab" * at + b"c" for at in range(1, 90))
             )
             + b"--abab\n" * (octets // 7)
+        )
+    ),
+    "boundaries that change": Bomb(lambda octets: _changing(octets, b"--\n" * 1_700)),
+    "boundaries of each length": Bomb(
+        lambda octets: (
+            b"".join(_LEVEL_OF % (one, one) for one in _OF_EACH_LENGTH)
+            + (b"--%b\n" % (_OF_EACH_LENGTH[-1][:-1])) * (octets // 130)
         )
     ),
     "messages in each other": Bomb(_many(_RFC822)),
