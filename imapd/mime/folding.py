@@ -11,6 +11,8 @@ _MARK_COUNT = 30
 #: All combining marks lie between these.  To ask every character there is takes
 #: longer than one command may hold up the others.
 _MARKS = range(0x300, 0x20000)
+_WIDE_FIRST = 0x10000
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
 
 
 def fold(text: str) -> str:
@@ -22,18 +24,53 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    text = _long_marks().sub(r"\1", text)
+    text = _without_long_marks(text)
     text = unicodedata.normalize("NFKD", text)
     # By way of upper case, because RFC 5051 maps to title case: dotless i is i.
     return unicodedata.normalize("NFKD", text.upper().casefold())
 
 
+def _without_long_marks(text: str) -> str:
+    """Return the text with no more than so many marks on a letter."""
+    # More than so many in a row have one at a place that so many do not reach.
+    some = text[:: _MARK_COUNT + 1]
+    if _marks(_is_wide(some)).search(some) is None:
+        return text
+    if _is_wide(text):  # each mark is asked once: it takes ten times longer
+        return _marks(True).sub(lambda run: run[0][:_MARK_COUNT], text)
+    return _long_marks().sub(r"\1", text)
+
+
+def _is_wide(text: str) -> bool:
+    """Whether a character lies beyond the first plane."""
+    return _WIDE.search(text) is not None
+
+
+@cache
+def _marks(wide: bool) -> re.Pattern[str]:
+    return re.compile(f"[{_mark_ranges(wide)}]++")
+
+
 @cache
 def _long_marks() -> re.Pattern[str]:
-    """Match too many combining marks; the first of them are group 1."""
-    marks = "".join(
-        re.escape(chr(code))
+    """Match too many combining marks of the first plane; the first are group 1."""
+    marks = _mark_ranges(False)
+    return re.compile(f"([{marks}]{{{_MARK_COUNT}}})[{marks}]++")
+
+
+@cache
+def _mark_ranges(wide: bool) -> str:
+    """The marks as ranges: what is beyond the first plane is compared one by one."""
+    marks = [
+        code
         for code in _MARKS
         if unicodedata.combining(unicodedata.normalize("NFKD", chr(code))[0])
+    ]
+    known = frozenset(marks)
+    firsts = [code for code in marks if code - 1 not in known]
+    lasts = [code for code in marks if code + 1 not in known]
+    return "".join(
+        f"{re.escape(chr(first))}-{re.escape(chr(last))}"
+        for first, last in zip(firsts, lasts, strict=True)
+        if wide or first < _WIDE_FIRST
     )
-    return re.compile(f"([{marks}]{{{_MARK_COUNT}}})[{marks}]++")
