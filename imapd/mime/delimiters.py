@@ -30,8 +30,9 @@ _LINES_AN_OCTET: Final = 16
 _SINGLE_OCTETS_AN_OCTET: Final = 4000
 #: What one search takes beside its octets, in octets.
 _SEARCH_OCTETS: Final = 1000
-#: So much is searched for one after the other: what begins the line that is found first
-#: is not known before, and the rest was in vain.
+#: So much is searched for one after the other, at first and at the most: which has the
+#: nearest line is not known before, and to search behind that was in vain.
+_FIRST_WINDOW_OCTETS: Final = 256
 _WINDOW_OCTETS: Final = 8192
 #: So many branches are worth a look at whether it is any of them.
 _FEW_BRANCHES: Final = 4
@@ -56,6 +57,7 @@ class Delimiters:
         "_most_scanned",
         "_most_vain",
         "_needle",
+        "_octets",
         "_ordered",
         "_outer",
         "_reach",
@@ -72,6 +74,7 @@ class Delimiters:
         self.position = 0  # no line end before it begins a delimiter
         self._indexes: dict[bytes, list[int]] = {}  # of each boundary, innermost last
         self._ordered: list[bytes] = []  # the boundaries, without repetition
+        self._octets = 0  # as many of them as are looked at
         self._changed = False  # since what follows was made of them
         self._alone = False  # there is one only, and the needle is all of it
         self._needle = b""  # line end, "--", and what all the boundaries begin with
@@ -97,6 +100,7 @@ class Delimiters:
         indexes = self._indexes.setdefault(boundary, [])
         if not indexes:
             insort(self._ordered, boundary)
+            self._octets += min(len(boundary), LOOKED_AT_OCTETS)
         indexes.append(index)
         self._changed = True
         self.position = max(self.position, start)
@@ -108,6 +112,7 @@ class Delimiters:
         if not indexes:
             del self._indexes[boundary]
             del self._ordered[bisect_left(self._ordered, boundary)]
+            self._octets -= min(len(boundary), LOOKED_AT_OCTETS)
         self._changed = True
 
     #   delimiter := CRLF "--" boundary
@@ -141,9 +146,8 @@ class Delimiters:
             shared = shared[:-1]
         self._needle = self._line_end + b"--" + shared
         self._outer = None
-        octets = sum(min(len(one), LOOKED_AT_OCTETS) for one in self._ordered)
-        self._most_vain = _LINES_AN_OCTET * octets
-        self._most_scanned = _SINGLE_OCTETS_AN_OCTET * octets
+        self._most_vain = _LINES_AN_OCTET * self._octets
+        self._most_scanned = _SINGLE_OCTETS_AN_OCTET * self._octets
         if self._finder is not None and not self._alone:
             self._arrange_finder()
 
@@ -176,14 +180,16 @@ class Delimiters:
             self._vain += 1
             if self._vain >= self._most_vain:
                 self._make_finder()
+        octets = _FIRST_WINDOW_OCTETS
         while start < before:
             if self._vain >= self._most_vain or self._scanned >= self._most_scanned:
                 self._make_finder()
-            stop = min(start + _WINDOW_OCTETS, before)
+            stop = min(start + octets, before)
             at = self._next_in_window(self._finder, start, stop)
             if at < stop:
                 return at
             start = stop
+            octets = min(2 * octets, _WINDOW_OCTETS)
         return -1
 
     def _next_in_window(self, made: re.Pattern[bytes], start: int, stop: int) -> int:

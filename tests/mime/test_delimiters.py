@@ -84,13 +84,18 @@ class SameTests(unittest.TestCase):
         st.sampled_from([1 << 13, 1, 2, 5, 11, 100]),
     )
     def test_each_way_gives_what_the_plain_way_does(
-        self, octets: bytes, lines: float, single_octets: float, window_octets: int
+        self,
+        octets: bytes,
+        lines: float,
+        single_octets: float,
+        window_octets: int,
     ) -> None:
         with ExitStack() as stack:
             for name, value in (
                 ("_LINES_AN_OCTET", lines),
                 ("_SINGLE_OCTETS_AN_OCTET", 100 * single_octets),
                 ("_WINDOW_OCTETS", window_octets),
+                ("_FIRST_WINDOW_OCTETS", window_octets),
             ):
                 stack.enter_context(mock.patch.object(delimiters, name, value))
             stored, sent = parse_stored(octets), parse(to_wire(octets))
