@@ -98,13 +98,20 @@ class Limits:
         10000, least=100, source="parts of a message that are looked into"
     )
     header_octets: int = setting(
-        10 << 20, least=65536, source="the header of a message, as far as it is parsed"
+        10 << 20,
+        least=65536,
+        source="a message's header, as far as it is parsed; those of all its parts",
     )
     header_field_octets: int = setting(
         1 << 20, least=8192, source="one header field, as far as it is parsed"
     )
     address_count: int = setting(
         10000, least=100, source="addresses of one field in ENVELOPE"
+    )
+    address_word_count: int = setting(
+        300_000,
+        least=10000,
+        source="addresses, or words of unusual ones, in all envelopes of a message",
     )
     parameter_count: int = setting(128, least=16, source="parameters of one MIME field")
     user_address_connections: int = setting(

@@ -49,23 +49,41 @@ _BLANKS = re.compile(rb"[ \t]++")
 _BLANK = b" "  # between two tokens; never the text of a word
 
 
+class Words:
+    """How much may still be read: an address of the usual form is one, as is a field.
+
+    Of all others each word, mark, comment and blank is one.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+
 #   address-list = (address *("," address)) / obs-addr-list
 #   address = mailbox / group
 def addresses(
-    values: Iterable[bytes], limits: Limits = DEFAULT_LIMITS
+    values: Iterable[bytes],
+    limits: Limits = DEFAULT_LIMITS,
+    words: Words | None = None,
 ) -> tuple[Address, ...]:
     """Return the addresses of all the values, at most ``limits.address_count``.
 
-    The values are unfolded; those of a repeated field follow each other.
+    The values are unfolded; those of a repeated field follow each other.  No more is
+    read of them than ``words`` has left, by default as for one message.
     """
     found: list[Address] = []
-    count_limit = limits.address_count
+    words = words or Words(limits.address_word_count)
     for value in values:
+        count_limit = min(limits.address_count, len(found) + words.left)
         if len(found) >= count_limit:
             break
+        before = len(found)
         position = _read_usual(value, 0, found, count_limit)
+        words.left -= len(found) - before + 1
         if position < len(value) and len(found) < count_limit:
-            _Reader(value, position, found, count_limit).read()
+            _Reader(value, position, found, count_limit, words).read()
     return tuple(found)
 
 
@@ -109,15 +127,22 @@ class _Reader:
         "position",
         "spoiled",
         "value",
+        "words",
     )
 
     def __init__(
-        self, value: bytes, position: int, found: list[Address], count_limit: int
+        self,
+        value: bytes,
+        position: int,
+        found: list[Address],
+        count_limit: int,
+        words: Words,
     ) -> None:
         self.value = value
         self.found = found
         self.count_limit = count_limit
         self.position = position
+        self.words = words
         self.in_group = False
         #: (kind, text) of the element so far; kind is a group name of ``_TOKEN``.
         self.pending: list[tuple[str, bytes]] = []
@@ -125,8 +150,9 @@ class _Reader:
         self.spoiled = False  # an address ended and no comma followed
 
     def read(self) -> None:
-        size = len(self.value)
-        while self.position < size:
+        size, words = len(self.value), self.words
+        while self.position < size and words.left > 0:
+            words.left -= 1
             # A group may need the last place for its end.
             if len(self.found) + self.in_group >= self.count_limit:
                 break
@@ -198,7 +224,10 @@ class _Reader:
     def _angle_tokens(self) -> tuple[list[tuple[str, bytes]], bytes | None]:
         inside: list[tuple[str, bytes]] = []
         route: bytes | None = None
-        while match := _TOKEN.match(self.value, self.position):
+        while self.words.left > 0 and (
+            match := _TOKEN.match(self.value, self.position)
+        ):
+            self.words.left -= 1
             kind, text = match.lastgroup or "word", match[0]
             if text in (b"<", b";") or (text == b"," and inside[:1] != _AT):
                 break  # the bracket was forgotten

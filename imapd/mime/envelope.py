@@ -1,7 +1,7 @@
 """ENVELOPE.  RFC 3501 §7.4.2."""
 
 from imapd.limits import DEFAULT_LIMITS, Limits
-from imapd.mime.addresses import addresses
+from imapd.mime.addresses import Words, addresses
 from imapd.mime.headers import field_finder, stored_header, unfold_lines
 from imapd.mime.scan import to_lines
 from imapd.model.structure import Envelope
@@ -11,7 +11,9 @@ _LISTS = frozenset(name.encode("ascii") for name in _ADDRESSES)
 _find = field_finder(("date", "subject", "message-id", "in-reply-to", *_ADDRESSES))
 
 
-def envelope(header: bytes, limits: Limits = DEFAULT_LIMITS) -> Envelope:
+def envelope(
+    header: bytes, limits: Limits = DEFAULT_LIMITS, words: Words | None = None
+) -> Envelope:
     """Return the envelope that a header gives, or a message; as it is stored.
 
     Of a field that must not be repeated but is, the last counts; addresses of
@@ -20,7 +22,8 @@ def envelope(header: bytes, limits: Limits = DEFAULT_LIMITS) -> Envelope:
 
     Only ``limits.header_octets`` of the header are read, of each field
     ``limits.header_field_octets``, counted in the LF form, and of fields of addresses
-    so many of one name as there may be addresses.
+    so many of one name as there may be addresses; of these in all no more than
+    ``words`` has left, by default as for one message.
     """
     most = limits.header_octets
     # Cut before it is looked at: it may be the whole of a large message.
@@ -38,7 +41,8 @@ def envelope(header: bytes, limits: Limits = DEFAULT_LIMITS) -> Envelope:
             lists[lower] = [unfold_lines(value[:cut])]
         elif len(values := lists[lower]) < most_fields:
             values.append(unfold_lines(value[:cut]))
-    found = {name: addresses(values, limits) for name, values in lists.items()}
+    words = words or Words(limits.address_word_count)
+    found = {name: addresses(values, limits, words) for name, values in lists.items()}
     get, text_of = found.get, texts.get
     from_ = get(b"from", ())
     # None for a field that is absent, b"" for one that is empty.

@@ -4,8 +4,15 @@ import re
 
 _COMMENT_MARK = re.compile(rb"\\.|[()]", re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
-#: A whole quoted string, or one that is never closed, or the start of a comment.
-_QUOTED_OR_COMMENT = re.compile(rb'"(?:[^"\\]++|\\.?+)*+"?+|\(|\\.', re.DOTALL)
+#: A comment that holds no other.
+_FLAT = rb"\((?:[^()\\]++|\\.?+)*+\)"
+_FLAT_COMMENT = re.compile(_FLAT, re.DOTALL)
+#: A whole quoted string, or one that is never closed, or a comment or its start.
+_QUOTED_OR_COMMENT = re.compile(
+    rb'"(?:[^"\\]++|\\.?+)*+"?+|%b|\(|\\.' % _FLAT, re.DOTALL
+)
+
+_OPENS = ord("(")
 
 
 #   comment = "(" *([FWS] ccontent) [FWS] ")"      ; ccontent may be a comment
@@ -29,13 +36,18 @@ def without_comments(value: bytes) -> bytes:
     """Return the value with one space for each comment; quoted strings are kept."""
     if b"(" not in value:
         return value
-    pieces = []
+    if b'"' not in value and b"\\" not in value:
+        # What is in another comment may go before it.
+        value = _FLAT_COMMENT.sub(b" ", value)
+    pieces: list[bytes] = []
     start = position = 0
     while found := _QUOTED_OR_COMMENT.search(value, position):
         position = found.end()
-        if found[0] == b"(":
+        if value[found.start()] == _OPENS:
             pieces.append(value[start : found.start()])
-            start = position = comment_end(value, found.start())
+            if position == found.start() + 1:  # it holds others
+                position = comment_end(value, found.start())
+            start = position
     pieces.append(value[start:])
     return b" ".join(pieces)
 

@@ -17,10 +17,13 @@ Where senders break the rules:
 * A Content-Type that cannot be read is text/plain, charset us-ascii (RFC 2045
   §5.2); so is the charset of any text that names none, as Dovecot and Cyrus say.
 * What is nested deeper than ``mime_depth`` is an application/octet-stream; so is
-  all the rest of the message from part number ``mime_parts`` on.
+  all the rest of the message from part number ``mime_parts`` on, or where the headers
+  of the parts before come to ``header_octets``.
+* What messages within it have for addresses is left out after ``address_word_count``.
 """
 
 from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.mime.addresses import Words
 from imapd.mime.content import US_ASCII, describe
 from imapd.mime.delimiters import BOUNDARY_OCTETS, Delimiters
 from imapd.mime.envelope import envelope
@@ -71,6 +74,7 @@ class _Parser:
         "delimiters",
         "empty_line",
         "full",
+        "header_octets",
         "holds_message",
         "limits",
         "line_end",
@@ -80,6 +84,7 @@ class _Parser:
         "part_count",
         "size",
         "stack",
+        "words",
     )
 
     def __init__(self, message: bytes, line_end: bytes, limits: Limits) -> None:
@@ -90,6 +95,8 @@ class _Parser:
         self.limits = limits
         self.stack: list[_Frame] = []
         self.part_count = 0
+        self.header_octets = 0  # of all parts but the message itself, in the LF form
+        self.words = Words(limits.address_word_count)  # of all the envelopes
         self.full = False  # the last part that may be has begun
         self.holds_message = False  # the last part opened is a message/rfc822
         self.counted = 0  # an offset, and how many line ends are before it
@@ -129,7 +136,7 @@ class _Parser:
             inner = self._open(start, (b"TEXT", b"PLAIN"))
             most = self.line_octets * self.limits.header_octets
             header = self.message[start : min(inner.body_start, start + most)]
-            inner.envelope = envelope(header, self.limits)
+            inner.envelope = envelope(header, self.limits, self.words)
             outer.message = inner
             outer = inner
         return first
@@ -145,7 +152,12 @@ class _Parser:
         frame = _Frame(part, self._lines_before(start), self._lines_before(body_start))
         self.stack.append(frame)
         self.part_count += 1
-        self.full = full = self.part_count >= limits.mime_parts
+        self.full = full = (
+            self.part_count >= limits.mime_parts
+            or self.header_octets >= limits.header_octets
+        )
+        if self.part_count > 1:  # the message's own may take it all
+            self.header_octets += min(len(header), limits.header_octets)
         kind = part.type.lower()
         multipart = kind == b"multipart"
         message = kind == b"message" and part.subtype.lower() == b"rfc822"

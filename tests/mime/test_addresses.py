@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imapd.limits import DEFAULT_LIMITS
-from imapd.mime.addresses import addresses
+from imapd.mime.addresses import Words, addresses
 from imapd.model.structure import Address
 
 NO_MAILBOX, NO_DOMAIN = b"MISSING_MAILBOX", b"MISSING_DOMAIN"
@@ -190,3 +190,30 @@ class AddressTests(TestCase):
                 if one.host is not None
             ]
             self.assertEqual(ours, theirs, value)
+
+
+class WordTests(TestCase):
+    # Hardening: P17.
+
+    def test_no_more_is_read_than_is_left(self) -> None:
+        values = {
+            "usual": b"a@b, " * 20_000,
+            "comments": b"(c)" * 20_000,
+            "angles": b"<a.b.c@d " * 4_000,
+            "in one angle": b"<" + b"a." * 20_000,
+            "groups": b"G:" * 20_000,
+        }
+        for name, value in values.items():
+            for count in (0, 1, 7, 1000):
+                words = Words(count)
+                found = addresses([value] * 3, words=words)
+                self.assertLessEqual(len(found), count + 2, name)
+                self.assertLessEqual(words.left, 0, name)
+                self.assertEqual(addresses([b"a@b"], words=words), (), name)
+
+    def test_what_is_left_is_what_was_not_read(self) -> None:
+        words = Words(10)
+        self.assertEqual(len(addresses([b"a@b, c@d"], words=words)), 2)
+        self.assertEqual(words.left, 7)
+        self.assertEqual(len(addresses([b"(c) a@b"], words=words)), 1)
+        self.assertEqual(words.left, 1)  # the field, (c), a blank, three words

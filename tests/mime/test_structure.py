@@ -6,8 +6,8 @@ from email.message import Message
 from unittest import TestCase
 
 from imapd.limits import DEFAULT_LIMITS
-from imapd.mime.scan import to_wire
-from imapd.mime.structure import parse
+from imapd.mime.scan import to_lines, to_wire
+from imapd.mime.structure import parse, parse_stored
 from imapd.model.structure import BodyPart, Envelope
 from tests.mime.test_section import assert_consistent, assert_sections_reassemble
 from tests.support.shared import SHARED, needs_shared
@@ -338,3 +338,29 @@ class LimitTests(TestCase):
         value = b"a/b" + b"; x%d=y" * 1 % 1 + b"; z=w" * 500
         part = parse(b"Content-Type: " + value + b"\r\n\r\n")
         self.assertEqual(len(part.params), DEFAULT_LIMITS.parameter_count)
+
+    def test_words_of_addresses(self) -> None:
+        limits = replace(DEFAULT_LIMITS, address_word_count=10_000)
+        digest = b"Content-Type: multipart/digest; boundary=x\r\n\r\n"
+        held = b"--x\r\n\r\nTo: " + b"a@b," * 3_000 + b"\r\n\r\n"
+        root = parse(digest + held * 5, limits)
+        found = []
+        for part in root.parts:
+            assert part.message is not None
+            assert part.message.envelope is not None
+            found.append(len(part.message.envelope.to))
+        self.assertEqual(found[:3], [3_000] * 3)
+        self.assertLess(found[3], 1_000)
+        self.assertEqual(found[4], 0)
+
+    def test_headers_of_all_parts(self) -> None:
+        limits = replace(DEFAULT_LIMITS, header_octets=65_536)
+        mixed = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
+        for name, own in {"short": b"", "long": b"A: " + b"b" * 70_000}.items():
+            part = b"--x\r\nB: %b\r\n\r\ntext\r\n" % (b"c" * 1_019)  # 1 KiB in LF
+            message = mixed[:-2] + own + b"\r\n\r\n" * bool(own) + b"\r\n" + part * 100
+            root = parse(message, limits)
+            self.assertEqual(len(root.parts), 65, name)
+            self.assertEqual(root.parts[-1].subtype, b"octet-stream", name)
+            self.assertEqual(root.parts[-2].subtype, b"PLAIN", name)
+            self.assertEqual(parse_stored(to_lines(message), limits), root, name)

@@ -121,6 +121,15 @@ BOMBS: Final[dict[str, Bomb]] = {
         _numbered(b"--x\nContent-Type: text/t%d; a=b\n\nx\n", _MIXED), octets=150_000
     ),
     "a digest": Bomb(_many(b"--x\n\nTo: a@b\n\n", _DIGEST)),
+    "a digest of addresses": Bomb(
+        _many(b"--x\n\nTo: " + b"(c) a b <c@d>, " * 300 + b"\n\n", _DIGEST)
+    ),
+    "parts of comments": Bomb(
+        _numbered(
+            b"--x\nContent-Type: a/b%d" + b"(c)" * 1_700 + b"\n\n\n",
+            _MIXED,
+        )
+    ),
     "lines like boundaries": Bomb(_many(b"--\n--y\n", _MIXED)),
     "one long field": Bomb(_many(b"x", b"Subject: ", b"\n\n"), octets=2_000_000),
     "fields of addresses": Bomb(_many(b"To: a@b\n")),

@@ -63,7 +63,7 @@ NOT_OF_A_COMMAND: Final = frozenset(
         *("user_address_connections", "user_connections", "address_connections"),
         *("preauth_connections", "handshake_seconds"),
         *("ahead_octets", "mime_parts", "header_octets", "header_field_octets"),
-        *("address_count", "parameter_count"),
+        *("address_count", "address_word_count", "parameter_count"),
     )
 )
 
