@@ -2,9 +2,11 @@
 
 import hashlib
 from itertools import count
+from threading import get_ident
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import ILogObserver, LogEvent, eventAsText
 from zope.interface import implementer
 
@@ -116,18 +118,24 @@ class LogCarrier:
     The words are made here; the master does not format again what is in them.
     """
 
-    def __init__(self, to_master: Channel) -> None:
-        """Use a channel."""
+    def __init__(self, to_master: Channel, reactor: IReactorFromThreads) -> None:
+        """Use a channel; made in the reactor's thread, whose alone it is."""
         self._channel = to_master
+        self._reactor = reactor
+        self._thread = get_ident()
 
     def __call__(self, event: LogEvent) -> None:
-        """Send one event; never raises."""
+        """Send one event, of whatever thread; never raises."""
         text = eventAsText(event, includeTimestamp=False, includeSystem=False)
         level = event.get("log_level")
         system = event.get("log_system")
-        self._channel.line(
+        line = (
             getattr(level, "name", "info"),
             str(event.get("log_namespace", "imapd")),
             None if system is None else str(system),
             text[:_LINE_CHARACTERS],
         )
+        if get_ident() == self._thread:
+            self._channel.line(*line)
+        else:
+            self._reactor.callFromThread(self._channel.line, *line)

@@ -68,7 +68,7 @@ class Worker:
         )
         os.close(CHANNEL_DESCRIPTOR)
         globalLogBeginner.beginLoggingTo(
-            [shared.LogCarrier(self._channel)], redirectStandardIO=False
+            [shared.LogCarrier(self._channel, reactor)], redirectStandardIO=False
         )
         config = order.config
         self._tls = None
@@ -179,7 +179,8 @@ class Worker:
 
     def _last_words(self, _: object) -> "Deferred[None]":
         if not self._lost.called:
-            self._channel.finish()
+            # Behind what the threads, which have ended, have logged.
+            self._reactor.callFromThread(self._channel.finish)
             self._lost.addTimeout(LAST_WORDS_SECONDS, self._reactor)
         return self._lost.addErrback(lambda _: None)
 

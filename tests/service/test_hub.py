@@ -1,6 +1,9 @@
 """What workers share, over channels in memory."""
 
 import io
+from collections.abc import Callable
+from functools import partial
+from threading import Thread
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -405,8 +408,28 @@ class NewsTests(HubCase):
         self.assertEqual([each.ready for each in self.workers], [False, True])
 
 
+class FakeReactor:
+    """Takes calls of other threads, and makes them in ``turn``."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], object]] = []
+
+    def callFromThread(self, call: Callable[..., object], *args: object) -> None:
+        self.calls.append(partial(call, *args))
+
+    def turn(self) -> None:
+        while self.calls:
+            self.calls.pop(0)()
+
+
 class LogTests(HubCase):
     # Hardening: A13.
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.reactor = FakeReactor()
+        reactor: Any = self.reactor
+        self.carrier = LogCarrier(self.workers[0].channel, reactor)
 
     def written(self) -> list[str]:
         """What the master's log has."""
@@ -425,7 +448,7 @@ class LogTests(HubCase):
             "log_time": 0.0,
             **event,
         }
-        LogCarrier(self.workers[0].channel)(event)
+        self.carrier(event)
 
     def test_the_words_stay(self) -> None:
         self.log(
@@ -438,6 +461,15 @@ class LogTests(HubCase):
         self.assertTrue(line.endswith(r"user='x\r\n{text} %s' worker=1"), line)
         self.assertIn("[imapd#warn] login refused peer=192.0.2.1 ", line)
         self.assertEqual(banned(line), PEER)
+
+    def test_another_thread_leaves_the_channel_alone(self) -> None:
+        logs = Thread(target=self.log, kwargs={"log_format": "from a thread"})
+        logs.start()
+        logs.join()
+        self.assertEqual(self.written(), [])
+        self.reactor.turn()
+        (line,) = self.written()
+        self.assertTrue(line.endswith("[imapd#warn] from a thread worker=1"), line)
 
     def test_a_traceback_is_one_event(self) -> None:
         try:
