@@ -193,6 +193,18 @@ def stood_still(*, seconds: float, cpu_seconds: float, times: int, where: str) -
     )
 
 
+def uncaught(*, where: str, traceback: str) -> None:
+    """Nobody was there to catch an exception: a fault of ours, or of a library.
+
+    The lines of the traceback follow in the same event.
+    """
+    _log.critical(
+        "nobody caught what was raised in {where}:\n{traceback}",
+        where=_cut(where, PLACE_CHARACTERS),
+        traceback=traceback,
+    )
+
+
 def duration(seconds: float) -> str:
     """``45s``, ``12m30s`` or ``2h05m``."""
     whole = round(max(seconds, 0))

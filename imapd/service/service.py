@@ -25,6 +25,7 @@ from imapd.service.portions import PortionedEndpoint
 from imapd.service.scarce import CalmEndpoint
 from imapd.service.serving import STOP_SECONDS, Serving, alone
 from imapd.service.signals import SignalHandler
+from imapd.service.uncaught import Uncaught
 from imapd.service.workers import PATIENCE_SECONDS, Workers
 
 _log = Logger(namespace="imapd")
@@ -71,6 +72,7 @@ class ImapService(MultiService):
         self._hangup = SignalHandler(
             signal.SIGHUP, self._hung_up, self._soon, shared=True
         )
+        self._uncaught = Uncaught(self._soon)
         self._hurry = [
             SignalHandler(number, self._stop_now, self._soon, shared=False)
             for number in (signal.SIGTERM, signal.SIGINT)
@@ -161,6 +163,7 @@ class ImapService(MultiService):
         _prepare_process()
         loglines.hasten()
         self._stopped = Deferred()
+        self._uncaught.take()
         self._hangup.take()
         if self.serving is not None:
             self.serving.start()
@@ -198,6 +201,7 @@ class ImapService(MultiService):
             self._stopped.cancel()
 
     def _at_end(self, _: object) -> None:
+        self._uncaught.give_back()
         for each in self._hurry:
             each.give_back()
 

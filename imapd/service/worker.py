@@ -31,6 +31,7 @@ from imapd.server.tls import TlsContext
 from imapd.service import channel, held, listening, order, serving, shared
 from imapd.service.order import CHANNEL_DESCRIPTOR, ORDER_DESCRIPTOR, Order
 from imapd.service.serving import STOP_SECONDS
+from imapd.service.uncaught import Uncaught
 
 _log = Logger(namespace="imapd")
 
@@ -49,6 +50,7 @@ class Worker:
         self._order = order
         self._lost: Deferred[None] = Deferred()
         self._stopping: Deferred[Any] | None = None
+        self._uncaught = Uncaught(reactor.callFromThread)
         self._signals = 0
         self._ports: list[Any] = []
         self._channel = channel.Channel(
@@ -97,6 +99,7 @@ class Worker:
         # whole group of processes sends one beside what the master says.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
+        self._uncaught.take()
         self._serving.start()
         try:
             self._open_ports()
@@ -178,6 +181,7 @@ class Worker:
             _log.failure("stopping did not go well", failure)
 
     def _last_words(self, _: object) -> "Deferred[None]":
+        self._uncaught.give_back()
         if not self._lost.called:
             # Behind what the threads, which have ended, have logged.
             self._reactor.callFromThread(self._channel.finish)

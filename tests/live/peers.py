@@ -144,7 +144,7 @@ class ImapdServer(PortServer):
 
     def complaints(self, *, races: bool = True) -> list[str]:
         """Lines of its log that tell of a fault of ours; no race is an excuse."""
-        words = ("Traceback", "Unhandled", "SERVERBUG", "[critical]")
+        words = ("Traceback", "Unhandled", "SERVERBUG", "#critical]")
         return [
             line for line in self.log().splitlines() if any(w in line for w in words)
         ]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from tests.service.test_events import banned
@@ -377,3 +378,36 @@ def may_run(program: str, user: int) -> bool:
         check=False,
     )
     return tried.returncode == 0
+
+
+#: In each of the processes, once it says what nobody catches.
+BREAKS = """
+import sys, threading, time
+
+def work():
+    while sys.unraisablehook is sys.__unraisablehook__:
+        time.sleep(0.01)
+    raise KeyError("in a thread")
+
+threading.Thread(target=work, name="broken", daemon=True).start()
+"""
+
+
+class UncaughtTests(WorkerCase):
+    @classmethod
+    def make_folder(cls) -> None:
+        super().make_folder()
+        (cls.folder / "site").mkdir()
+        (cls.folder / "site" / "sitecustomize.py").write_text(BREAKS)
+
+    def is_logged(self, words: str) -> bool:
+        return words in self.log()
+
+    def test_what_nobody_catches_is_one_event_of_the_log(self) -> None:
+        said = "nobody caught what was raised in thread broken:"
+        for whose in (f"{said}\n", f"{said} worker=1\n", f"{said} worker=2\n"):
+            wait_for(partial(self.is_logged, whose), whose)
+            _, _, rest = self.log().partition(whose)
+            first, *lines = rest.splitlines()
+            self.assertEqual(first, "\tTraceback (most recent call last):")
+            self.assertIn("\tKeyError: 'in a thread'", lines[:8])

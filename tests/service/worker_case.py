@@ -144,7 +144,7 @@ class WorkerCase(unittest.TestCase):
                 ],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+                env={**os.environ, "PYTHONPATH": f"{CHECKOUT}:{cls.folder}/site"},
                 cwd=cls.folder,
             )
         cls.addClassCleanup(cls.kill)

@@ -17,7 +17,7 @@ from benchmarks.servers.base import PASSWORD
 from benchmarks.servers.imapd import Imapd
 from tests.torture.figures import Figure, at_most, told
 
-_COMPLAINTS = ("Traceback", "Unhandled", "SERVERBUG", "[critical]")
+_COMPLAINTS = ("Traceback", "Unhandled", "SERVERBUG", "#critical]")
 _STILL = re.compile(r"reactor stood still for ([\d.]+) s cpu=\S+ times=(\d+) at (.*)")
 _WORDS = b"invoice meeting water garden letter winter signal harbour river".split()
 
@@ -100,8 +100,9 @@ class Served(Imapd):
         lines = self.log().splitlines()
         for number, line in enumerate(lines):
             if any(word in line for word in _COMPLAINTS):
-                # With what follows: the reason is in the last line of a traceback.
-                raise AssertionError("\n".join(lines[number : number + 30]))
+                # What it is of is told before it; its reason is in its last line.
+                told = lines[max(number - 2, 0) : number + 30]
+                raise AssertionError("\n".join(told))
 
 
 @contextlib.contextmanager
