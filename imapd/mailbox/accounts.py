@@ -190,9 +190,12 @@ class Accounts:
             sweeping.cancel()
 
     async def close(self) -> None:
-        """Close all that nobody uses, and keep none from now on."""
+        """Close all that nobody uses, and keep none from now on.
+
+        Those that are being closed already are waited for: the threads end next.
+        """
         self._keep = 0
-        for key in list(self._left):
+        for key in [*self._left, *self._locks]:
             await self._begin_closing(key)
 
     def _forget_lock(self, key: Hashable) -> None:

@@ -180,6 +180,23 @@ class KeepTests(SynchronousTestCase):
         state = self.accounts._open, self.accounts._locks, self.accounts._stores
         self.assertEqual(state, ({}, {}, {}))
 
+    def test_stopping_waits_for_those_that_are_being_closed(self) -> None:
+        workers = LaterWorkers(inline=True)
+        self.accounts = Accounts(
+            workers, PollingWatch(self.clock), clock=self.clock, keep=2
+        )
+        self.visit("a")
+        workers.inline = False
+        self.clock.advance(KEEP_SECONDS)
+        stopped = Deferred.fromCoroutine(self.accounts.close())
+        self.assertNoResult(stopped)
+        self.assertEqual(self.closed("a"), [0])
+        workers.finish()
+        self.successResultOf(stopped)
+        self.assertEqual(self.closed("a"), [1])
+        state = self.accounts._open, self.accounts._locks, self.accounts._stores
+        self.assertEqual(state, ({}, {}, {}))
+
     def test_one_that_does_not_close_keeps_nobody_out(self) -> None:
         def fail() -> None:
             raise Unavailable("no")
