@@ -202,6 +202,8 @@ class ImapService(MultiService):
 
     def _at_end(self, _: object) -> None:
         self._uncaught.give_back()
+        if self.serving is not None:  # who may not have come to it
+            self.serving.watch.close()
         for each in self._hurry:
             each.give_back()
 

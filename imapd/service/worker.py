@@ -182,6 +182,7 @@ class Worker:
 
     def _last_words(self, _: object) -> "Deferred[None]":
         self._uncaught.give_back()
+        self._serving.watch.close()  # who may not have come to it
         if not self._lost.called:
             # Behind what the threads, which have ended, have logged.
             self._reactor.callFromThread(self._channel.finish)

@@ -249,10 +249,11 @@ class TwistdTests(unittest.TestCase):
         (self.folder / "mail/alice").mkdir()
         arguments = self.arguments(f"--imaps=tcp:{self.port}:interface=127.0.0.1")
         with self.serving(*arguments) as process, self.connect() as tls:
-            tls.sendall(b"a LOGIN alice wonderland\r\nb SELECT INBOX\r\n")
+            tls.sendall(b"a LOGIN alice wonderland\r\nb SELECT INBOX\r\ni IDLE\r\n")
             received = b""
-            while b"b OK" not in received:
+            while b"\n+ " not in received:
                 received += tls.recv(10_000) or self.fail(received)
+            tls.sendall(b"DONE\r\n")
             # A neighbour that lives holds the lock: the command waits for it.
             lock = self.folder / "mail/alice/dovecot-uidlist.lock"
             lock.write_text(f"{os.getpid()}:{os.uname().nodename}")
@@ -270,6 +271,7 @@ class TwistdTests(unittest.TestCase):
             process.terminate()
             output, _ = process.communicate(timeout=SECONDS)
             self.assertIn("told twice to stop", output)
+            self.assertNotIn("inotify broke", output)
             self.assertNotIn("still busy", output)
 
     def test_a_socket_of_systemd(self) -> None:
