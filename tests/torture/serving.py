@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -79,6 +80,15 @@ class Served(Imapd):
     def open_files(self) -> int:
         """How many descriptors the serving process has."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def descriptors(self) -> Counter[str]:
+        """What they are of, as the system calls it; a socket or pipe by its kind."""
+        folder = f"/proc/{self.pid}/fd"
+        found: Counter[str] = Counter()
+        for name in os.listdir(folder):
+            with contextlib.suppress(OSError):  # it has gone meanwhile
+                found[os.readlink(f"{folder}/{name}").split(":[")[0]] += 1
+        return found
 
     def log(self) -> str:
         """All that it has logged."""

@@ -12,16 +12,18 @@ import math
 import random
 import statistics
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from benchmarks.processes import settle
 from benchmarks.servers.base import PASSWORD, USERS
-from tests.torture import inuse
+from tests.torture import inuse, plateau
 from tests.torture.asking import Asker, Ended, Refused, any_certificate
 from tests.torture.budget import Budget
 from tests.torture.figures import Figure, at_least, at_most, told
+from tests.torture.plateau import Rest
 from tests.torture.serving import Served, fill, message, serving
 
 #: At a time, and of how many users; of fewer where there is less time, for all of
@@ -47,6 +49,11 @@ _SLOPE_SESSIONS: Final = 1_000_000
 #: but that of caches, which fill in the first thousand sessions.
 _MOST_OBJECTS: Final = 4000
 _MOST_USED_MEBI: Final = 1.0
+#: So often the work is interrupted for a rest, but not more often than each so many
+#: seconds: a rest takes four or five.
+_RESTS: Final = 24
+_BETWEEN_SECONDS: Final = 20.0
+_REST_SECONDS: Final = 4.5
 #: The samples are taken together in so many: what is left of their mean is chance.
 _BLOCKS: Final = 12
 #: However short: what all sessions after the warm ones together may take.
@@ -67,7 +74,7 @@ class Reopening(Served):
     )
 
     def in_use(self) -> tuple[int, int]:
-        """Objects, and octets of the rest."""
+        """Objects, and octets of them and of the rest."""
         self.tell(inuse.ASKED)
         end = time.monotonic() + 30
         while (told := inuse.read(self.folder)) is None:
@@ -75,16 +82,6 @@ class Reopening(Served):
                 raise AssertionError("the server does not answer a signal")
             time.sleep(0.05)
         return told
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """What there is when nobody is connected and nothing is done."""
-
-    files: int
-    own_octets: int
-    objects: int
-    used_octets: int
 
 
 @dataclass(slots=True)
@@ -96,6 +93,8 @@ class Soaked:
     failed: list[str] = field(default_factory=list)
     #: (seconds, octets, sessions) now and then.
     samples: list[tuple[float, int, int]] = field(default_factory=list)
+    #: At work.
+    seconds: float = 0.0
 
 
 async def _reads(asker: Asker, user: str, chance: random.Random) -> None:
@@ -194,7 +193,8 @@ async def _watch(server: Served, soaked: Soaked, until: Callable[[], bool]) -> N
 
 async def _soak(server: Served, seed: str, soaked: Soaked, seconds: float) -> None:
     """For so long, and at least for as many sessions as make it warm."""
-    end, least = time.monotonic() + seconds, soaked.sessions + _LEAST_SESSIONS
+    began = time.monotonic()
+    end, least = began + seconds, soaked.sessions + _LEAST_SESSIONS
 
     def until() -> bool:
         return time.monotonic() >= end and soaked.sessions >= least
@@ -204,6 +204,7 @@ async def _soak(server: Served, seed: str, soaked: Soaked, seconds: float) -> No
         for number in range(_WORKERS)
     ]
     await asyncio.gather(_watch(server, soaked, until), *workers)
+    soaked.seconds += time.monotonic() - began
 
 
 def slope(samples: list[tuple[float, int, int]]) -> tuple[float, float]:
@@ -227,15 +228,31 @@ def slope(samples: list[tuple[float, int, int]]) -> tuple[float, float]:
     return rise, 2 * math.sqrt(apart / (len(blocks) - 2) / spread)
 
 
-def _at_rest(server: Reopening) -> Rest:
+def _descriptors(server: Served) -> Counter[str]:
+    """What is open, but for the three pipes to an indexer.
+
+    One comes and goes when it likes: what is looked at twice is not halfway.
+    """
+    before: tuple[Counter[str], int] | None = None
+    for _ in range(50):
+        found = server.descriptors(), len(server.tree.pids()) - 1
+        if found == before:
+            break
+        before = found
+        time.sleep(0.1)
+    files, indexers = found
+    files["pipe"] -= 3 * indexers
+    return files
+
+
+def _at_rest(server: Reopening, soaked: Soaked) -> Rest:
     """When nobody is connected, and what waits a while is closed."""
     settle([server.tree], 30)
     time.sleep(_CLOSED_SECONDS)
     settle([server.tree], 30)
-    # An indexer comes and goes when it likes, and there are three pipes to it.
-    files = server.open_files() - 3 * (len(server.tree.pids()) - 1)
+    files = _descriptors(server)
     own = server.own_octets()
-    return Rest(files, own, *server.in_use())
+    return Rest(files, own, *server.in_use(), soaked.seconds, soaked.sessions)
 
 
 async def _admitted(server: Served, user: str, sources: list[str]) -> int:
@@ -296,18 +313,21 @@ def run(budget: Budget) -> Iterator[Figure]:
             connection.logout()
         warm = budget.seconds * _WARM_SHARE
         asyncio.run(_soak(server, f"warm:{budget.seed}", soaked, warm))
-        rest = _at_rest(server)
+        rests = [_at_rest(server, soaked)]
         soaked.samples.clear()
-        before, began = soaked.sessions, time.monotonic()
-        left = max(0.0, budget.seconds - warm)
-        asyncio.run(_soak(server, f"soak:{budget.seed}", soaked, left))
-        seconds = time.monotonic() - began
-        after = _at_rest(server)
+        end = time.monotonic() + max(0.0, budget.seconds - warm)
+        parts = min(_RESTS, max(1, int((end - time.monotonic()) / _BETWEEN_SECONDS)))
+        for part in range(parts, 0, -1):
+            left = max(0.0, end - time.monotonic()) / part - _REST_SECONDS
+            seed = f"soak:{budget.seed}:{part}"
+            asyncio.run(_soak(server, seed, soaked, left))
+            rests.append(_at_rest(server, soaked))
         counted = _still_counted(server, users)
     if soaked.failed:
         count = len(soaked.failed)
         raise AssertionError(f"{count} sessions failed, such as {soaked.failed[:3]}")
-    sessions = soaked.sessions - before
+    rest, after = rests[0], rests[-1]
+    sessions, seconds = after.sessions - rest.sessions, after.seconds - rest.seconds
     yield at_least("G23", "soak: sessions", soaked.sessions, "sessions", 300)
     yield told("G23", "soak: sessions a second", sessions / seconds, "sessions/s")
     objects = after.objects - rest.objects
@@ -322,6 +342,11 @@ def run(budget: Budget) -> Iterator[Figure]:
     if sessions >= _SLOPE_SESSIONS:
         least = rise - wrong
         yield at_most("G23", "soak: slope at least", least, "MiB/h", _MOST_SLOPE)
-    files_left = after.files - rest.files
+    yield from plateau.figures(rests)
+    left_open = Counter(after.files)
+    left_open.subtract(rest.files)
+    if any(left_open.values()):
+        print("descriptors:", {name: n for name, n in left_open.items() if n})
+    files_left = left_open.total()
     yield at_most("G23", "soak: descriptors left", files_left, "descriptors", 0)
     yield at_most("G23", "soak: still counted", counted, "sessions", 0)
