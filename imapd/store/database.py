@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
+from weakref import ref
 
 from twisted.logger import Logger
 
@@ -316,30 +317,29 @@ def _put_aside(path: bytes) -> None:
 
 
 class _Pool:
-    """The databases of this process that have a connection, the latest used last."""
+    """Databases with a connection, the latest used last, while anybody has them."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._lock = threading.Lock()
-        self._open: OrderedDict[Database, None] = OrderedDict()
+        self._open: OrderedDict[int, ref[Database]] = OrderedDict()  # by id()
 
     def used(self, database: Database) -> None:
         """Note a use, and close what was not used for longest if there are too many."""
         with self._lock:
-            self._open[database] = None
-            self._open.move_to_end(database)
-            if len(self._open) <= self._count:
-                return
-            oldest = list(self._open)[: len(self._open) - self._count]
+            self._open[id(database)] = ref(database)
+            self._open.move_to_end(id(database))
+            too_many = len(self._open) - self._count
             # try_close never waits, so holding our lock here cannot deadlock.
-            for other in oldest:
-                if other is not database and other.try_close():
-                    del self._open[other]
+            for key in list(self._open)[:too_many] if too_many > 0 else ():
+                other = self._open[key]()
+                if other is None or (other is not database and other.try_close()):
+                    del self._open[key]
 
     def forget(self, database: Database) -> None:
         """The database has no connection any more."""
         with self._lock:
-            self._open.pop(database, None)
+            self._open.pop(id(database), None)
 
 
 _POOL: Final = _Pool(_OPEN_CONNECTIONS)

@@ -1,6 +1,7 @@
 """The account's state: found again, healed, or done without."""
 
 import errno
+import gc
 import json
 import os
 import sqlite3
@@ -285,6 +286,23 @@ class StateTests(unittest.TestCase):
             connection.execute("SELECT 1")
         for one in databases:
             one.close()
+
+    def test_one_that_nobody_has_any_more_takes_its_descriptor_with_it(self) -> None:
+        # What a thread still asks, once the account was closed, opens it again.
+        def descriptors() -> int:
+            gc.collect()
+            return len(os.listdir("/proc/self/fd"))
+
+        state = self.open()
+        self.fill(state)
+        state.close()
+        before = descriptors()
+        late = Database(bytes(self.path), _SCHEMA, database.remove)
+        late.close()
+        with late.transaction(write=False):
+            self.assertGreater(descriptors(), before)
+        del late
+        self.assertEqual(descriptors(), before)
 
     def test_no_connection_holds_memory_for_tables_that_it_never_has(self) -> None:
         # What is opened for temporary tables takes as much as the file itself.
