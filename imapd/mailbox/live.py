@@ -7,7 +7,7 @@ in the order of ``lock_order``.  Nothing is written to a connection here.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from itertools import count
 
@@ -55,7 +55,7 @@ class LiveMailbox:
         self._notices = notices
         self.lock_order = next(_order)
         self.table = MessageTable()
-        self.gone = False
+        self.gone = self._renumbered = False
         self.users = 0  # what keeps it in its account's table
         self.reads = 0  # batches of FETCH so far that took more than memory
         #: Told when messages came or went, and when it was loaded.
@@ -82,10 +82,6 @@ class LiveMailbox:
     def flags(self, uid: Uid) -> Flags:
         """The flags of a message; none for one that is gone."""
         return self.table.flags(uid) or NO_FLAGS
-
-    def flags_of(self, uid: Uid) -> Flags | None:
-        """The flags of a message, None for one that is gone."""
-        return self.table.flags(uid)
 
     def flags_of_many(self, uids: Sequence[Uid]) -> Sequence[Flags | None]:
         """The flags of messages in their order, None for one that is gone."""
@@ -133,8 +129,9 @@ class LiveMailbox:
             claims = not member.read_only
             if not self.is_current or (claims and self._unclaimed):
                 await self._sync(claim=claims)
+            self._require_there()  # nobody would tell it of what changes
             recent = set(self._unclaimed)
-            if not member.read_only:
+            if claims:
                 self._unclaimed.clear()
             member.view = SessionView(self.uids, recent)
             member.joined_validity = self.store.uid_validity
@@ -205,8 +202,7 @@ class LiveMailbox:
             await self.workers.run(save)
 
     async def _look(self, look: Callable[[], Changes]) -> None:
-        if self.gone:
-            raise NoSuchMailbox("The mailbox is gone")
+        self._require_there()
         try:
             changes = await self.workers.run(look)
         except NoSuchMailbox:
@@ -215,7 +211,7 @@ class LiveMailbox:
         self._loaded = True
         self._apply(changes)
         if changes.renumbered:
-            raise Unavailable("The messages were numbered anew; open it again")
+            self._require_there()
 
     async def store_flags(
         self,
@@ -303,10 +299,15 @@ class LiveMailbox:
         self._writable()
 
     def _writable(self) -> None:
-        if self.gone:
-            raise NoSuchMailbox("The mailbox is gone")
+        self._require_there()
         if self.store.read_only:
             raise ReadOnly("The mailbox cannot be written")
+
+    def _require_there(self) -> None:
+        if self._renumbered:  # who opens it again finds it
+            raise Unavailable("The messages were numbered anew; open it again")
+        if self.gone:
+            raise NoSuchMailbox("The mailbox is gone")
 
     # What changed, told to every session.
 
@@ -323,6 +324,7 @@ class LiveMailbox:
 
     def _apply(self, changes: Changes) -> None:
         if changes.renumbered:
+            self._renumbered = True
             self.vanish("The messages of the mailbox were numbered anew")
         if self.gone or not changes:
             return
@@ -389,12 +391,8 @@ class LiveMailbox:
 @asynccontextmanager
 async def _holding(mailboxes: Iterable[LiveMailbox]) -> AsyncIterator[None]:
     """Hold the locks of several mailboxes, always taken in the same order."""
-    held: list[DeferredLock] = []
-    try:
+    with ExitStack() as held:
         for each in sorted(mailboxes, key=lambda live: live.lock_order):
             await each._lock.acquire()
-            held.append(each._lock)
+            held.callback(each._lock.release)
         yield
-    finally:
-        for lock in reversed(held):
-            lock.release()

@@ -250,6 +250,47 @@ class LossTests(LiveCase):
         status = self.run_now(self.account.status(INBOX, with_size=False))
         self.assertEqual((status.uid_validity, status.messages), (2, 4))
 
+    def test_who_enters_while_it_is_numbered_anew_gets_the_new_numbers(self) -> None:
+        one = self.select()
+        self.inbox.renumber()
+        del self.inbox.disk[Uid(1)]
+        looking = self.start(one.refresh())
+        entering = self.start(
+            self.account.select(INBOX, read_only=False, listener=Listener())
+        )
+        self.workers.finish()
+        self.failureResultOf(looking, Unavailable)
+        two = self.successResultOf(entering)
+        self.assertEqual((two.uid_validity, list(two.view.uids)), (2, [2, 3, 4]))
+        self.assertFalse(two._live.gone)
+
+    def test_who_enters_while_it_is_deleted_gets_nothing(self) -> None:
+        self.select(BOX)
+        self.box.deliver()
+        entering = self.start(
+            self.account.select(BOX, read_only=False, listener=Listener())
+        )
+        self.live(BOX).vanish("The mailbox was deleted or renamed")
+        self.workers.finish()
+        self.failureResultOf(entering, NoSuchMailbox)
+
+    def test_what_waited_while_it_was_numbered_anew_is_not_told_it_is_gone(
+        self,
+    ) -> None:
+        one = self.select()
+        append = self.run_now(self.account.begin_append(INBOX))
+        append.begin((), None)
+        self.inbox.renumber()
+        looking = self.start(one.refresh())
+        storing = self.start(append.commit())
+        asking = self.start(self.account.status(INBOX, with_size=False))
+        self.workers.finish()
+        self.failureResultOf(looking, Unavailable)
+        # Neither TRYCREATE nor NONEXISTENT: clients would believe it.
+        self.failureResultOf(storing, Unavailable)
+        status = self.successResultOf(asking)
+        self.assertEqual((status.uid_validity, status.messages), (2, 4))
+
     def test_status_of_a_mailbox_numbered_anew_counts_the_new(self) -> None:
         self.select()
         self.inbox.renumber()
