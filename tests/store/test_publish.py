@@ -208,6 +208,16 @@ class NameTests(PublishCase):
         (name,) = self.names("cur", "other")
         self.assertTrue(name.endswith(":2,SXz,extra"), name)
 
+    def test_a_letter_without_a_name_is_not_given_away_before_it_was_seen(
+        self,
+    ) -> None:
+        # Of another server, or its list of keywords is lost.
+        (self.folder() / "cur" / "1.x:2,Sa").write_bytes(b"Subject: x\n\nx\n")
+        self.box = self.open()
+        self.commit([b"work"])
+        told = {each.flags for each in self.box.sync(True).added}
+        self.assertEqual(told, {frozenset([SEEN, b"unknown-0"]), frozenset([b"work"])})
+
     def test_keywords_without_letters_stay_with_their_message(self) -> None:
         """What one name was found to say is no answer for a name that is like it."""
         letters = [b"w%02d" % number for number in range(26)]

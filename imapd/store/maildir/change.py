@@ -223,11 +223,7 @@ def provide_letters(core: MailboxCore, names: Iterable[bytes]) -> None:
         raise LimitReached("Too many keywords in this mailbox")
     if not new:
         return
-    used = {
-        letter
-        for uid in core.index
-        for letter in letters_of(core.index.name(uid) or b"")
-    }
+    used = {letter for name in _names(core) for letter in letters_of(name)}
     with core.lock() as lock:
         core.read_keywords()  # letters that other messages have may be named now
         core.keywords.assign(lock, new.values(), used)
@@ -236,6 +232,13 @@ def provide_letters(core: MailboxCore, names: Iterable[bytes]) -> None:
         core.keywords.letter_of(name) is None for name in new.values()
     ):
         raise LimitReached("Too many keywords in this mailbox")
+
+
+def _names(core: MailboxCore) -> list[bytes]:
+    """The names of all messages, also where nobody has opened the mailbox yet."""
+    if core.synced:
+        return [name for _, name in core.index.items()]
+    return [*fsops.names(core.cur.path), *fsops.names(core.new.path)]
 
 
 def letters_for(core: MailboxCore, flags: Iterable[bytes], name: bytes) -> bytes:
