@@ -9,7 +9,13 @@ from functools import partial
 from threading import Thread, get_native_id
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredSemaphore, fail, maybeDeferred
+from twisted.internet.defer import (
+    Deferred,
+    DeferredSemaphore,
+    fail,
+    maybeDeferred,
+    succeed,
+)
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
@@ -20,6 +26,8 @@ HEAVY_CALLS = 2
 #: A short call that took longer found a slow disk; how long that is remembered.
 SLOW_SECONDS = 0.02
 SLOW_FOR_SECONDS = 10.0
+#: Threads that have nothing more to do end in so long; nobody is served by then.
+END_SECONDS = 1.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -134,10 +142,24 @@ class ThreadWorkers:
         if not self._pool.started:
             self._pool.start()
 
-    def stop(self) -> None:
-        """Finish what runs, then end the threads."""
-        if self._pool.started:
-            self._pool.stop()
+    def stop(self) -> "Deferred[None]":
+        """Finish what runs, then end the threads; fires when they have ended.
+
+        That is at once, as a rule.  But what runs may be waited for by nobody else:
+        where a disk hangs that may be for ever, and the reactor is to go on.
+        """
+        if self._pool.joined or not self._pool.started:
+            return succeed(None)
+        self._pool.joined = True  # it takes nothing more
+        ended: Deferred[None] = Deferred()
+        joining = Thread(target=self._join, args=(ended,), daemon=True)
+        joining.start()
+        joining.join(END_SECONDS)
+        return ended if joining.is_alive() else succeed(None)
+
+    def _join(self, ended: "Deferred[None]") -> None:
+        self._pool.stop()
+        self._reactor.callFromThread(ended.callback, None)
 
     def run(
         self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs

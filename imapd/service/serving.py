@@ -90,7 +90,7 @@ class Serving:
             await self._ahead.close()
             await self._accounts.close()
             self.watch.close()
-            self._threads.stop()
+            await self._threads.stop()
         finally:  # also where nobody waits for the sessions any longer
             self._watchdog.stop()
 

@@ -81,9 +81,22 @@ class ThreadTests(unittest.TestCase):
         self.assertEqual(running.result, min(here + 5, 19))
         self.assertEqual(os.getpriority(os.PRIO_PROCESS, 0), here)
 
+    def test_the_end_does_not_hold_up_the_reactor(self) -> None:
+        # As a look at a mailbox does that nobody waits for, on a disk that hangs.
+        disk = threading.Event()
+        self.addCleanup(disk.set)
+        self.workers.run(disk.wait, 20)
+        with mock.patch.object(threads, "END_SECONDS", 0.01):
+            ended = self.workers.stop()
+        self.assertFalse(ended.called)
+        self.assertFalse(self.reactor.called.is_set())
+        disk.set()
+        while not ended.called:
+            time.sleep(0.01)
+
     def test_it_may_be_started_and_stopped_twice(self) -> None:
         self.workers.start()
-        self.workers.stop()
+        self.assertTrue(self.workers.stop().called)
         self.workers.stop()
 
     def test_what_comes_after_the_end_fails_and_is_not_forgotten(self) -> None:
