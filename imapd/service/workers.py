@@ -139,6 +139,8 @@ class Place:
             self._ended(process, f"{type(error).__name__}: {error}")
 
     def _ended(self, process: "WorkerProcess", reason: str) -> None:
+        if process is not self._process:
+            return  # it had not all that it needs, and its place may be filled again
         self._process = None
         if self._stopping is not None:
             self._stopping.callback(None)

@@ -53,7 +53,7 @@ class FakeReactor(Clock):
         super().__init__()
         self.processes: list[Any] = []
         self.commands: list[tuple[Any, ...]] = []
-        self.fails = False
+        self.fails = self.is_full = False
 
     def callWhenRunning(self, call: Any) -> None:
         call()
@@ -66,7 +66,8 @@ class FakeReactor(Clock):
         protocol.makeConnection(FakeTransport())
 
     def adoptStreamConnection(self, *_: Any) -> None:
-        pass
+        if self.is_full:
+            raise OSError("Too many open files in system")
 
 
 class PlaceTests(SynchronousTestCase):
@@ -144,6 +145,20 @@ class PlaceTests(SynchronousTestCase):
         self.reactor.fails = False
         self.reactor.advance(1)
         self.assertEqual(len(self.reactor.processes), 1)
+
+    def test_one_that_was_started_by_half_is_tried_again_once(self) -> None:
+        self.reactor.is_full = True
+        self.workers.start()
+        self.reactor.is_full = False
+        self.end(ready=False)  # there is nobody behind its channel
+        self.reactor.advance(1)
+        self.assertEqual(len(self.reactor.processes), 2)
+        self.reactor.advance(100)
+        self.assertEqual(len(self.reactor.processes), 2)
+        stopped = self.workers.stop()
+        self.assertNoResult(stopped)
+        self.end(status=0)
+        self.successResultOf(stopped)
 
     def test_none_starts_after_the_stop(self) -> None:
         self.workers.start()
