@@ -233,6 +233,20 @@ class TreeTests(unittest.TestCase):
         self.assertFalse((self.root / ".A").exists())
         self.assertEqual(os.listdir(self.root / "tmp"), [])
 
+    def test_what_goes_meanwhile_is_in_nobodys_way(self) -> None:
+        # Other sessions take the lock of the folder, and give it back.
+        self.tree.create(b".A", 1)
+        names = fsops.names_in
+
+        def names_a_moment_ago(directory: int) -> list[bytes]:
+            found = names(directory)
+            return [b"dovecot-uidlist.lock", *found] if b"cur" in found else found
+
+        with mock.patch.object(fsops, "names_in", names_a_moment_ago):
+            self.tree.remove(b".A")
+        self.assertFalse((self.root / ".A").exists())
+        self.assertEqual(os.listdir(self.root / "tmp"), [])
+
     def test_what_is_not_mail_is_not_removed(self) -> None:
         # Hardening: F11.
         outside = Path(self.directory.name, "outside")

@@ -33,7 +33,9 @@ def check_removable(directory: bytes) -> None:
     try:
         device = os.fstat(descriptor).st_dev
         for name in fsops.names_in(descriptor):
-            if not _is_known(descriptor, name, device):
+            with suppress(FileNotFoundError):  # a lock, given back just now
+                if _is_known(descriptor, name, device):
+                    continue
                 _log.warn(
                     "store: {directory!r} is not removed: {name!r} is not a mailbox's",
                     directory=directory,
@@ -50,12 +52,13 @@ def remove_known(directory: bytes) -> bool:
     try:
         device = os.fstat(descriptor).st_dev
         for name in fsops.names_in(descriptor):
-            if not _is_known(descriptor, name, device):
-                continue
-            if name in _DIRECTORIES:
-                _remove_flat(descriptor, name)
-            else:
-                fsops.unlink_in(descriptor, name)
+            with suppress(FileNotFoundError):
+                if not _is_known(descriptor, name, device):
+                    continue
+                if name in _DIRECTORIES:
+                    _remove_flat(descriptor, name)
+                else:
+                    fsops.unlink_in(descriptor, name)
     finally:
         fsops.close(descriptor)
     with suppress(OSError):
