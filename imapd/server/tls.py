@@ -93,12 +93,12 @@ class TlsProtocol(TLSMemoryBIOProtocol):
         # Private; where a later Twisted does not call it, only the haste is lost.
         if self._holds:
             return
-        octets = tlsmemory.take(self._tlsConnection)
-        if not octets:
-            return
-        if len(octets) > _SMALL_OCTETS:
-            self._has_grown = True
-        outlet.write(self.transport, octets)
+        while octets := tlsmemory.take(self._tlsConnection):
+            if len(octets) > _SMALL_OCTETS:
+                self._has_grown = True
+            outlet.write(self.transport, octets)
+            if len(octets) < tlsmemory.TAKEN_OCTETS:
+                return  # that was all
 
 
 @implementer(IOpenSSLServerConnectionCreator, IOpenSSLContextFactory)

@@ -315,6 +315,34 @@ class ServeTests(TestCase):
         heard = deferToThread(hear)
         return heard.addCallback(lambda _: self.assertEqual(len(pieces), 1))
 
+    def test_last_words_are_heard_however_much_came_before_them(
+        self,
+    ) -> Deferred[None]:
+        """What is gathered makes more records than are taken at once."""
+        answer = b"x" * (tlsmemory.TAKEN_OCTETS - 8)
+
+        def end(protocol: Any) -> None:
+            with outlet.together(protocol.transport):
+                protocol.transport.write(answer)
+                protocol.transport.write(b"end")
+                outlet.close(protocol.transport)
+
+        def hear() -> None:
+            with self.connect(self.client()) as tls:
+                tls.recv(6)
+                tls.settimeout(10)
+                tls.sendall(b"x")
+                heard = b""
+                while piece := tls.recv(65536):
+                    heard += piece
+                self.assertEqual(heard, answer + b"end")
+
+        def later(protocol: Any, octets: bytes) -> None:
+            cast(Any, reactor).callLater(0, end, protocol)
+
+        self.patch(_Greeter, "dataReceived", later)
+        return deferToThread(hear)
+
     def test_no_session_is_resumed(self) -> Deferred[None]:
         # Hardening: X10, A10.
         def twice() -> None:
