@@ -2,8 +2,8 @@
 
 A lock is a file that is made by ``link`` and says ``<pid>:<host>``.  It is stale
 when its process was on this host and is dead, or this host was started since; or,
-where it could be on another host, when it was not touched for 120 seconds.  A lock
-whose process lives is never broken.
+where it could be on another host, or its process is younger than it, when it was not
+touched for 120 seconds.  A lock whose process lives is never broken.
 """
 
 import os
@@ -26,6 +26,7 @@ STALE_SECONDS: Final = 120
 #: A clock that is set right soon after the start moves the start by this at most.
 _START_SECONDS: Final = 60
 _CONTENT_OCTETS: Final = 512
+_STARTTIME: Final = 19  # of the fields behind the name.  proc_pid_stat(5)
 _DRAFT: Final = re.compile(rb"\d+\.M\d+P\d+Q\d+R[0-9a-f]{16}\..+\.lock")  # unique_base
 
 #: Device and inode of a lock file: whether it is still the one that we made.
@@ -196,16 +197,31 @@ def _is_stale(path: bytes, status: os.stat_result) -> bool:
     number, _, host = content.strip().partition(b":")
     if host == _host_name() and number.isdigit() and 0 < len(number) <= 10:
         # After a start of the machine the number may be that of anybody.
-        return last_change < _start_of_host() or not _is_alive(int(number))
+        if last_change < _start_of_host() - _START_SECONDS or not _is_alive(
+            int(number)
+        ):
+            return True
+        # After one of a container it is, as a rule, another process of ours.
+        if last_change >= _start_of(int(number)):
+            return False
     return time.time() - last_change > STALE_SECONDS
 
 
 def _start_of_host() -> float:
-    """When this machine was started, or somewhat before."""
+    """When this machine was started."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     if clock is None:  # not Linux: not known
         return 0.0
-    return time.time() - time.clock_gettime(clock) - _START_SECONDS
+    return time.time() - time.clock_gettime(clock)
+
+
+def _start_of(pid: int) -> float:
+    """When a process was started; 0: nobody can say."""
+    with suppress(OSError, ValueError, IndexError):
+        said = fsops.read_file(b"/proc/%d/stat" % pid).rpartition(b")")[2]
+        ticks = int(said.split()[_STARTTIME])
+        return _start_of_host() + ticks / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _is_alive(pid: int) -> bool:

@@ -1,6 +1,7 @@
 """Lock files that are nobody's, and those that only looked so."""
 
 import os
+import subprocess
 import tempfile
 import time
 import unittest
@@ -97,3 +98,29 @@ class HolderTests(unittest.TestCase):
             with mock.patch.object(os, "kill", side_effect=gone):
                 self.assertFalse(dotlock._is_alive(1))
         self.assertFalse(dotlock._is_alive(os.getpid()))  # an older one's number
+
+    def test_who_has_the_number_of_one_that_is_gone(self) -> None:
+        """As after a crash in a container, where processes have the same numbers."""
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            subprocess.Popen(["sleep", "60"]) as process,
+        ):
+            self.addCleanup(process.kill)
+            lock = Path(folder, "lock")
+            lock.write_text(f"{process.pid}:{os.uname().nodename}")
+            path, said = os.fsencode(lock), lock.read_bytes()
+
+            def is_stale(age_seconds: float) -> bool:
+                then = int(time.time() - age_seconds)
+                status = os.stat_result((0o100600, *[0] * 6, then, then, then))
+                return dotlock._is_stale(path, status)
+
+            # Perhaps the clock was set: no lock that is in use is so old.
+            self.assertFalse(is_stale(100))
+            self.assertTrue(is_stale(200))
+            # It lives, and has been there since before.
+            with mock.patch.object(dotlock, "STALE_SECONDS", -60):
+                self.assertFalse(is_stale(-30))
+            with mock.patch.object(fsops, "read_file", side_effect=[said, OSError]):
+                self.assertFalse(is_stale(200))
+            process.kill()

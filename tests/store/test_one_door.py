@@ -12,7 +12,7 @@ DOOR = ("fsops.py", "statx.py")
 #: Of ``os``: no operation on a file.
 NO_FILES = {
     *("path", "fsencode", "fsdecode", "stat_result", "strerror", "register_at_fork"),
-    *("getpid", "geteuid", "uname", "kill", "major", "minor"),
+    *("getpid", "geteuid", "uname", "kill", "major", "minor", "sysconf"),
     *("R_OK", "W_OK", "X_OK"),
 }
 #: Of ``os.path``: words, and no look at the disk.
