@@ -1,5 +1,6 @@
 """Modification sequences after crashes, odd clocks, damage, and over versions."""
 
+import errno
 import os
 import signal
 import sqlite3
@@ -15,7 +16,7 @@ from unittest import mock
 from imapd.errors import Unavailable
 from imapd.ids import Uid
 from imapd.model.flags import SEEN
-from imapd.store import modseqtable
+from imapd.store import fsops, modseqtable
 from imapd.store.maildir.mailbox import MaildirMailbox
 from imapd.store.state import AccountState
 from tests.store.test_modseqs import ADD, ALL, CLOCK, REMOVE, ModSeqCase
@@ -111,6 +112,25 @@ os.kill(os.getpid(), signal.SIGKILL)
         os.utime(self.folder() / "cur", (1 << 40, 1 << 40))
         mailbox = self.tracked()
         self.assertLess(self.kept(mailbox).highest, 1 << 52)
+
+    def test_a_folder_that_cannot_be_looked_at_just_now(self) -> None:
+        """What was found before is told all the same: it is not found again."""
+        mailbox = self.open()
+        mailbox.sync(claim_recent=False)
+        self.deliver("new.x.y")
+        look = fsops.status_or_none
+
+        def fail(path: bytes) -> os.stat_result | None:
+            if path.endswith(b"/cur"):
+                raise OSError(errno.EIO, "no")
+            return look(path)
+
+        with mock.patch.object(fsops, "status_or_none", fail):
+            changes = mailbox.track()
+        self.assertEqual([state.uid for state in changes.added], [6])
+        self.assertEqual(set(self.numbers(mailbox)), set(range(1, 7)))
+        # It may have been changed a moment ago, by whoever has another clock.
+        self.assertGreater(self.kept(mailbox).highest, time.time_ns() // 1000)
 
     def test_the_state_lost_while_we_are_away(self) -> None:
         mailbox = self.tracked()

@@ -206,8 +206,11 @@ class Journal:
         now = modseqmerge.now_microseconds()
         last = 0 if found is None else found.head.highest
         for directory in (self._core.cur.path, self._core.new.path):
-            status = fsops.status_or_none(directory)
-            moved = 0 if status is None else status.st_mtime_ns // 1000
+            try:
+                status = fsops.status_or_none(directory)
+                moved = 0 if status is None else status.st_mtime_ns // 1000
+            except OSError:  # what is known of the folder is there to be told
+                moved = now
             if moved < now + _AHEAD_MICROSECONDS:
                 last = max(last, moved)
         return last if last < now else last + _OPERATION_MICROSECONDS
