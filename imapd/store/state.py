@@ -195,9 +195,9 @@ class AccountState:
 
         None: there is nothing that can be used.
         """
-        if not self._database.is_there:
-            return None
         try:
+            if not self._database.is_there:
+                return None
             with self._database.transaction(write=False) as connection:
                 return modseqtable.read(connection, mailbox, since)
         except (sqlite3.Error, OSError) as error:

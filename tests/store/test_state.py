@@ -247,6 +247,16 @@ class StateTests(unittest.TestCase):
             state.close()
             self.path.unlink()
 
+    def test_one_that_cannot_even_be_looked_at_says_nothing(self) -> None:
+        state = self.open()
+        self.fill(state)
+        failure = OSError(errno.EIO, "no")
+        with mock.patch.object(fsops, "status", side_effect=failure):
+            self.assertIsNone(state.load_modseqs(GUID))
+            self.assertEqual(state.keywords(GUID), {})
+            self.assertEqual(state.uid_validity, 0)
+        self.assertEqual(state.uid_validity, 1234567890)
+
     def test_threads_and_processes(self) -> None:
         errors: list[BaseException] = []
 
