@@ -1,7 +1,9 @@
 """COPY and MOVE of files that another program renames meanwhile."""
 
+import errno
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
@@ -10,7 +12,8 @@ from imapd.ids import Uid
 from imapd.limits import Limits
 from imapd.model.flags import ANSWERED, FLAGGED, SEEN
 from imapd.store import fsops
-from imapd.store.maildir import newcomers
+from imapd.store.maildir import newcomers, transfer
+from imapd.store.maildir import publish as publishing
 from imapd.store.maildir.mailbox import MaildirMailbox
 from tests.store.folders import FolderTestCase
 
@@ -142,3 +145,38 @@ class AgainTests(FolderTestCase):
         ):
             self.other.copy_from(self.box, [Uid(1), Uid(2)], False, False)
         self.assertEqual(self.told(self.other), {})
+
+
+class StayingTests(FolderTestCase):
+    """MOVE is done when the copies are there."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for number in range(10):
+            self.deliver(f"{number}.x.host:2,", b"%d\n\n" % number, part="cur")
+        self.box, self.other = self.open(), self.open("other")
+        for each in (self.box, self.other):
+            each.sync(True)
+
+    def test_what_cannot_be_removed_is_not_copied_again(self) -> None:
+        """There are no descriptors left by then."""
+        publish = publishing.publish
+        with ExitStack() as full:
+
+            def publish_and_fill(*arguments: Any) -> Any:
+                published = publish(*arguments)
+                error = OSError(errno.EMFILE, "no")
+                full.enter_context(
+                    mock.patch.object(fsops, "open_directory", side_effect=error)
+                )
+                return published
+
+            with mock.patch.object(transfer, "publish", publish_and_fill):
+                uids = [Uid(uid) for uid in range(1, 11)]
+                copied = self.other.copy_from(self.box, uids, True, False)
+        self.assertEqual([old for old, _ in copied.pairs], uids)
+        self.assertEqual(len(copied.target.added), 10)
+        self.assertEqual(copied.source.expunged, [])
+        self.assertEqual(self.box.sync(False).expunged, [])
+        copied = self.other.copy_from(self.box, uids, True, False)
+        self.assertEqual(copied.source.expunged, uids)

@@ -247,21 +247,30 @@ def _incoming(
 
 
 def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
-    """Unlink what was moved.  What cannot be removed stays: a copy, not a loss."""
-    with (
-        source.own_changes(in_new=source.in_new(uids)),
-        Removal(source, uids, changes) as removal,
-    ):
-        for uid in uids:
-            try:
-                removal.remove(uid)
-            except (OSError, ImapError) as error:
-                _log.warn(
-                    "store: moved message {uid} stays in {path!r}: {error}",
-                    uid=uid,
-                    path=source.directory,
-                    error=repr(error),
-                )
+    """Unlink what was moved.  What cannot be removed stays: a copy, not a loss.
+
+    Nor is that an error: the copies are there, and would be made once more.
+    """
+    removal = Removal(source, uids, changes)
+    try:
+        with source.own_changes(in_new=source.in_new(uids)), removal:
+            for uid in uids:
+                try:
+                    removal.remove(uid)
+                except (OSError, ImapError) as error:
+                    _log.warn(
+                        "store: moved message {uid} stays in {path!r}: {error}",
+                        uid=uid,
+                        path=source.directory,
+                        error=repr(error),
+                    )
+    except OSError as error:  # not one could be
+        _log.warn(
+            "store: {count} moved messages stay in {path!r}: {error}",
+            count=len(uids),
+            path=source.directory,
+            error=repr(error),
+        )
     with suppress(OSError):  # a power loss may bring them back, with their UIDs
         fsops.fsync_directory(source.directory + b"/cur")
     source.forget_messages(removal.gone)
