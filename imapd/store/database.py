@@ -14,7 +14,6 @@ import os
 import sqlite3
 import stat
 import threading
-import time
 import urllib.parse
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from weakref import ref
 
 from twisted.logger import Logger
 
-from imapd.store import fsops
+from imapd.store import fsops, sqlfiles
 
 _log = Logger()
 
@@ -140,13 +139,13 @@ class Database:
     def _is_at_fault(self, error: sqlite3.Error) -> bool:
         if "readonly" in str(error):
             # The header says so (or that the file was moved away, which is no fault).
-            return not self.in_memory and self._identity == _identity(self.path)
+            return not self.in_memory and self._identity == sqlfiles.identity(self.path)
         return is_damage(error)
 
     def _connected(self) -> sqlite3.Connection:
         self._clear_beside()
         if self._connection is not None:
-            if self.in_memory or self._identity == _identity(self.path):
+            if self.in_memory or self._identity == sqlfiles.identity(self.path):
                 _POOL.used(self)
                 return self._connection
             self._disconnect()  # deleted or replaced under us
@@ -172,7 +171,7 @@ class Database:
             for suffix in _BESIDE:
                 status = fsops.status_or_none(self.path + suffix)
                 if status is not None and not stat.S_ISREG(status.st_mode):
-                    _put_aside(self.path + suffix)
+                    sqlfiles.put_aside(self.path + suffix)
         except OSError as error:
             raise sqlite3.OperationalError(f"no place to work: {error!r}") from error
 
@@ -180,8 +179,7 @@ class Database:
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
-        self._connection = None
-        self._identity = None
+        self._connection = self._identity = None
 
     def _take_away(self, error: Exception) -> None:
         _log.error(
@@ -208,9 +206,12 @@ class Database:
             # What is kept in memory only would be lost: say that it does not work.
             what = "is full" if error.errno in _FULL else "fails"
             raise sqlite3.OperationalError(f"the disk {what}: {error!r}") from error
-        identity = _identity(self.path)
+        identity = sqlfiles.own_identity(self.path)
         connection = _connect(_uri(self.path, "rw" if writable else "ro"))
         try:
+            # Which of them was opened?
+            if sqlfiles.own_identity(self.path) != identity:
+                raise sqlite3.OperationalError("replaced just now")
             self._prepare(connection, writable)
             if not writable:
                 return self._copy_to_memory(connection)
@@ -291,31 +292,6 @@ def is_damage(error: sqlite3.Error) -> bool:
     return any(word in str(error) for word in _DAMAGED)
 
 
-def remove(path: bytes) -> None:
-    """Take a damaged database away for good."""
-    fsops.remove_if_there(path + b"-journal")
-    status = fsops.status_or_none(path)
-    if status is not None and stat.S_ISDIR(status.st_mode):
-        move_aside(path)
-    else:
-        fsops.remove_if_there(path)
-
-
-def move_aside(path: bytes) -> None:
-    """Keep a damaged database under another name, for whoever can mend it."""
-    aside = b"%b.damaged-%d" % (path, time.time_ns())
-    with suppress(FileNotFoundError):
-        fsops.rename(path, aside)
-    with suppress(FileNotFoundError):
-        fsops.rename(path + b"-journal", aside + b"-journal")
-    fsops.fsync_directory(os.path.dirname(path))
-
-
-def _put_aside(path: bytes) -> None:
-    _log.error("store: {path!r} is no file of ours, and put aside", path=path)
-    fsops.rename(path, b"%b.damaged-%d" % (path, time.time_ns()))
-
-
 class _Pool:
     """Databases with a connection, the latest used last, while anybody has them."""
 
@@ -354,10 +330,14 @@ def _connect(where: str) -> sqlite3.Connection:
         check_same_thread=False,  # each database has a lock
         cached_statements=32,
     )
-    # Views and triggers are code, and none of ours: a file that somebody else
-    # prepared cannot make us run any.
-    connection.execute("PRAGMA trusted_schema=OFF")
-    connection.execute("PRAGMA cell_size_check=ON")
+    try:
+        # Views and triggers are code, and none of ours: a file that somebody else
+        # prepared cannot make us run any.
+        connection.execute("PRAGMA trusted_schema=OFF")
+        connection.execute("PRAGMA cell_size_check=ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -391,10 +371,4 @@ def _upgrade(connection: sqlite3.Connection, schema: Schema) -> None:
 
 
 def _uri(path: bytes, mode: str) -> str:
-    quoted = urllib.parse.quote_from_bytes(os.path.abspath(path))
-    return f"file:{quoted}?mode={mode}"
-
-
-def _identity(path: bytes) -> tuple[int, int] | None:
-    status = fsops.status_or_none(path)
-    return None if status is None else (status.st_dev, status.st_ino)
+    return f"file:{urllib.parse.quote_from_bytes(os.path.abspath(path))}?mode={mode}"

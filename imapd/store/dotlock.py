@@ -46,7 +46,8 @@ class Draft:
             OSError: it cannot be made.
         """
         self._temporary = temporary
-        self._path = b"%b/%b.lock" % (temporary, unique_base())
+        self._name = unique_base() + b".lock"
+        self._path = b"%b/%b" % (temporary, self._name)
         self._says: bytes | None = None
         descriptor = fsops.open_exclusive(self._path)
         try:
@@ -58,8 +59,12 @@ class Draft:
         finally:
             fsops.close(descriptor)
 
-    def take(self, path: bytes) -> bool:
+    def take(
+        self, path: bytes, temporary: int | None = None, directory: int | None = None
+    ) -> bool:
         """Try to take a lock, and break it if it is stale; False: it is held.
+
+        The directories that the draft and the lock are in may be given opened.
 
         Raises:
             Unavailable: something that is no lock has its name.
@@ -68,20 +73,28 @@ class Draft:
         while True:
             try:
                 # A crash after this leaves a lock whose process is dead.
-                fsops.link(self._path, path)
+                fsops.link(
+                    self._path if temporary is None else self._name,
+                    path if directory is None else os.path.basename(path),
+                    src_dir_fd=temporary,
+                    dst_dir_fd=directory,
+                )
             except FileExistsError:
                 if not _break_if_stale(path, self._temporary):
                     return False
             else:
                 return True
 
-    def renew(self) -> bool:
-        """Make it look as if it was just made; False: it cannot be used any more."""
+    def renew(self, temporary: int) -> bool:
+        """Make it look as if it was just made; False: it cannot be used any more.
+
+        ``temporary`` is the directory it is in, opened.
+        """
         if self._says is not None:
             if self._says != _who():
                 return False  # it is the process's that we were forked from
             with suppress(OSError):  # removed as litter
-                fsops.set_times(self._path, time.time_ns())
+                fsops.set_times(self._name, time.time_ns(), temporary)
                 return True
         self.remove()
         return False
@@ -105,13 +118,13 @@ class KeptDraft:
         self._temporary = temporary
         self._draft: Draft | None = None
 
-    def take(self) -> Draft:
-        """Return one that is as good as new.
+    def take(self, temporary: int) -> Draft:
+        """Return one that is as good as new; ``temporary`` is its directory, opened.
 
         Raises:
             OSError: it cannot be made.
         """
-        if self._draft is None or not self._draft.renew():
+        if self._draft is None or not self._draft.renew(temporary):
             self._draft = Draft(self._temporary)
         return self._draft
 
@@ -140,13 +153,13 @@ def is_held(path: bytes, identity: Identity) -> bool:
     return False
 
 
-def release(path: bytes, identity: Identity) -> None:
-    """Give a lock back if it is still ours."""
-    if is_held(path, identity):
-        # A crash before this leaves a lock whose process is dead: the next one to
-        # want it breaks it.
-        with suppress(OSError):
-            fsops.unlink(path)
+def release(directory: int, name: bytes, identity: Identity) -> None:
+    """Give a lock back that is in an open directory, if it is still ours."""
+    with suppress(OSError):
+        if _identity(fsops.status_in(directory, name)) == identity:
+            # A crash before this leaves a lock whose process is dead: the next one to
+            # want it breaks it.
+            fsops.unlink_in(directory, name)
 
 
 def _break_if_stale(path: bytes, temporary: bytes) -> bool:

@@ -5,7 +5,11 @@ crash tests replace them here, one by one, to stop the process or to fail with a
 errno at the k-th operation.  Paths are bytes, as names of mail files are bytes.
 
 Nothing here follows a symbolic link in the last component, blocks on a FIFO, or
-creates anything that others than the owner can read.
+creates anything that others than the owner can read.  What opens a file, or makes,
+replaces or removes a name follows none in any component (see ``handles.py``): however
+a directory became a link, nothing is stored in another place, or read from it.  What
+only looks or lists, and the renaming of a message in its directory, go by path, which
+is a third cheaper: they write no contents.
 """
 
 import ctypes
@@ -14,9 +18,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from os import close, fdatasync, fsync, ftruncate, link, rmdir, unlink
+from os import close, fdatasync, fsync, ftruncate
 from typing import Final
 
+from imapd.store import renames
+from imapd.store.handles import located, named, open_in, open_strictly
 from imapd.store.statx import Look, look
 
 FILE_MODE: Final = 0o600
@@ -38,6 +44,7 @@ OPERATIONS: Final = (
     "link",
     "rename",
     "rename_new",
+    "move_new",
     "unlink",
     "mkdir",
     "rmdir",
@@ -45,6 +52,7 @@ OPERATIONS: Final = (
     "names",
     "entries",
     "status",
+    "status_strictly",
     "look",
     "fsync_directory",
     "open_directory",
@@ -54,60 +62,17 @@ OPERATIONS: Final = (
     "rmdir_in",
 )
 
-__all__ = [
-    "DIRECTORY_MODE",
-    "FILE_MODE",
-    "NOT_A_FILE",
-    "OPERATIONS",
-    "Look",
-    "close",
-    "entries",
-    "exists",
-    "fdatasync",
-    "fsync",
-    "fsync_directory",
-    "ftruncate",
-    "link",
-    "look",
-    "mkdir",
-    "names",
-    "names_in",
-    "open_append",
-    "open_directory",
-    "open_exclusive",
-    "open_read",
-    "open_status",
-    "opened_directory",
-    "read_at",
-    "read_file",
-    "read_open",
-    "read_start",
-    "remove_if_there",
-    "rename",
-    "rename_new",
-    "replace_file",
-    "rmdir",
-    "rmdir_in",
-    "set_times",
-    "start_writeback",
-    "status",
-    "status_in",
-    "status_or_none",
-    "unlink",
-    "unlink_in",
-    "write",
-]
+#: What is used from here and made elsewhere.
+__all__ = ["Look", "close", "fdatasync", "fsync", "ftruncate", "look"]
 
-_CAREFUL = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_CAREFUL = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: Why no file stands under a name, nor will tomorrow: a link, a pipe, a directory, or
 #: more octets than anybody wrote.
 NOT_A_FILE: Final = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG)
-_AT_CURRENT_DIRECTORY = -100
-_RENAME_NOREPLACE = 1
 _READ_STEP_OCTETS = 1 << 20
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_RENAMEAT2 = getattr(_LIBC, "renameat2", None)
 _SYNC_FILE_RANGE = getattr(_LIBC, "sync_file_range", None)
 _SYNC_FILE_RANGE_WRITE = 2
 
@@ -126,7 +91,7 @@ def open_read(path: bytes) -> int:
 
 def open_status(path: bytes) -> tuple[int, os.stat_result]:
     """Do what ``open_read`` does, and tell what it saw of the file."""
-    return _regular(os.open(path, os.O_RDONLY | _CAREFUL), path)
+    return _regular(open_strictly(path, os.O_RDONLY | _CAREFUL), path)
 
 
 def open_exclusive(
@@ -137,12 +102,14 @@ def open_exclusive(
     With ``directory``, a descriptor, the path is a name in it.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _CAREFUL
+    if directory is None:
+        return open_strictly(path, flags, mode)
     return os.open(path, flags, mode, dir_fd=directory)
 
 
 def open_append(path: bytes) -> int:
     """Open an existing regular file for reading, and for writing at its end."""
-    return _regular(os.open(path, os.O_RDWR | os.O_APPEND | _CAREFUL), path)[0]
+    return _regular(open_strictly(path, os.O_RDWR | os.O_APPEND | _CAREFUL), path)[0]
 
 
 def read_at(descriptor: int, count: int, offset: int) -> bytes:
@@ -172,45 +139,73 @@ def start_writeback(descriptor: int) -> None:
 
 def rename(old: bytes, new: bytes) -> None:
     """Rename, replacing what has the new name: for control files."""
-    os.rename(old, new)
+    with located(old) as (source, one), located(new) as (target, two):
+        os.rename(one, two, src_dir_fd=source, dst_dir_fd=target)
 
 
 def rename_new(old: bytes, new: bytes, directory: int | None = None) -> None:
-    """Rename without ever replacing a file: for mail.
-
-    With ``directory``, a descriptor, both are names in it: of many renames that saves
-    the system the way there.
+    """Rename a message in its directory, which may be given opened, never over a file.
 
     Raises:
         FileExistsError: the new name is taken; nothing was changed.
     """
-    if _RENAMEAT2 is not None:
-        here = _AT_CURRENT_DIRECTORY if directory is None else directory
-        if _RENAMEAT2(here, old, here, new, _RENAME_NOREPLACE) == 0:
-            return
-        number = ctypes.get_errno()
-        if number not in (errno.ENOSYS, errno.EINVAL):
-            raise OSError(number, os.strerror(number), old, None, new)
-    # This file system cannot refuse in one step (NFS): look first, which leaves a
-    # moment in which another program may take the name.
-    with suppress(FileNotFoundError):
-        os.stat(new, dir_fd=directory, follow_symlinks=False)
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-    os.rename(old, new, src_dir_fd=directory, dst_dir_fd=directory)
+    renames.rename_new(directory, old, directory, new)
+
+
+def move_new(old: bytes, new: bytes) -> None:
+    """Rename from one directory to another, without ever replacing a file.
+
+    Raises:
+        FileExistsError: the new name is taken; nothing was changed.
+    """
+    with located(old) as (source, one), located(new) as (target, two):
+        renames.rename_new(source, one, target, two)
+
+
+def link(
+    source: bytes,
+    target: bytes,
+    *,
+    src_dir_fd: int | None = None,
+    dst_dir_fd: int | None = None,
+) -> None:
+    """Give a file a second name; each is in a directory that is open, or a path."""
+    with (
+        named(source, src_dir_fd) as (one, old),
+        named(target, dst_dir_fd) as (two, new),
+    ):
+        os.link(old, new, src_dir_fd=one, dst_dir_fd=two, follow_symlinks=False)
+
+
+def unlink(path: bytes) -> None:
+    """Remove a name of a file."""
+    with located(path) as (directory, name):
+        os.unlink(name, dir_fd=directory)
+
+
+def rmdir(path: bytes) -> None:
+    """Remove an empty directory."""
+    with located(path) as (directory, name):
+        os.rmdir(name, dir_fd=directory)
 
 
 def mkdir(path: bytes, mode: int = DIRECTORY_MODE) -> None:
     """Make one directory."""
-    os.mkdir(path, mode)
+    with located(path) as (directory, name):
+        os.mkdir(name, mode, dir_fd=directory)
 
 
-def set_times(path: bytes, mtime_ns: int, directory: int | None = None) -> None:
-    """Set both times of a file, in nanoseconds since 1970.
+def set_times(path: bytes | int, mtime_ns: int, directory: int | None = None) -> None:
+    """Set both times of a file, or of what is open, in nanoseconds since 1970.
 
     With ``directory``, a descriptor, the path is a name in it.
     """
     times = (mtime_ns, mtime_ns)
-    os.utime(path, ns=times, dir_fd=directory, follow_symlinks=False)
+    if isinstance(path, int):
+        os.utime(path, ns=times)
+        return
+    with named(path, directory) as (here, name):
+        os.utime(name, ns=times, dir_fd=here, follow_symlinks=False)
 
 
 def names(directory: bytes) -> list[bytes]:
@@ -234,9 +229,22 @@ def status(path: bytes) -> os.stat_result:
     return os.lstat(path)
 
 
-def fsync_directory(directory: bytes) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def status_strictly(path: bytes) -> os.stat_result:
+    """Look at what the name itself is, where no part of the path is a link.
+
+    Raises:
+        OSError: ``ELOOP`` where one is.
+    """
+    with located(path) as (directory, name):
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+
+
+def fsync_directory(directory: bytes, opened: int | None = None) -> None:
+    """Make the names in a directory durable; ``opened`` is it, if it is open."""
+    if opened is not None:
+        os.fsync(opened)
+        return
+    descriptor = open_strictly(directory, _LISTED)
     try:
         os.fsync(descriptor)
     finally:
@@ -251,8 +259,9 @@ def open_directory(path: bytes, parent: int | None = None) -> int:
 
     With ``parent``, the descriptor of a directory, the path is looked up there.
     """
-    careful = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, careful, dir_fd=parent)
+    if parent is None:
+        return open_strictly(path, _LISTED)
+    return open_in(parent, path, _LISTED)
 
 
 @contextmanager
@@ -359,7 +368,7 @@ def replace_file(
         try:
             write(descriptor, octets)
             if mtime_ns is not None:
-                set_times(draft, mtime_ns)
+                set_times(descriptor, mtime_ns)
             fsync(descriptor)  # contents before the name: never a torn file
         finally:
             close(descriptor)

@@ -56,6 +56,9 @@ class MailboxLock:
         self._seconds = seconds
         self._key: _DirectoryKey | None = None
         self._taken: list[bytes] = []
+        # The folder and its ``tmp``: the locks are given back where they were taken,
+        # and by who has no descriptor left, too.
+        self._opened: list[int] = []
         self._identity: Identity = (0, 0)
         self._touched = 0.0
 
@@ -68,8 +71,8 @@ class MailboxLock:
             OSError: it cannot be created.
         """
         deadline = time.monotonic() + self._seconds
-        self._enter_process(deadline)
         try:
+            self._enter_process(deadline)
             self._enter_files(deadline)
         except BaseException:
             self._release()
@@ -109,10 +112,25 @@ class MailboxLock:
                 _log.warn("store: lock {name!r} was taken from us", name=name)
                 raise Unavailable("The mailbox lock was lost")
 
+    @property
+    def folder(self) -> int:
+        """A descriptor of the folder, while the locks are held."""
+        return self._opened[0]
+
+    @property
+    def temporary(self) -> int:
+        """A descriptor of its ``tmp``, while the locks are held."""
+        return self._opened[1]
+
+    def _directory_of(self, name: bytes) -> int:
+        return self.folder if name == UIDLIST_LOCK else self.temporary
+
     # -- within this process --
 
     def _enter_process(self, deadline: float) -> None:
-        status = fsops.status(self._directory)
+        folder = fsops.open_directory(self._directory)
+        self._opened.append(folder)
+        status = os.fstat(folder)
         key = (status.st_dev, status.st_ino)
         with _released:
             if not _released.wait_for(
@@ -125,9 +143,13 @@ class MailboxLock:
     def _release(self) -> None:
         try:
             for name in reversed(self._taken):
-                release(self._path(name), self._identity)
+                at = self._directory_of(name)
+                release(at, os.path.basename(name), self._identity)
         finally:
             self._taken.clear()
+            while self._opened:
+                with suppress(OSError):
+                    fsops.close(self._opened.pop())
             if self._key is not None:
                 with _released:
                     _held.discard(self._key)
@@ -137,11 +159,14 @@ class MailboxLock:
     # -- between processes --
 
     def _enter_files(self, deadline: float) -> None:
-        draft = self._kept.take() if self._kept else Draft(self._path(b"tmp"))
+        self._opened.append(fsops.open_directory(b"tmp", self.folder))
+        kept = self._kept
+        draft = kept.take(self.temporary) if kept else Draft(self._path(b"tmp"))
         self._identity = draft.identity
         try:
             for name in (UIDLIST_LOCK, COURIER_LOCK):
-                while not draft.take(self._path(name)):
+                at = self._directory_of(name)
+                while not draft.take(self._path(name), self.temporary, at):
                     if time.monotonic() >= deadline:
                         raise InUse("The mailbox is locked; try again")
                     time.sleep(random.uniform(*_WAIT_SECONDS))  # noqa: S311 - a delay

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from imapd.errors import OverQuota, Unavailable
 from imapd.ids import LARGEST_NUMBER, MailboxPath
 from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
-from imapd.store import database, modseqtable, quiet
+from imapd.store import modseqtable, quiet, sqlfiles
 from imapd.store.database import Database, Schema
 from imapd.store.modseqtable import Head, Rows, Saved
 
@@ -52,7 +52,7 @@ class AccountState:
 
     def __init__(self, root: bytes) -> None:
         self._database = Database(
-            root + b"/" + FILE_NAME, _SCHEMA, damaged=database.move_aside
+            root + b"/" + FILE_NAME, _SCHEMA, damaged=sqlfiles.move_aside
         )
 
     def close(self) -> None:

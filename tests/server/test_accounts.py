@@ -377,7 +377,10 @@ class DiskTests(AccountCase):
         def failing(*args: object, **named: object) -> NoReturn:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-        writers = ("rename", "rename_new", "open_exclusive", "link", "mkdir", "unlink")
+        writers = (
+            *("rename", "rename_new", "move_new", "open_exclusive"),
+            *("link", "mkdir", "unlink"),
+        )
         with ExitStack() as stack:
             for name in writers:
                 stack.enter_context(mock.patch.object(fsops, name, failing))

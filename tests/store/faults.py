@@ -25,7 +25,8 @@ class Killed(BaseException):
 CHANGING: Final = frozenset(
     {
         *("open_exclusive", "write", "ftruncate", "link", "rename", "rename_new"),
-        *("unlink", "unlink_in", "mkdir", "rmdir", "rmdir_in", "set_times", "commit"),
+        *("move_new", "unlink", "unlink_in", "mkdir", "rmdir", "rmdir_in"),
+        *("set_times", "commit"),
     }
 )
 _SQLITE: Final = frozenset({"sqlite", "commit"})
@@ -34,11 +35,15 @@ OPENING: Final = frozenset(
     {
         *("open_read", "open_status", "open_exclusive", "open_append"),
         *("open_directory", "names", "entries", "names_in", "fsync_directory"),
+        # The directory is opened in which a name is to be made or removed.
+        *("link", "rename", "move_new", "unlink", "mkdir", "rmdir", "set_times"),
+        "status_strictly",
     }
 )
 _NAMES: Final = frozenset(
     {
-        *("link", "rename", "rename_new", "unlink", "unlink_in", "mkdir", "rmdir"),
+        *("link", "rename", "rename_new", "move_new", "unlink", "unlink_in"),
+        *("mkdir", "rmdir"),
         *("rmdir_in", "set_times", "open_exclusive", "open_append"),
     }
 )
@@ -48,7 +53,7 @@ POSSIBLE: Final = {
     errno.ENOSPC: frozenset(
         {
             *("open_exclusive", "write", "fsync", "fdatasync", "fsync_directory"),
-            *("link", "rename", "rename_new", "mkdir"),
+            *("link", "rename", "rename_new", "move_new", "mkdir"),
             *_SQLITE,
         }
     ),

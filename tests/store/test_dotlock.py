@@ -43,12 +43,16 @@ class StaleTests(unittest.TestCase):
 
         return mock.patch.object(fsops, name, acting)
 
+    def give_back(self) -> None:
+        with fsops.opened_directory(os.fsencode(self.folder)) as directory:
+            release(directory, b"lock", self.draft.identity)
+
     def test_one_of_another_host_that_nobody_touches(self) -> None:
         self.lock.write_text("1:elsewhere")
         self.assertTrue(self.draft.take(self.path))
         self.assertTrue(is_held(self.path, self.draft.identity))
         self.assertEqual(self.litter(), [])
-        release(self.path, self.draft.identity)
+        self.give_back()
         self.assertFalse(self.lock.exists())
 
     def test_somebody_new_is_there_by_then(self) -> None:
@@ -64,7 +68,7 @@ class StaleTests(unittest.TestCase):
         self.assertEqual(self.lock.read_text(), "2:elsewhere")
         self.assertEqual(self.litter(), [])
         self.assertFalse(is_held(self.path, self.draft.identity))
-        release(self.path, self.draft.identity)  # not ours
+        self.give_back()  # not ours
         self.assertTrue(self.lock.exists())
 
     def test_it_is_given_back_while_it_is_looked_at(self) -> None:
@@ -74,7 +78,7 @@ class StaleTests(unittest.TestCase):
                 with self.between(operation, self.lock.unlink):
                     self.assertTrue(self.draft.take(self.path))
                 self.assertTrue(is_held(self.path, self.draft.identity))
-                release(self.path, self.draft.identity)
+                self.give_back()
 
     def test_one_that_cannot_be_read_is_judged_by_its_age(self) -> None:
         self.lock.write_text("1:elsewhere")

@@ -478,18 +478,18 @@ class UidValidityTests(TreeTests):
     def test_others_that_are_faster(self) -> None:
         """Once it is tried again; who is always slower gives out nothing."""
         first = self.reserve()
-        real, turns = fsops.rename_new, [1]
+        real, turns = fsops.move_new, [1]
 
         def overtaken(old: bytes, new: bytes) -> None:
             if turns.pop() if turns else False:
                 real(old, new)  # by another process, to the same value
             real(old, new)
 
-        with mock.patch.object(fsops, "rename_new", overtaken):
+        with mock.patch.object(fsops, "move_new", overtaken):
             self.assertEqual(self.reserve(), first + 2)
         failure = FileNotFoundError(2, "taken")
         with (
-            mock.patch.object(fsops, "rename_new", side_effect=failure),
+            mock.patch.object(fsops, "move_new", side_effect=failure),
             self.assertRaises(Unavailable),
         ):
             self.reserve()
@@ -561,7 +561,7 @@ def stop_at(step: int, work: Callable[[], object]) -> bool:
 
         return operation
 
-    names = ("rename", "rename_new", "unlink", "fsync", "write", "open_exclusive")
+    names = ("rename", "move_new", "unlink", "fsync", "write", "open_exclusive")
     patches = [
         mock.patch.object(fsops, name, counting(getattr(fsops, name)))
         for name in (*names, "fsync_directory")

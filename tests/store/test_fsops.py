@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from imapd.store import fsops
+from imapd.store import fsops, renames
 
 OCTETS = bytes(range(256)) * 20
 
@@ -64,7 +64,7 @@ class RenameTests(unittest.TestCase):
             return rename
 
         return {
-            "in one step": fsops._RENAMEAT2,
+            "in one step": renames._RENAMEAT2,
             "a system that has no such call": None,
             "NFS": refusing(errno.EINVAL),
             "an old kernel": refusing(errno.ENOSYS),
@@ -74,7 +74,7 @@ class RenameTests(unittest.TestCase):
         old, taken = (os.fsencode(self.folder / name) for name in ("old", "taken"))
         for name, call in self.ways().items():
             (self.folder / "old").write_text("old")
-            with mock.patch.object(fsops, "_RENAMEAT2", call):
+            with mock.patch.object(renames, "_RENAMEAT2", call):
                 with self.assertRaises(FileExistsError, msg=name):
                     fsops.rename_new(old, taken)
                 self.assertEqual((self.folder / "taken").read_text(), "taken", name)
@@ -86,7 +86,7 @@ class RenameTests(unittest.TestCase):
         old, link = (os.fsencode(self.folder / name) for name in ("old", "link"))
         for name, call in self.ways().items():
             with (
-                mock.patch.object(fsops, "_RENAMEAT2", call),
+                mock.patch.object(renames, "_RENAMEAT2", call),
                 self.assertRaises(FileExistsError, msg=name),
             ):
                 fsops.rename_new(old, link)
@@ -96,7 +96,7 @@ class RenameTests(unittest.TestCase):
         self.addCleanup(os.close, descriptor)
         for number, (name, call) in enumerate(self.ways().items()):
             (self.folder / "old").write_text(name)
-            with mock.patch.object(fsops, "_RENAMEAT2", call):
+            with mock.patch.object(renames, "_RENAMEAT2", call):
                 fsops.rename_new(b"old", b"new%d" % number, descriptor)
             self.assertEqual((self.folder / f"new{number}").read_text(), name)
             self.assertFalse((self.folder / "old").exists(), name)
@@ -105,7 +105,7 @@ class RenameTests(unittest.TestCase):
         old, new = (os.fsencode(self.folder / name) for name in ("none", "new"))
         for name, call in self.ways().items():
             with (
-                mock.patch.object(fsops, "_RENAMEAT2", call),
+                mock.patch.object(renames, "_RENAMEAT2", call),
                 self.assertRaises(FileNotFoundError, msg=name),
             ):
                 fsops.rename_new(old, new)

@@ -215,9 +215,9 @@ class PowerLossTests(FolderTestCase):
         done: list[bytes] = []
         real_sync, real_replace = fsops.fsync_directory, fsops.replace_file
 
-        def sync(path: bytes) -> None:
+        def sync(path: bytes, *opened: int) -> None:
             done.append(os.path.basename(path))
-            real_sync(path)
+            real_sync(path, *opened)
 
         def replace(path: bytes, octets: bytes) -> None:
             done.append(os.path.basename(path))
@@ -246,9 +246,9 @@ class PowerLossTests(FolderTestCase):
         done: list[bytes] = []
         real = fsops.fsync_directory
 
-        def sync(path: bytes) -> None:
+        def sync(path: bytes, *opened: int) -> None:
             done.append(os.path.relpath(path, os.fsencode(self.root)))
-            real(path)
+            real(path, *opened)
 
         with mock.patch.object(fsops, "fsync_directory", sync):
             action()

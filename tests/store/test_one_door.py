@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STORE = Path(__file__).resolve().parents[2] / "imapd" / "store"
-#: Beside it what it looks with: one of its operations.
-DOOR = ("fsops.py", "statx.py")
+#: Beside it what its operations are made of.
+DOOR = ("fsops.py", "handles.py", "renames.py", "statx.py")
 
 #: Of ``os``: no operation on a file.
 NO_FILES = {
@@ -16,7 +16,7 @@ NO_FILES = {
     *("R_OK", "W_OK", "X_OK"),
 }
 #: Of ``os.path``: words, and no look at the disk.
-WORDS = {"dirname", "basename", "abspath"}
+WORDS = {"dirname", "basename", "abspath", "split", "join"}
 MODULES = {"shutil", "tempfile", "io", "glob", "mmap", "socket", "subprocess"}
 METHODS = {
     *("open", "mkdir", "unlink", "rename", "replace", "rmdir", "touch", "symlink_to"),
@@ -33,14 +33,17 @@ ALLOWED = {
     ("maildir/streaming.py", "os.fstat"),
     ("maildir/uidlist.py", "os.fstat"),
     ("dotlock.py", "os.fstat"),
+    ("locks.py", "os.fstat"),
     # Questions whose answer is taken back by the operation that follows.
     ("database.py", "os.access"),
     ("maildir/core.py", "os.access"),
     ("maildir/opening.py", "os.access"),
     # The directory of the cache, which may be lost: made before anything else is.
-    ("maildir/account.py", "Path.mkdir"),
-    # Where a configured link leads, once, before the account is opened.
-    ("maildir/account.py", "os.path.realpath"),
+    ("maildir/opening.py", "Path.mkdir"),
+    # Where an administrator's links lead, before what is there is opened.
+    ("maildir/folders.py", "os.path.realpath"),
+    ("maildir/opening.py", "os.path.lexists"),
+    ("maildir/opening.py", "os.path.realpath"),
     # Not mail but tables of the kernel.
     ("filesystems.py", "open"),
     ("filesystems.py", "os.stat"),

@@ -72,16 +72,18 @@ class OrderTests(PublishCase):
             return name.name if name.name.startswith("dove") else name.parent.name
 
         def wrap(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-            def operation(*args: Any, **more: Any) -> Any:
-                result = real(*args, **more)
+            def operation(*args: Any, **named: Any) -> Any:
+                result = real(*args, **named)
                 if name.startswith("open_"):
-                    where[result] = short(args[0], **more)
+                    where[result] = short(args[0], **named)
                 elif name in ("write", "fsync", "fdatasync"):
                     told.append(f"{name} {where.get(args[0], '?')}")
                 elif name == "fsync_directory":
                     told.append(f"sync {Path(os.fsdecode(args[0])).name}")
-                else:
-                    told.append(f"{name} {short(args[-1])}")
+                else:  # a link, into a directory that is open
+                    directory = Path(f"/proc/self/fd/{named['dst_dir_fd']}").resolve()
+                    lock = "lock " * args[1].endswith(b".lock")
+                    told.append(f"{name} {lock}{directory.name}")
                 return result
 
             return operation
@@ -123,7 +125,9 @@ class OrderTests(PublishCase):
             removed.append(len(self.names("cur")))
 
         synced: list[bytes] = []
-        sync = mock.patch.object(fsops, "fsync_directory", synced.append)
+        sync = mock.patch.object(
+            fsops, "fsync_directory", lambda path, *_: synced.append(path)
+        )
         with mock.patch.object(fsops, "fdatasync", recorded), sync:
             other.copy_from(self.box, uids, True, False)
         # Then it is removed, and that is synced too.
@@ -249,11 +253,11 @@ class NameTests(PublishCase):
         real = fsops.link
         taken: list[bytes] = []
 
-        def link(old: bytes, new: bytes) -> None:
-            if b"/cur/" in new and len(taken) < 2:
+        def link(old: bytes, new: bytes, **directories: int) -> None:
+            if b":2," in new and len(taken) < 2:
                 taken.append(new)
                 raise FileExistsError(errno.EEXIST, "taken", new)
-            real(old, new)
+            real(old, new, **directories)
 
         with mock.patch.object(fsops, "link", link):
             self.commit([SEEN])

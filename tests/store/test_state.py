@@ -13,7 +13,7 @@ from unittest import mock
 
 from imapd.errors import OverQuota, Unavailable
 from imapd.model.mailbox import NamespaceStyle
-from imapd.store import database, fsops
+from imapd.store import fsops, sqlfiles
 from imapd.store.database import Database
 from imapd.store.state import _SCHEMA, AccountState, _put
 
@@ -287,7 +287,7 @@ class StateTests(unittest.TestCase):
         databases = []
         for number in range(200):
             path = bytes(self.root / f"{number}.sqlite3")
-            databases.append(Database(path, _SCHEMA, database.remove))
+            databases.append(Database(path, _SCHEMA, sqlfiles.remove))
             with databases[-1].transaction(write=False) as connection:
                 connection.execute("SELECT 1")
         connected = [one for one in databases if one._connection is not None]
@@ -307,7 +307,7 @@ class StateTests(unittest.TestCase):
         self.fill(state)
         state.close()
         before = descriptors()
-        late = Database(bytes(self.path), _SCHEMA, database.remove)
+        late = Database(bytes(self.path), _SCHEMA, sqlfiles.remove)
         late.close()
         with late.transaction(write=False):
             self.assertGreater(descriptors(), before)

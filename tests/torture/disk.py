@@ -280,8 +280,8 @@ class Recorder:
 
     fdatasync = fsync
 
-    def fsync_directory(self, _: None, path: bytes) -> None:
-        inode = self._inode(path)
+    def fsync_directory(self, _: None, path: bytes, opened: int | None = None) -> None:
+        inode = self._inode(path) if opened is None else self._open.get(opened)
         if inode is not None:
             self.disk.log.append(Sync(inode))
 
@@ -311,7 +311,7 @@ class Recorder:
         inode = None if place is None else self._now[place[0]].get(place[1])
         self._names("rename", inode, self._place_in(new, directory), place)
 
-    rename_new = rename
+    rename_new = move_new = rename
 
     def unlink(self, _: None, path: bytes) -> None:
         self._names("unlink", self._inode(path), removed=self._place(path))

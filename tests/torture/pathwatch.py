@@ -65,11 +65,19 @@ def _where(path: Any, directory: Any) -> str | None:
     return os.path.realpath(name)
 
 
+def _is_one_name(path: Any) -> bool:
+    """Whether it leads nowhere but into a directory: of which, this event is silent."""
+    name = os.fsencode(path) if isinstance(path, bytes | str) else b""
+    return b"/" not in name and name not in (b"", b"..")
+
+
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     seen = _seen
     places = _EVENTS.get(event) if seen is not None else None
     if seen is None or places is None:
         return
+    if event == "open" and _is_one_name(arguments[0]):
+        return  # in a directory that was opened before
     for at, directory in places:
         where = _where(
             arguments[at], None if directory is None else arguments[directory]

@@ -62,14 +62,17 @@ class FindingTests(unittest.TestCase):
         real = fsops.link
 
         def link(old: bytes, new: bytes, **inside: Any) -> None:
-            if "src_dir_fd" not in inside:  # a lock, or what was just delivered
+            source, target = inside.get("src_dir_fd"), inside["dst_dir_fd"]
+            where = os.path.dirname(old)
+            if source is not None:
+                where = os.readlink(b"/proc/self/fd/%d" % source)
+            if not where.endswith(b"/cur"):  # a lock, or what was just delivered
                 real(old, new, **inside)
                 return
-            source, target = inside["src_dir_fd"], inside["dst_dir_fd"]
             descriptor = os.open(old, os.O_RDONLY, dir_fd=source)
             octets = os.read(descriptor, 1 << 16)
             os.close(descriptor)
-            fsops.unlink_in(source, old)
+            os.unlink(old, dir_fd=source)
             directory = os.readlink(b"/proc/self/fd/%d" % target)
             descriptor = fsops.open_exclusive(directory + b"/" + new)
             fsops.write(descriptor, octets)

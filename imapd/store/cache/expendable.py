@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
-from imapd.store import database, quiet
+from imapd.store import quiet, sqlfiles
 from imapd.store.database import Database, Schema
 
 _log = Logger()
@@ -19,7 +19,7 @@ class ExpendableDatabase(Database):
     """Removed when it is damaged or full; what it held is computed again."""
 
     def __init__(self, path: bytes, schema: Schema) -> None:
-        super().__init__(path, schema, damaged=database.remove)
+        super().__init__(path, schema, damaged=sqlfiles.remove)
 
     def attempt(
         self, work: Callable[[sqlite3.Connection], _T], *, write: bool
@@ -38,5 +38,5 @@ class ExpendableDatabase(Database):
             if "full" in str(error):  # ours, or the disk: either way it must shrink
                 self.close()
                 with suppress(OSError):
-                    database.remove(self.path)
+                    sqlfiles.remove(self.path)
             return None

@@ -83,17 +83,15 @@ class MaildirAccount:
         """
         self.options = options or StoreOptions()
         self.limits = limits
-        follow = self.options.follow_links
-        # A link that may be followed is, once: what is below is named without it.
-        root = Path(os.path.realpath(root) if follow else os.path.abspath(root))
-        self.root = os.fsencode(root)
+        self._configured = root
+        self.root = self._real_root()
         self.read_only = not opening.open_root(
             self.root,
             create_missing=self.options.create_missing,
             owner=self.options.owner,
         )
         self._identity = opening.identity(self.root)
-        self.tree = FolderTree(self.root, follow_links=follow)
+        self.tree = FolderTree(self.root, follow_links=self.options.follow_links)
         self.state = AccountState(self.root)
         self.validities = Validities(self.root, self.tree, self.state)
         self._cache = ColumnDatabase(self._cache_path(columns.FILE_NAME))
@@ -115,9 +113,14 @@ class MaildirAccount:
 
     def is_as_opened(self) -> bool:
         """Whether the Maildir is the one that was opened, with the same owner."""
-        return self._identity is not None and opening.identity(self.root) == (
-            self._identity
+        return (
+            self._identity is not None
+            and opening.identity(self.root) == self._identity
+            and self._real_root() == self.root
         )
+
+    def _real_root(self) -> bytes:
+        return opening.real_path(self._configured, self.options.follow_links)
 
     def close(self) -> None:
         """Give back what is held."""
@@ -144,7 +147,7 @@ class MaildirAccount:
         below = [each for each in sorted(there) if is_below(each, path)]
         known = [path] if path in there else []
         names = [there[each] for each in [*known, *below]]
-        return [self.tree.directory(name) + b"/new" for name in names]
+        return [self.tree.location(name) + b"/new" for name in names]
 
     def mailbox(self, path: MailboxPath) -> MaildirMailbox:
         """A mailbox, not yet synced.
@@ -157,7 +160,7 @@ class MaildirAccount:
             name = self.tree.directory_name(path)
             if name is None:
                 raise NoSuchMailbox("There is no such mailbox")
-            directory = self.tree.directory(name)
+            directory = self.tree.location(name)
             if not self.read_only:
                 with suppress(OSError):  # a full disk; the mailbox says what it needs
                     opening.complete(directory)
@@ -174,6 +177,7 @@ class MaildirAccount:
                 new_uid_validity=self.validities.reserve,
                 limits=self.limits,
                 modseqs=self.state,
+                is_meant=lambda: self.tree.location(name) == directory,
             )
             if mailbox.read_only and not self.read_only:
                 self.tree.tell(name, "is served read-only")
@@ -218,7 +222,7 @@ class MaildirAccount:
                     raise HasChildren("There are mailboxes below this name")
                 raise NoSuchMailbox("There is no such mailbox")
             # Before it goes: a mailbox made again needs a greater UIDVALIDITY.
-            directory = self.tree.directory(name)
+            directory = self.tree.location(name)
             last = uidvalidity.of_directory(directory)
             guid = uidvalidity.guid_of_directory(directory)
             self.validities.note(last)
@@ -346,7 +350,7 @@ class MaildirAccount:
         with translate_errors("listing folders"):
             names = [b"", *self.tree.listing().values()]
         kept = []
-        for directory in map(self.tree.directory, names):
+        for directory in map(self.tree.location, names):
             validity = uidvalidity.of_directory(directory)
             guid = uidvalidity.guid_of_directory(directory)
             if not validity or not guid:
@@ -391,9 +395,5 @@ class MaildirAccount:
             return style
 
     def _cache_path(self, file_name: bytes) -> bytes:
-        directory = self.options.cache_directory
-        if directory is None:
-            return self.root + b"/" + file_name
-        with suppress(OSError):
-            directory.mkdir(mode=fsops.DIRECTORY_MODE, parents=True, exist_ok=True)
-        return os.fsencode(directory) + b"/" + file_name
+        wanted = self.options.cache_directory
+        return opening.cache_directory(self.root, wanted) + b"/" + file_name

@@ -81,15 +81,18 @@ def dot_lock(path: bytes, seconds: float) -> Iterator[None]:
         Unavailable: something that is no lock has its name.
     """
     deadline = time.monotonic() + seconds
-    draft = Draft(os.path.dirname(path) + b"/tmp")
-    try:
-        while not draft.take(path):
-            if time.monotonic() >= deadline:
-                raise InUse("The account is locked; try again")
-            time.sleep(_STEP_SECONDS)
-    finally:
-        draft.remove()
-    try:
-        yield
-    finally:
-        release(path, draft.identity)
+    above, name = os.path.dirname(path), os.path.basename(path)
+    # Held open: the lock is given back by who has no descriptor left, too.
+    with fsops.opened_directory(above) as directory:
+        draft = Draft(above + b"/tmp")
+        try:
+            while not draft.take(path, None, directory):
+                if time.monotonic() >= deadline:
+                    raise InUse("The account is locked; try again")
+                time.sleep(_STEP_SECONDS)
+        finally:
+            draft.remove()
+        try:
+            yield
+        finally:
+            release(directory, name, draft.identity)

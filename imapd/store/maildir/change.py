@@ -139,7 +139,7 @@ class _Renaming:
                     return new.overflow
                 # A crash leaves the old name or the new one.
                 if in_new:
-                    fsops.rename_new(folder + b"new/" + name, folder + b"cur/" + target)
+                    fsops.move_new(folder + b"new/" + name, folder + b"cur/" + target)
                 elif self.directory is None:
                     fsops.rename_new(folder + b"cur/" + name, folder + b"cur/" + target)
                 else:

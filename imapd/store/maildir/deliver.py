@@ -144,8 +144,7 @@ class MaildirDelivery:
             if held:
                 self._put_last_cr(draft, held)
             if draft.date_seconds is not None:
-                seconds = draft.date_seconds
-                fsops.set_times(draft.base, seconds * _NANOSECONDS, self._tmp)
+                fsops.set_times(draft.descriptor, draft.date_seconds * _NANOSECONDS)
         draft.on_disk = draft.size if draft.bare else draft.size - draft.line_end_count
 
     def _put_last_cr(self, draft: Draft, held: bytes) -> None:

@@ -71,6 +71,11 @@ class FolderTree:
         """Return the whole path of a directory; ``b""`` is the INBOX's."""
         return self.root + b"/" + name if name else self.root
 
+    def location(self, name: bytes) -> bytes:
+        """Return where its files are: elsewhere if its name is a link to follow."""
+        directory = self.directory(name)
+        return os.path.realpath(directory) if self._follow_links else directory
+
     def has_children(self, path: MailboxPath) -> bool:
         """Whether a folder lies below, at any depth."""
         return any(is_below(other, path) for other in self.listing())
@@ -84,7 +89,7 @@ class FolderTree:
         """
         draft = b"%b/tmp/%b%b" % (self.root, _NEW_PREFIX, _unique())
         fsops.mkdir(draft)
-        # A crash from here to rename_new() leaves a draft for ``sweep``.
+        # A crash from here to move_new() leaves a draft for ``sweep``.
         try:
             for part in MESSAGE_DIRECTORIES:
                 fsops.mkdir(draft + b"/" + part)
@@ -103,7 +108,7 @@ class FolderTree:
     def _publish(self, draft: bytes, name: bytes) -> None:
         target = self.directory(name)
         try:
-            fsops.rename_new(draft, target)
+            fsops.move_new(draft, target)
         except FileExistsError:
             if self._is_folder(name):
                 raise AlreadyExists("A mailbox of this name is there") from None
@@ -129,7 +134,7 @@ class FolderTree:
             raise Cannot("This mailbox is a link to another place")
         removal.check_removable(directory)
         trash = b"%b/tmp/%b%b" % (self.root, _GONE_PREFIX, _unique())
-        fsops.rename_new(directory, trash)
+        fsops.move_new(directory, trash)
         fsops.fsync_directory(self.root)  # from here on it is deleted
         # A crash from here on leaves it to ``sweep``.
         with suppress(OSError):
@@ -191,6 +196,7 @@ class FolderTree:
                 if not self._follow_links:
                     self.tell(name, "is left out: it is a symbolic link")
                     return False
+                directory = self.location(name)
             elif not stat.S_ISDIR(status.st_mode):
                 return False
             inner = fsops.status_or_none(directory + b"/cur")

@@ -107,7 +107,7 @@ def _hand_back_folder(
         mailbox.close()
     flags = {state.uid: state.flags for state in found.added}
     name = account.tree.directory_name(path) or b""
-    folder = account.tree.directory(name)
+    folder = account.tree.location(name)
     with MailboxLock(folder, account.limits.lock_seconds):
         table = _uid_table(folder)
         bases = _courier_bases(folder)

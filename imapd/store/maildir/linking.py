@@ -22,12 +22,13 @@ def link_or_copy(
     source: bytes,
     folder: bytes,
     path: bytes,
-    source_directory: int | None = None,
-    directory: int | None = None,
+    source_directory: int | None,
+    directory: int,
 ) -> None:
     """Link a file to ``folder/path``, or, on another file system, make a synced copy.
 
-    Descriptors of the directories that the names are in save the system the way.
+    ``directory`` is the one that the new name is in, opened; ``source_directory`` that
+    of the source, if it is open, which saves the system the way there.
 
     Raises:
         FileNotFoundError: there is no ``source`` any more.
@@ -45,14 +46,14 @@ def link_or_copy(
     try:
         fsops.link(
             name,
-            folder + b"/" + path if directory is None else _name(path),
+            _name(path),
             src_dir_fd=source_directory,
             dst_dir_fd=directory,
         )
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise
-        _copy(source, folder, path)
+        _copy(source, folder, _name(path), directory)
 
 
 def _name(path: bytes) -> bytes:
@@ -96,7 +97,7 @@ def _sync(source: bytes) -> None:
         fsops.close(descriptor)
 
 
-def _copy(source: bytes, folder: bytes, path: bytes) -> None:
+def _copy(source: bytes, folder: bytes, name: bytes, directory: int) -> None:
     draft = b"%b/tmp/%b" % (folder, unique_base())
     with _reading():
         descriptor = fsops.open_read(source)
@@ -104,7 +105,7 @@ def _copy(source: bytes, folder: bytes, path: bytes) -> None:
         # A crash in here leaves litter in tmp/ for 36 hours.
         _write_copy(descriptor, draft)
         try:
-            fsops.link(draft, folder + b"/" + path)
+            fsops.link(draft, name, dst_dir_fd=directory)
         finally:
             with suppress(OSError):
                 fsops.unlink(draft)
@@ -125,7 +126,7 @@ def _write_copy(descriptor: int, draft: bytes) -> None:
             while piece := _read(descriptor, offset):
                 fsops.write(copy_descriptor, piece)
                 offset += len(piece)
-            fsops.set_times(draft, os.fstat(descriptor).st_mtime_ns)
+            fsops.set_times(copy_descriptor, os.fstat(descriptor).st_mtime_ns)
             fsops.fsync(copy_descriptor)
         finally:
             fsops.close(copy_descriptor)

@@ -44,6 +44,7 @@ class MaildirMailbox:
         limits: those on keywords and on waiting for locks are used.
         read_only: None looks whether the folder can be written.
         modseqs: where modification sequences are kept; None: there are none.
+        is_meant: whether the directory is still the one that the path stands for.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class MaildirMailbox:
         limits: Limits = DEFAULT_LIMITS,
         read_only: bool | None = None,
         modseqs: ModSeqState | None = None,
+        is_meant: Callable[[], bool] = lambda: True,
     ) -> None:
         self.path = path
         self._core = MailboxCore(
@@ -73,6 +75,7 @@ class MaildirMailbox:
             known_next=partial(_known_next, modseqs),
         )
         self._identity = opening.identity(self._core.directory)
+        self._is_meant = is_meant
         self._journal = Journal(self._core, modseqs)
         self._derived = None if cache is None else FolderDerived(self._core, cache)
 
@@ -183,8 +186,10 @@ class MaildirMailbox:
 
     def is_as_opened(self) -> bool:
         """Whether the folder is there, and no other in its place: two ``stat``."""
-        return self._identity is not None and (
-            opening.identity(self._core.directory) == self._identity
+        return (
+            self._identity is not None
+            and self._is_meant()
+            and opening.identity(self._core.directory) == self._identity
         )
 
     def begin_delivery(self) -> Delivery:

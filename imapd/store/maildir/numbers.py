@@ -200,7 +200,7 @@ def _set_letters(
         return
     renamed = parsed.with_letters(wanted)
     try:
-        fsops.rename_new(
+        fsops.move_new(
             core.directory + part + name, core.directory + b"/cur/" + renamed
         )
     except (FileNotFoundError, FileExistsError) as error:

@@ -9,6 +9,7 @@ reason, the client only hears that it does not work.
 import os
 import stat
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, NoReturn
 
 from twisted.logger import Logger
@@ -55,6 +56,40 @@ def open_root(root: bytes, *, create_missing: bool, owner: int | None = None) ->
     else:
         _log.info("store: account {root!r} is served read-only", root=root)
     return writable
+
+
+def real_path(root: Path, follow_links: bool) -> bytes:
+    """Name what the links on the way to a Maildir lead to, once, before it is opened.
+
+    They are the administrator's.  That of the Maildir itself may be one only where
+    links are followed; one that leads nowhere stays, and is refused: a disk that is
+    not mounted is no reason to make a Maildir.
+    """
+    if follow_links:
+        return os.fsencode(os.path.realpath(root))
+    above, name = os.path.split(os.path.abspath(root))
+    return os.fsencode(os.path.join(_real_as_far(above), name))
+
+
+def _real_as_far(path: str) -> str:
+    try:
+        return os.path.realpath(path, strict=True)
+    except FileNotFoundError:
+        above, name = os.path.split(path)
+        if above == path or os.path.lexists(path):
+            return path
+        return os.path.join(_real_as_far(above), name)
+    except OSError:
+        return path
+
+
+def cache_directory(root: bytes, wanted: Path | None) -> bytes:
+    """Return where the cache of an account is; made, if it is not in the Maildir."""
+    if wanted is None:
+        return root
+    with suppress(OSError):
+        wanted.mkdir(mode=fsops.DIRECTORY_MODE, parents=True, exist_ok=True)
+    return os.fsencode(os.path.realpath(wanted))
 
 
 def identity(root: bytes) -> tuple[int, ...] | None:

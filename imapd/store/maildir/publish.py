@@ -1,6 +1,7 @@
 """Put files into a folder, with UIDs that survive power loss: APPEND, COPY, MOVE."""
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,7 +15,6 @@ from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir import recall
 from imapd.store.maildir.change import (
-    cur_of_many,
     letters_for,
     overflow_of,
     provide_letters,
@@ -75,21 +75,18 @@ def publish(
     )
     placing = _Placing(core, claim_recent)
     placed = placing.placed
-    with core.lock() as lock:
+    with core.lock() as lock, placing:
         refresh_locked(core, lock)
         unseen = core.uidlist.table.last_uid > core.index.highest
         try:
-            with (
-                core.own_changes(in_new=True),
-                cur_of_many(core, incoming) as placing.directory,
-            ):
+            with core.own_changes(in_new=True):
                 for one in incoming:
-                    placing.place(one)
+                    placing.place(one, lock)
                     lock.touch()
                 paths = [one.path for one in placed]
-                uids = _make_durable(core, lock, paths)
+                uids = placing.make_durable(lock)
         except (OSError, ImapError) as error:
-            _take_back(core, placed)
+            placing.take_back()
             if isinstance(error, OSError):
                 core.note_failure("storing messages", error)
             raise
@@ -108,19 +105,30 @@ def publish(
 class _Placing:
     """Links files into ``new``, or into ``cur`` if they have flags.
 
-    They go into ``cur`` too where a session is there that they are recent to.
+    They go into ``cur`` too where a session is there that they are recent to.  As a
+    context it holds open what it links into.
     """
 
     def __init__(self, core: MailboxCore, claim_recent: bool) -> None:
         self.placed: list[_Placed] = []
         self._core = core
         self._claim_recent = claim_recent
-        #: ``cur``, if it is open.
-        self.directory: int | None = None
+        #: ``new`` and ``cur``, those that are open: what was linked into one can be
+        #: taken out of it again, whatever has its name then.
+        self._opened: dict[bytes, int] = {}
         #: What is behind the base, by what it is made of; None: it goes into ``new``.
         self._infos: dict[tuple[tuple[bytes, ...], bytes, bytes], bytes | None] = {}
 
-    def place(self, one: Incoming) -> None:
+    def __enter__(self) -> None:
+        """Open nothing yet."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close them.  What was published is, whatever that says."""
+        while self._opened:
+            with suppress(OSError):
+                fsops.close(self._opened.popitem()[1])
+
+    def place(self, one: Incoming, lock: MailboxLock) -> None:
         """Link one file.
 
         A crash after the link leaves a message that no one acknowledged; it is whole,
@@ -131,17 +139,17 @@ class _Placing:
         while wanted is not None:
             info = self._info(wanted)
             path = b"new/" + base if info is None else b"cur/" + base + info
+            at = self._directory(path[:3], lock)
             try:
                 if wanted.again is None:  # a draft of ours, synced
-                    fsops.link(wanted.source, directory + b"/" + path)
-                else:
-                    link_or_copy(
-                        wanted.source,
-                        directory,
-                        path,
-                        wanted.directory,
-                        None if info is None else self.directory,
+                    fsops.link(
+                        os.path.basename(wanted.source),
+                        path[4:],
+                        src_dir_fd=lock.temporary,
+                        dst_dir_fd=at,
                     )
+                else:
+                    link_or_copy(wanted.source, directory, path, wanted.directory, at)
             except FileExistsError:
                 base = unique_base() + base[len(base.partition(b",")[0]) :]
             except FileNotFoundError:
@@ -152,6 +160,33 @@ class _Placing:
                 self.placed.append(_Placed(path, wanted))
                 return
 
+    def make_durable(self, lock: MailboxLock) -> list[Uid]:
+        """Sync the names and record the UIDs: a UID that is told stands for something.
+
+        A power loss before this returns may lose names, or UIDs; nobody was told of
+        them.
+        """
+
+        def sync_names() -> None:
+            for part, opened in sorted(self._opened.items()):
+                path = self._core.directory + b"/" + part
+                fsops.fsync_directory(path, opened)
+
+        bases = [base_of(one.path[4:]) for one in self.placed]
+        return recall.record(self._core, lock, bases, sync_names)
+
+    def take_back(self) -> None:
+        """Unlink what was linked.  A crash in here leaves unacknowledged messages."""
+        for one in self.placed:
+            with suppress(OSError):
+                fsops.unlink_in(self._opened[one.path[:3]], one.path[4:])
+
+    def _directory(self, part: bytes, lock: MailboxLock) -> int:
+        opened = self._opened.get(part)
+        if opened is None:
+            opened = self._opened[part] = fsops.open_directory(part, lock.folder)
+        return opened
+
     def _info(self, one: Incoming) -> bytes | None:
         key = one.flags, one.extra_letters, one.extra
         if key not in self._infos:
@@ -160,28 +195,6 @@ class _Placing:
             info = b":2,%b%b" % (bytes(sorted(set(letters))), one.extra)
             self._infos[key] = info if cur else None
         return self._infos[key]
-
-
-def _make_durable(
-    core: MailboxCore, lock: MailboxLock, placed: Sequence[bytes]
-) -> list[Uid]:
-    """Sync the names and record the UIDs: a UID that is told never stands for nothing.
-
-    A power loss before this returns may lose names, or UIDs; nobody was told of them.
-    """
-
-    def sync_names() -> None:
-        for part in sorted({path[:4] for path in placed}):
-            fsops.fsync_directory(core.directory + b"/" + part)
-
-    return recall.record(core, lock, [base_of(path[4:]) for path in placed], sync_names)
-
-
-def _take_back(core: MailboxCore, placed: Iterable[_Placed]) -> None:
-    """Unlink what was linked.  A crash in here leaves unacknowledged messages."""
-    for one in placed:
-        with suppress(OSError):
-            fsops.unlink(core.directory + b"/" + one.path)
 
 
 def _keep_overflow(

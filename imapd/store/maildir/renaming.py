@@ -49,7 +49,7 @@ def rename_all(root: bytes, moves: Moves) -> None:
     done: list[tuple[bytes, bytes]] = []
     try:
         for old, new in moves:
-            fsops.rename_new(_in(root, old), _in(root, new))
+            fsops.move_new(_in(root, old), _in(root, new))
             done.append((old, new))
         fsops.fsync_directory(root)
     except OSError as error:
@@ -116,7 +116,7 @@ def _move_if_left(root: bytes, old: bytes, new: bytes) -> None:
     if not fsops.exists(_in(root, old)):
         return
     try:
-        fsops.rename_new(_in(root, old), _in(root, new))
+        fsops.move_new(_in(root, old), _in(root, new))
     except FileExistsError:
         _log.error(
             "store: {old!r} keeps its name in {root!r}: {new!r} was made meanwhile",
@@ -128,7 +128,7 @@ def _move_if_left(root: bytes, old: bytes, new: bytes) -> None:
 
 def _undo(root: bytes, done: Moves) -> None:
     for old, new in reversed(done):
-        fsops.rename_new(_in(root, new), _in(root, old))
+        fsops.move_new(_in(root, new), _in(root, old))
 
 
 def _in(root: bytes, name: bytes) -> bytes:

@@ -344,7 +344,7 @@ def _claim_all(core: MailboxCore) -> None:
         target = parsed.with_letters(parsed.letters)
         try:
             # A crash between two of these leaves the rest in new/.
-            fsops.rename_new(
+            fsops.move_new(
                 core.directory + b"/new/" + name, core.directory + b"/cur/" + target
             )
         except (FileNotFoundError, FileExistsError):

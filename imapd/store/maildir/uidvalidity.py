@@ -153,7 +153,7 @@ def _claim(root: bytes, counted: list[int], value: int) -> bool:
     target = _counter_path(root, value)
     try:
         if counted:
-            fsops.rename_new(_counter_path(root, counted[-1]), target)
+            fsops.move_new(_counter_path(root, counted[-1]), target)
         else:
             fsops.close(fsops.open_exclusive(target, _COUNTER_MODE))
     except (FileNotFoundError, FileExistsError):

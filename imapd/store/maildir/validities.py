@@ -46,5 +46,5 @@ class Validities:
 
     def _greatest(self) -> int:
         names = [b"", *self._tree.listing().values()]
-        directories = map(self._tree.directory, names)
+        directories = map(self._tree.location, names)
         return max(map(uidvalidity.of_directory, directories))
