@@ -5,10 +5,10 @@ crash tests replace them here, one by one, to stop the process or to fail with a
 errno at the k-th operation.  Paths are bytes, as names of mail files are bytes.
 
 Nothing here follows a symbolic link in the last component, blocks on a FIFO, or
-creates anything that others than the owner can read.  What opens a file, or makes,
-replaces or removes a name follows none in any component (see ``handles.py``): however
-a directory became a link, nothing is stored in another place, or read from it.  What
-only looks or lists, and the renaming of a message in its directory, go by path, which
+creates anything that others than the owner can read.  What opens a file, lists names,
+or makes, replaces or removes one follows none in any component (see ``handles.py``):
+however a directory became a link, nothing is stored in another place, or read from it.
+What only looks, and the renaming of a message in its directory, go by path, which
 is a third cheaper: they write no contents.
 """
 
@@ -22,7 +22,7 @@ from os import close, fdatasync, fsync, ftruncate
 from typing import Final
 
 from imapd.store import renames
-from imapd.store.handles import located, named, open_in, open_strictly
+from imapd.store.handles import LISTED, listed, located, named, open_in, open_strictly
 from imapd.store.statx import Look, look
 
 FILE_MODE: Final = 0o600
@@ -66,7 +66,6 @@ OPERATIONS: Final = (
 __all__ = ["Look", "close", "fdatasync", "fsync", "ftruncate", "look"]
 
 _CAREFUL = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: Why no file stands under a name, nor will tomorrow: a link, a pipe, a directory, or
 #: more octets than anybody wrote.
 NOT_A_FILE: Final = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG)
@@ -210,18 +209,20 @@ def set_times(path: bytes | int, mtime_ns: int, directory: int | None = None) ->
 
 def names(directory: bytes) -> list[bytes]:
     """Return the names in a directory, in the order the file system gives them."""
-    return os.listdir(directory)
+    with listed(directory) as descriptor:
+        return names_in(descriptor)
 
 
 def entries(directory: bytes) -> tuple[list[bytes], list[bytes]]:
     """Return the names in a directory, and those that may not be of regular files.
 
-    File systems tell what is what with the name, so that nothing is looked at for it.
+    File systems tell that with the name; else it is looked at in the open directory.
     """
-    with os.scandir(directory) as found:
-        every = list(found)
-    odd = [each.name for each in every if not each.is_file(follow_symlinks=False)]
-    return [each.name for each in every], odd
+    with listed(directory) as descriptor:
+        with os.scandir(descriptor) as found:
+            every = list(found)
+        odd = [each.name for each in every if not each.is_file(follow_symlinks=False)]
+    return [os.fsencode(each.name) for each in every], list(map(os.fsencode, odd))
 
 
 def status(path: bytes) -> os.stat_result:
@@ -244,11 +245,8 @@ def fsync_directory(directory: bytes, opened: int | None = None) -> None:
     if opened is not None:
         os.fsync(opened)
         return
-    descriptor = open_strictly(directory, _LISTED)
-    try:
+    with listed(directory) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # -- below an open directory, where no name can lead elsewhere ----------------
@@ -260,8 +258,8 @@ def open_directory(path: bytes, parent: int | None = None) -> int:
     With ``parent``, the descriptor of a directory, the path is looked up there.
     """
     if parent is None:
-        return open_strictly(path, _LISTED)
-    return open_in(parent, path, _LISTED)
+        return open_strictly(path, LISTED)
+    return open_in(parent, path, LISTED)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ Named = tuple[int, bytes]
 
 #: Enough for a name to be looked up in it, even where it may not be listed.
 _WAY: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+#: How a directory is opened to be listed, or synced.
+LISTED: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 #   struct open_how of <linux/openat2.h>: flags, mode, resolve; 64 bits each
@@ -82,6 +84,28 @@ class located:  # noqa: N801  a statement, and no generator: it is hot
                 error.filename = self._path
             if error.filename2 == self._name:
                 error.filename2 = self._path
+
+
+class listed:  # noqa: N801  as above
+    """A directory, opened to be listed or synced, as a descriptor."""
+
+    __slots__ = ("_descriptor", "_path")
+
+    def __init__(self, path: bytes) -> None:
+        self._path = path
+
+    def __enter__(self) -> int:
+        """Open it.
+
+        Raises:
+            OSError: there is none; ``ELOOP`` where a link is on the way, or it is one.
+        """
+        self._descriptor = open_strictly(self._path, LISTED)
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        os.close(self._descriptor)
 
 
 def named(path: bytes, directory: int | None) -> AbstractContextManager[Named]:

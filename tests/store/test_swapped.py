@@ -118,6 +118,7 @@ OCTETS = b"Subject: ours\n\nbody\n"
 #: Of other length, and all of its words are the victim's.
 SECRET = b"Subject: secret\n\n" + 997 * b"secret "
 SECRET_SIZES = (len(SECRET), len(SECRET) + 2)
+SECRET_LETTERS = ":2,D"
 
 
 def fill(maildir: Path, octets: bytes) -> None:
@@ -165,6 +166,13 @@ def fetch(account: MaildirAccount) -> object:
     return streamed, parts, box.meta(uids), box.read_dated(uids[-1])
 
 
+def names(account: MaildirAccount) -> object:
+    """Tell what is there: messages with their flags, and mailboxes."""
+    box = account.mailbox(("A",))
+    told = box.sync(claim_recent=False).added
+    return told, box.sync(claim_recent=False), account.folders()
+
+
 def copy(account: MaildirAccount, *, move: bool = False) -> object:
     source, target = account.mailbox(("A",)), account.mailbox(("B",))
     return target.copy_from(source, every(source), move, True)
@@ -195,6 +203,7 @@ COMMANDS: dict[str, tuple[Command, tuple[str, ...]]] = {
     ),
     "expunge": (expunge, (".A/cur",)),
     "fetch": (fetch, (".A", ".A/cur")),
+    "list": (names, ("", ".A", ".A/cur", ".A/new")),
     "move": (lambda account: copy(account, move=True), (".A/cur",)),
     "rename": (
         lambda account: account.rename(("A",), ("C",)),
@@ -216,6 +225,10 @@ class EverySwapTests(FolderTestCase):
         super().setUp()
         self.victim = self.root / "victim"
         fill(self.victim, SECRET)
+        for folder in (self.victim, self.victim / ".A", self.victim / ".secret"):
+            for part in ("cur", "new"):  # nobody else has a draft
+                (folder / part).mkdir(parents=True, exist_ok=True)
+                (folder / part / f"1600000007.M2P2.h{SECRET_LETTERS}").touch()
         MaildirAccount(self.victim).close()
         self.before = self.look()
         self.pristine = self.root / "pristine"
@@ -261,6 +274,7 @@ class EverySwapTests(FolderTestCase):
         changed = [each for each in paths if after.get(each) != self.before.get(each)]
         self.assertEqual(changed, [], where)
         self.assertNotIn("secret", repr(said), where)
+        self.assertNotIn("Draft", repr(said), where)
         for size in SECRET_SIZES:
             self.assertNotIn(str(size), repr(said), where)
         return swapper.hit
