@@ -8,8 +8,8 @@ Nothing here follows a symbolic link in the last component, blocks on a FIFO, or
 creates anything that others than the owner can read.  What opens a file, lists names,
 or makes, replaces or removes one follows none in any component (see ``handles.py``):
 however a directory became a link, nothing is stored in another place, or read from it.
-What only looks, and the renaming of a message in its directory, go by path, which
-is a third cheaper: they write no contents.
+What only looks (``status``, ``look``) goes by path, which costs a third: it tells if
+something is there, or changed, and a client hears no more of it.
 """
 
 import ctypes
@@ -142,8 +142,8 @@ def rename(old: bytes, new: bytes) -> None:
         os.rename(one, two, src_dir_fd=source, dst_dir_fd=target)
 
 
-def rename_new(old: bytes, new: bytes, directory: int | None = None) -> None:
-    """Rename a message in its directory, which may be given opened, never over a file.
+def rename_new(old: bytes, new: bytes, directory: int) -> None:
+    """Rename a message in its directory, which is open, never over a file.
 
     Raises:
         FileExistsError: the new name is taken; nothing was changed.

@@ -9,21 +9,16 @@ from typing import Final
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _RENAMEAT2 = getattr(_LIBC, "renameat2", None)
 _RENAME_NOREPLACE: Final = 1
-_AT_CURRENT_DIRECTORY: Final = -100
 
 
-def rename_new(source: int | None, old: bytes, target: int | None, new: bytes) -> None:
-    """Rename ``old`` in ``source`` to ``new`` in ``target``.
-
-    Both are descriptors of directories; where one is None its name is a path.
+def rename_new(source: int, old: bytes, target: int, new: bytes) -> None:
+    """Rename ``old`` in ``source`` to ``new`` in ``target``, both of them open.
 
     Raises:
         FileExistsError: the new name is taken; nothing was changed.
     """
     if _RENAMEAT2 is not None:
-        here = _AT_CURRENT_DIRECTORY if source is None else source
-        there = _AT_CURRENT_DIRECTORY if target is None else target
-        if _RENAMEAT2(here, old, there, new, _RENAME_NOREPLACE) == 0:
+        if _RENAMEAT2(source, old, target, new, _RENAME_NOREPLACE) == 0:
             return
         number = ctypes.get_errno()
         if number not in (errno.ENOSYS, errno.EINVAL):

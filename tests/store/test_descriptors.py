@@ -21,7 +21,7 @@ def descriptors() -> set[str]:
 
 
 class DescriptorTests(FolderTestCase):
-    """Hardening: F07.  Each command fails at each operation, once or from there on."""
+    """Hardening: D05.  Each command fails at each operation, once or from there on."""
 
     parent = MEMORY
 

@@ -76,7 +76,7 @@ class RenameTests(unittest.TestCase):
             (self.folder / "old").write_text("old")
             with mock.patch.object(renames, "_RENAMEAT2", call):
                 with self.assertRaises(FileExistsError, msg=name):
-                    fsops.rename_new(old, taken)
+                    fsops.move_new(old, taken)
                 self.assertEqual((self.folder / "taken").read_text(), "taken", name)
                 self.assertEqual((self.folder / "old").read_text(), "old", name)
 
@@ -89,7 +89,7 @@ class RenameTests(unittest.TestCase):
                 mock.patch.object(renames, "_RENAMEAT2", call),
                 self.assertRaises(FileExistsError, msg=name),
             ):
-                fsops.rename_new(old, link)
+                fsops.move_new(old, link)
 
     def test_a_name_that_is_free(self) -> None:
         descriptor = os.open(self.folder, os.O_RDONLY)
@@ -108,4 +108,4 @@ class RenameTests(unittest.TestCase):
                 mock.patch.object(renames, "_RENAMEAT2", call),
                 self.assertRaises(FileNotFoundError, msg=name),
             ):
-                fsops.rename_new(old, new)
+                fsops.move_new(old, new)

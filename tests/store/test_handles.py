@@ -47,6 +47,8 @@ class HandleTests(unittest.TestCase):
             "set_times": lambda: fsops.set_times(path, 1),
             "fsync_directory": lambda: fsops.fsync_directory(path),
             "open_directory": lambda: fsops.open_directory(path),
+            "names": lambda: fsops.names(path),
+            "entries": lambda: fsops.entries(path),
         }
         for name, action in actions.items():
             with self.subTest(name, path=below):
@@ -70,7 +72,8 @@ class HandleTests(unittest.TestCase):
             with self.assertRaises(OSError) as raised:
                 action(self.path("a/cur/last"))
             self.assertEqual(raised.exception.errno, errno.ELOOP)
-        for opening in (fsops.open_directory, fsops.fsync_directory):
+        listing = (fsops.names, fsops.entries)
+        for opening in (fsops.open_directory, fsops.fsync_directory, *listing):
             with self.assertRaises(OSError) as raised:
                 opening(self.path("link"))
             self.assertEqual(raised.exception.errno, errno.ELOOP)

@@ -152,8 +152,8 @@ class KeepingTests(ModSeqCase):
         other = os.fsencode(self.folder() / "cur") + b"/" + name
         rename = fsops.rename_new
 
-        def both(old: bytes, new: bytes) -> None:
-            rename(old, new)
+        def both(old: bytes, new: bytes, cur: int) -> None:
+            rename(old, new, cur)
             os.rename(other, other + b"F")
 
         with (

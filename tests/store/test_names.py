@@ -162,10 +162,10 @@ class DoorTests(FolderTestCase):
         (folder / "b").write_bytes(b"b")
         one, two = os.fsencode(folder / "a"), os.fsencode(folder / "b")
         with self.assertRaises(FileExistsError):
-            fsops.rename_new(one, two)
+            fsops.move_new(one, two)
         with self.assertRaises(FileNotFoundError):
-            fsops.rename_new(one + b"x", one + b"y")
-        fsops.rename_new(one, one + b"2")
+            fsops.move_new(one + b"x", one + b"y")
+        fsops.move_new(one, one + b"2")
         self.assertEqual((folder / "a2").read_bytes(), b"a")
 
     def test_replace(self) -> None:

@@ -140,8 +140,8 @@ class OwnChangeTests(FolderTestCase):
         self.assertGreater(count, 12)
 
     def test_what_failed_half_way_is_listed(self) -> None:
-        def fail(old: bytes, new: bytes) -> None:
-            os.rename(old, new)
+        def fail(old: bytes, new: bytes, cur: int) -> None:
+            os.rename(old, new, src_dir_fd=cur, dst_dir_fd=cur)
             raise OSError(5, "Input/output error")
 
         with mock.patch.object(fsops, "rename_new", fail):

@@ -15,6 +15,7 @@ from unittest import mock
 
 from imapd.errors import ImapError
 from imapd.ids import INBOX, Uid
+from imapd.model.flags import StoreMode
 from imapd.store import fsops, handles
 from imapd.store.api import WouldBlock
 from imapd.store.maildir.account import MaildirAccount
@@ -119,6 +120,8 @@ OCTETS = b"Subject: ours\n\nbody\n"
 SECRET = b"Subject: secret\n\n" + 997 * b"secret "
 SECRET_SIZES = (len(SECRET), len(SECRET) + 2)
 SECRET_LETTERS = ":2,D"
+#: Has the victim's sizes in it; who knows the name has one like it.
+NAMES.append(f"1600000005.M1P1.h,S={SECRET_SIZES[0]},W={SECRET_SIZES[1]}:2,")
 
 
 def fill(maildir: Path, octets: bytes) -> None:
@@ -173,6 +176,15 @@ def names(account: MaildirAccount) -> object:
     return told, box.sync(claim_recent=False), account.folders()
 
 
+def store(account: MaildirAccount) -> object:
+    r"""Set flags and take one away; of one message, of all, and of those in ``new``."""
+    box = account.mailbox(("A",))
+    uids = every(box)
+    changes = box.store_flags(uids[:1], StoreMode.ADD, [b"\\Flagged", b"\\Deleted"])
+    other = box.store_flags(uids, StoreMode.REPLACE, [b"\\Answered"])
+    return changes, other, box.store_flags(uids, StoreMode.REMOVE, [b"\\Seen"])
+
+
 def copy(account: MaildirAccount, *, move: bool = False) -> object:
     source, target = account.mailbox(("A",)), account.mailbox(("B",))
     return target.copy_from(source, every(source), move, True)
@@ -213,6 +225,7 @@ COMMANDS: dict[str, tuple[Command, tuple[str, ...]]] = {
         lambda account: account.rename(INBOX, ("C",)),
         ("cur", "tmp"),
     ),
+    "store": (store, (".A/cur", ".A/new")),
 }
 
 

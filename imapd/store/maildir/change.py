@@ -1,7 +1,6 @@
 """STORE and EXPUNGE on files: renames and unlinks that survive other programs."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -23,8 +22,6 @@ from imapd.store.maildir.sync import forget, sync, sync_first, tell_flags
 
 #: How often a file is looked for that another program renames under our hands.
 ATTEMPT_COUNT: Final = 10
-#: For so many messages it is worth while to open their directory.
-_MANY: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +72,9 @@ def _store_all(
     overflow: dict[int, tuple[frozenset[bytes], frozenset[bytes]]] = {}
     renaming = _Renaming(core, mode, wanted, changes)
     try:
-        with cur_of_many(core, uids) as renaming.directory:
+        with fsops.opened_directory(core.cur.path) as cur:
             for uid in uids:
-                rest = renaming.store(uid)
+                rest = renaming.store(uid, cur)
                 if rest is None:
                     continue
                 touched.add(uid)
@@ -88,18 +85,6 @@ def _store_all(
     finally:
         renaming.tell_missing()
         tell_flags(core, changes, touched)
-
-
-def cur_of_many(
-    core: MailboxCore, messages: Sequence[object]
-) -> AbstractContextManager[int | None]:
-    """Hold ``cur`` open while many messages are changed; None for a few.
-
-    The system need not find it anew for each, which is a tenth of what that takes.
-    """
-    if len(messages) < _MANY:
-        return nullcontext()
-    return fsops.opened_directory(core.cur.path)
 
 
 class _Renaming:
@@ -117,13 +102,13 @@ class _Renaming:
         self._changes = changes
         self._results: dict[bytes, _Letters] = {}
         self._missing: set[Uid] = set()
-        self._folder = core.directory + b"/"
-        #: ``cur``, if it is open.
-        self.directory: int | None = None
 
-    def store(self, uid: Uid) -> frozenset[bytes] | None:
-        """Rename one file; its keywords without letters, None if it is gone."""
-        core, index, folder = self._core, self._core.index, self._folder
+    def store(self, uid: Uid, cur: int) -> frozenset[bytes] | None:
+        """Rename one file; its keywords without letters, None if it is gone.
+
+        ``cur`` is that directory, opened: no other has a message renamed.
+        """
+        core, index = self._core, self._core.index
         for _ in range(ATTEMPT_COUNT):
             name = index.name(uid)
             if name is None:
@@ -135,15 +120,17 @@ class _Renaming:
             in_new = name in index.new
             try:
                 if new.unchanged:  # is it still so?
-                    fsops.status(folder + (b"new/" if in_new else b"cur/") + name)
+                    if in_new:
+                        fsops.status_strictly(core.new.path + b"/" + name)
+                    else:
+                        fsops.status_in(cur, name)
                     return new.overflow
                 # A crash leaves the old name or the new one.
                 if in_new:
-                    fsops.move_new(folder + b"new/" + name, folder + b"cur/" + target)
-                elif self.directory is None:
-                    fsops.rename_new(folder + b"cur/" + name, folder + b"cur/" + target)
+                    moved = core.cur.path + b"/" + target
+                    fsops.move_new(core.new.path + b"/" + name, moved)
                 else:
-                    fsops.rename_new(name, target, self.directory)
+                    fsops.rename_new(name, target, cur)
             except (FileNotFoundError, FileExistsError):
                 # Renamed, or its new name is taken by a second file of its base.
                 relocate(core, self._changes)
@@ -263,7 +250,7 @@ def expunge(core: MailboxCore, uids: Iterable[Uid]) -> Changes:
         wanted = list(uids)
         with (
             core.own_changes(in_new=core.in_new(wanted)),
-            Removal(core, wanted, changes) as removal,
+            Removal(core, changes) as removal,
         ):
             missing = [
                 uid for uid in wanted if not removal.remove(uid, only_deleted=True)
@@ -278,12 +265,8 @@ def expunge(core: MailboxCore, uids: Iterable[Uid]) -> Changes:
 class Removal:
     """Unlinks messages; those that went are forgotten together, when it ends."""
 
-    def __init__(
-        self, core: MailboxCore, uids: Sequence[Uid], changes: Changes
-    ) -> None:
-        """``uids`` are about those that will be removed."""
-        self._opening = cur_of_many(core, uids)
-        self._directory: int | None = None
+    def __init__(self, core: MailboxCore, changes: Changes) -> None:
+        self._opening = fsops.opened_directory(core.cur.path)
         self.gone: list[Uid] = []
         self._core = core
         self._changes = changes
@@ -315,10 +298,10 @@ class Removal:
                 return True
             try:
                 # The name carries the flag: if it was cleared, there is no such file.
-                if self._directory is None or not path.startswith(b"cur/"):
-                    fsops.unlink(core.directory + b"/" + path)
-                else:
+                if path.startswith(b"cur/"):
                     fsops.unlink_in(self._directory, path[4:])
+                else:
+                    fsops.unlink(core.directory + b"/" + path)
             except FileNotFoundError:
                 self._forget()  # else they are found missing
                 relocate(core, self._changes)

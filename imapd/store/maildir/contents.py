@@ -127,32 +127,44 @@ def meta(core: MailboxCore, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
     """Return size and date: from the cache, from the name, and else from the file."""
     wanted = sorted(set(uids))
     found: dict[Uid, MessageMeta] = {}
-    fresh: dict[Uid, bytes] = {}
+    unknown: list[Uid] = []
     for uid, value in zip(wanted, core.load_column(META, wanted), strict=True):
         if uid not in core.index:
             continue
         known = None if value is None else decode_meta(value)
-        if known is not None:
-            date, size = known
-            found[uid] = MessageMeta(uid, date, Octets(size))
+        if known is None:
+            unknown.append(uid)
             continue
-        looked_up = _look_up(core, uid)
-        if looked_up is not None:
-            found[uid] = looked_up
-            fresh[uid] = encode_meta(
-                looked_up.internal_date_seconds, looked_up.rfc822_size
-            )
-    if fresh:
-        core.save_columns({META: fresh})
+        date, size = known
+        found[uid] = MessageMeta(uid, date, Octets(size))
+    if unknown and (fresh := _look_up_all(core, unknown)):
+        found.update((each.uid, each) for each in fresh)
+        columns = {
+            each.uid: encode_meta(each.internal_date_seconds, each.rfc822_size)
+            for each in fresh
+        }
+        core.save_columns({META: columns})
     return found
 
 
-def _look_up(core: MailboxCore, uid: Uid) -> MessageMeta | None:
-    """Look at the file itself; None if it is gone, or is not a file."""
+def _look_up_all(core: MailboxCore, uids: Iterable[Uid]) -> list[MessageMeta]:
+    """Look at the files themselves; what is gone, or is no file, is left out."""
+    # Without the directory all of them are gone.
+    with suppress(FileNotFoundError), fsops.opened_directory(core.cur.path) as cur:
+        looked_up = [_look_up(core, uid, cur) for uid in uids]
+        return [each for each in looked_up if each is not None]
+    return []
+
+
+def _look_up(core: MailboxCore, uid: Uid, cur: int) -> MessageMeta | None:
+    """Look at one file; ``cur`` is that directory, opened."""
     for attempt in range(ATTEMPT_COUNT):
         try:
             path = _path(core, uid, attempt)
-            status = fsops.status(core.directory + b"/" + path)
+            if path.startswith(b"cur/"):
+                status = fsops.status_in(cur, path[4:])
+            else:
+                status = fsops.status_strictly(core.directory + b"/" + path)
             if not stat.S_ISREG(status.st_mode):
                 return None
             size = _size(core, uid, path, status.st_size)

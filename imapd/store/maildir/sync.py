@@ -380,4 +380,4 @@ def _part_duplicates(core: MailboxCore, kept: bytes, second: bytes) -> None:
     )
     target = name if second.startswith(_CUR) else base
     with suppress(FileNotFoundError):  # it was renamed just now; look again
-        fsops.rename_new(path + second, path + second[:4] + target)
+        fsops.move_new(path + second, path + second[:4] + target)

@@ -14,7 +14,6 @@ from imapd.store import fsops
 from imapd.store.maildir.change import (
     ATTEMPT_COUNT,
     Removal,
-    cur_of_many,
     provide_letters,
 )
 from imapd.store.maildir.contents import find
@@ -145,7 +144,7 @@ def copy(
         if source.has_unnamed:  # elsewhere only the name says what was meant
             _read_names(source)
         chosen = sorted(set(uids))
-        directory = stack.enter_context(cur_of_many(source, chosen))
+        directory = stack.enter_context(fsops.opened_directory(source.cur.path))
         wanted = _all_incoming(source, chosen, directory)
         published = publish(target, wanted, to_target, claim_recent) if wanted else []
         pairs = [(one.uid, uid) for one, uid in published if one.uid is not None]
@@ -251,7 +250,7 @@ def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
 
     Nor is that an error: the copies are there, and would be made once more.
     """
-    removal = Removal(source, uids, changes)
+    removal = Removal(source, changes)
     try:
         with source.own_changes(in_new=source.in_new(uids)), removal:
             for uid in uids:
