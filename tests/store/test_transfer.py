@@ -1,20 +1,22 @@
-"""COPY and MOVE of files that another program renames meanwhile."""
+"""COPY and MOVE of files that another program renames meanwhile, or that fail."""
 
 import errno
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 from unittest import mock
 
-from imapd.errors import MessageGone
+from imapd.errors import ImapError, MessageGone
 from imapd.ids import Uid
 from imapd.limits import Limits
 from imapd.model.flags import ANSWERED, FLAGGED, SEEN
 from imapd.store import fsops
 from imapd.store.maildir import newcomers, transfer
 from imapd.store.maildir import publish as publishing
+from imapd.store.maildir.core import MailboxCore
 from imapd.store.maildir.mailbox import MaildirMailbox
+from tests.store.faults import POSSIBLE, Plan, injected
 from tests.store.folders import FolderTestCase
 
 
@@ -159,19 +161,19 @@ class StayingTests(FolderTestCase):
             each.sync(True)
 
     def test_what_cannot_be_removed_is_not_copied_again(self) -> None:
-        """There are no descriptors left by then."""
+        """Their directory cannot even be looked at by then."""
         publish = publishing.publish
-        with ExitStack() as full:
+        with ExitStack() as broken:
 
-            def publish_and_fill(*arguments: Any) -> Any:
+            def publish_and_break(*arguments: Any) -> Any:
                 published = publish(*arguments)
-                error = OSError(errno.EMFILE, "no")
-                full.enter_context(
-                    mock.patch.object(fsops, "open_directory", side_effect=error)
+                error = OSError(errno.EIO, "no")
+                broken.enter_context(
+                    mock.patch.object(MailboxCore, "own_changes", side_effect=error)
                 )
                 return published
 
-            with mock.patch.object(transfer, "publish", publish_and_fill):
+            with mock.patch.object(transfer, "publish", publish_and_break):
                 uids = [Uid(uid) for uid in range(1, 11)]
                 copied = self.other.copy_from(self.box, uids, True, False)
         self.assertEqual([old for old, _ in copied.pairs], uids)
@@ -180,3 +182,27 @@ class StayingTests(FolderTestCase):
         self.assertEqual(self.box.sync(False).expunged, [])
         copied = self.other.copy_from(self.box, uids, True, False)
         self.assertEqual(copied.source.expunged, uids)
+
+
+class NoneLeftTests(FolderTestCase):
+    """Hardening: D05.  A process that has no descriptor left moves messages."""
+
+    def test_what_was_copied_is_not_refused(self) -> None:
+        for count in (1, 20):  # one, and many
+            for at in range(1, 100):
+                names = f"from{count}-{at}", f"to{count}-{at}"
+                for number in range(count):
+                    name = f"{number}.x.host:2,"
+                    self.deliver(name, b"a\n\n", names[0], "cur")
+                source, target = map(self.open, names)
+                uids = [each.uid for each in source.sync(False).added]
+                target.sync(False)
+                plan = Plan(at, errno.EMFILE, counts=POSSIBLE[errno.EMFILE])
+                told = 0
+                with injected(plan) as faults, suppress(ImapError):
+                    told = len(target.copy_from(source, uids, True, False).pairs)
+                there = len(self.open(names[1]).sync(False).added)
+                self.assertEqual(there, told, f"{count}, {faults.hit} at {at}")
+                if not faults.hit:
+                    break
+            self.assertGreater(at, 5)

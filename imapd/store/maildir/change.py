@@ -250,7 +250,8 @@ def expunge(core: MailboxCore, uids: Iterable[Uid]) -> Changes:
         wanted = list(uids)
         with (
             core.own_changes(in_new=core.in_new(wanted)),
-            Removal(core, changes) as removal,
+            fsops.opened_directory(core.cur.path) as cur,
+            Removal(core, cur, changes) as removal,
         ):
             missing = [
                 uid for uid in wanted if not removal.remove(uid, only_deleted=True)
@@ -265,20 +266,19 @@ def expunge(core: MailboxCore, uids: Iterable[Uid]) -> Changes:
 class Removal:
     """Unlinks messages; those that went are forgotten together, when it ends."""
 
-    def __init__(self, core: MailboxCore, changes: Changes) -> None:
-        self._opening = fsops.opened_directory(core.cur.path)
+    def __init__(self, core: MailboxCore, cur: int, changes: Changes) -> None:
+        """``cur`` is that directory, opened."""
+        self._cur = cur
         self.gone: list[Uid] = []
         self._core = core
         self._changes = changes
         self._forgotten = 0  # of those
 
     def __enter__(self) -> Self:
-        self._directory = self._opening.__enter__()
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
         self._forget()
-        self._opening.__exit__(*exc_info)
 
     def _forget(self) -> None:
         gone, self._forgotten = self.gone[self._forgotten :], len(self.gone)
@@ -299,7 +299,7 @@ class Removal:
             try:
                 # The name carries the flag: if it was cleared, there is no such file.
                 if path.startswith(b"cur/"):
-                    fsops.unlink_in(self._directory, path[4:])
+                    fsops.unlink_in(self._cur, path[4:])
                 else:
                     fsops.unlink(core.directory + b"/" + path)
             except FileNotFoundError:

@@ -144,14 +144,14 @@ def copy(
         if source.has_unnamed:  # elsewhere only the name says what was meant
             _read_names(source)
         chosen = sorted(set(uids))
-        directory = stack.enter_context(fsops.opened_directory(source.cur.path))
-        wanted = _all_incoming(source, chosen, directory)
+        cur = stack.enter_context(fsops.opened_directory(source.cur.path))
+        wanted = _all_incoming(source, chosen, cur)
         published = publish(target, wanted, to_target, claim_recent) if wanted else []
         pairs = [(one.uid, uid) for one, uid in published if one.uid is not None]
         if move and pairs:
             # A crash before or in here leaves messages in both folders, none in
             # neither.
-            _remove(source, [uid for uid, _ in pairs], to_source)
+            _remove(source, cur, [uid for uid, _ in pairs], to_source)
     return Copied(target.uidlist.table.uid_validity, pairs, to_target, to_source)
 
 
@@ -167,17 +167,14 @@ def _read_names(source: MailboxCore) -> None:
     source.read_keywords()
 
 
-def _all_incoming(
-    source: MailboxCore, uids: Iterable[Uid], directory: int | None
-) -> list[Incoming]:
+def _all_incoming(source: MailboxCore, uids: Iterable[Uid], cur: int) -> list[Incoming]:
     """Say where the messages are that are there, and what they are to become."""
     told: _Told = {}
     found = []
     for uid, base in zip(uids, unique_bases(), strict=False):
         path = source.index.path(uid)
         if path is not None:
-            in_cur = path.startswith(b"cur/")
-            at = directory if in_cur else None
+            at = cur if path.startswith(b"cur/") else None
             found.append(_incoming(source, uid, path, base, told, directory=at))
     return found
 
@@ -245,12 +242,14 @@ def _incoming(
     )
 
 
-def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
+def _remove(
+    source: MailboxCore, cur: int, uids: Sequence[Uid], changes: Changes
+) -> None:
     """Unlink what was moved.  What cannot be removed stays: a copy, not a loss.
 
     Nor is that an error: the copies are there, and would be made once more.
     """
-    removal = Removal(source, changes)
+    removal = Removal(source, cur, changes)
     try:
         with source.own_changes(in_new=source.in_new(uids)), removal:
             for uid in uids:
@@ -271,6 +270,6 @@ def _remove(source: MailboxCore, uids: Sequence[Uid], changes: Changes) -> None:
             error=repr(error),
         )
     with suppress(OSError):  # a power loss may bring them back, with their UIDs
-        fsops.fsync_directory(source.directory + b"/cur")
+        fsops.fsync_directory(source.cur.path, cur)
     source.forget_messages(removal.gone)
     changes.expunged.sort()
