@@ -100,13 +100,16 @@ class Limits:
     header_octets: int = setting(
         10 << 20,
         least=65536,
-        source="a message's header, as far as it is parsed; those of all its parts",
+        source="a message's header, as far as it is parsed, for SEARCH too; "
+        "those of all its parts",
     )
     header_field_octets: int = setting(
         1 << 20, least=8192, source="one header field, as far as it is parsed"
     )
     address_count: int = setting(
-        10000, least=100, source="addresses of one field in ENVELOPE"
+        10000,
+        least=100,
+        source="addresses of one field in ENVELOPE; fields of one name in SEARCH",
     )
     address_word_count: int = setting(
         300_000,

@@ -18,8 +18,9 @@ from twisted.logger import Logger
 from imapd.errors import ImapError, LimitReached, MessageGone, SyntaxRejected
 from imapd.ids import Seq, Uid
 from imapd.mailbox.message import LazyMessage
+from imapd.mailbox.searchheader import sent_day
 from imapd.mailbox.source import MessageSource
-from imapd.mime import dates, headers, text
+from imapd.mime import headers, text
 from imapd.model.flags import NO_FLAGS, RECENT, Flags, canonical
 from imapd.model.mailbox import MessageMeta
 from imapd.model.search import (
@@ -206,12 +207,8 @@ def _internal_day(message: Message) -> date:
 
 def _sent(message: Message, compare: Callable[[date, date], bool], day: date) -> bool:
     """Compare the Date field, without its time and zone; none matches nothing."""
-    header = message.header
-    for field in headers.fields(header):
-        if field.name.lower() == b"date":
-            when = dates.parse_date(header[field.value_start : field.end])
-            return when is not None and compare(when.date(), day)
-    return False
+    sent = sent_day(message.header)
+    return sent is not None and compare(sent, day)
 
 
 def _header(name: bytes, wanted: str) -> Test:

@@ -19,25 +19,35 @@ KINDS: dict[bytes, str] = {
     b"subject": columns.SEARCH_SUBJECT,
 }
 _SEPARATOR = "\n"
+_find = headers.field_finder(("from", "to", "cc", "subject", "date"))
 
 
 def derive(header: bytes) -> dict[str, bytes]:
     """Return the values of all columns that are made of a header for SEARCH."""
     values: dict[str, list[str]] = {kind: [] for kind in KINDS.values()}
+    decoder = text.FieldDecoder()
     sent: bytes | None = None
-    for field in headers.fields(header):
-        name = field.name.lower()
-        kind = KINDS.get(name)
-        if kind is not None:
-            values[kind].append(
-                text.decode_header(header[field.value_start : field.end])
-            )
-        elif name == b"date" and sent is None:
-            sent = _day(header[field.value_start : field.end])
+    for name, value in headers.values(header, _find):
+        if name != b"date":
+            values[KINDS[name]].append(decoder.decode(name, value))
+        elif sent is None:
+            sent = value
+    day = _day(sent)
     return {
-        columns.SEARCH_SENT: sent or b"",
+        columns.SEARCH_SENT: b"" if day is None else day.toordinal().to_bytes(4),
         **{kind: _joined(each) for kind, each in values.items()},
     }
+
+
+def sent_day(header: bytes) -> date | None:
+    """Return the day of the first Date field, without its time and zone."""
+    found = headers.values(header, headers.finder_of(b"date"))
+    return _day(next((value for _, value in found), None))
+
+
+def _day(value: bytes | None) -> date | None:
+    when = None if value is None else dates.parse_date(value)
+    return None if when is None else when.date()
 
 
 def by_kind(values: Mapping[Uid, Mapping[str, bytes]]) -> dict[str, dict[Uid, bytes]]:
@@ -72,15 +82,6 @@ def wanted(needle: str) -> bytes | None:
 def sent_ordinal(value: bytes) -> int:
     """Return the day of a value of ``SEARCH_SENT``, 0 if it says none."""
     return int.from_bytes(value)
-
-
-def _day(value: bytes) -> bytes:
-    when = dates.parse_date(value)
-    return b"" if when is None else _ordinal(when.date())
-
-
-def _ordinal(day: date) -> bytes:
-    return day.toordinal().to_bytes(4)
 
 
 def _joined(values: list[str]) -> bytes:

@@ -3,15 +3,17 @@
 Nothing here fails: a line that is no field is a field without a name, so that the
 octets of all fields together are always the whole header.
 
-``fields``, ``find_fields`` and ``header_end`` give offsets, and their lines end in
-CRLF.  The other functions take a header, or a message, as it is stored, whatever
-its line ends, and need no more of it than the header.
+``fields`` and ``header_end`` give offsets, and their lines end in CRLF.  The other
+functions take a header, or a message, as it is stored, whatever its line ends, and
+need no more of it than the header; or they say what form it is in.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
+from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.mime.scan import to_lines
 
 _CR = 13
@@ -19,6 +21,11 @@ _CR = 13
 #: more memory than their octets; and the engine of ``re`` remembers each folded line
 #: of a field in a hundred octets.
 _USUAL_OCTETS = 1 << 16
+_FIELD_START = re.compile(rb"\n(?![ \t])")
+
+
+#: Finds fields in a header in the LF form: the name, and the value, of each.
+Finder = Callable[[bytes], Iterable[tuple[bytes, bytes]]]
 
 
 class Field(NamedTuple):
@@ -101,16 +108,6 @@ def fields(header: bytes, start: int = 0, end: int | None = None) -> Iterator[Fi
         start = after
 
 
-def find_fields(
-    header: bytes, name: bytes, start: int = 0, end: int | None = None
-) -> Iterator[Field]:
-    """Yield the fields of that name, compared without regard to case."""
-    wanted = name.lower()
-    for field in fields(header, start, end):
-        if field.name.lower() == wanted:
-            yield field
-
-
 def unfold(value: bytes) -> bytes:
     """Return a field's value on one line, without the blanks that precede it.
 
@@ -119,48 +116,100 @@ def unfold(value: bytes) -> bytes:
     return value.replace(b"\r\n", b"").lstrip(b" \t")
 
 
-def field_finder(
-    names: Iterable[str],
-) -> Callable[[bytes], Iterable[tuple[bytes, bytes]]]:
+def field_finder(names: Iterable[str]) -> Finder:
     """Return what finds the fields of some names, in one go: (name, value) of each.
 
     Its argument is a header in the LF form.  A name is as written; a value has no
     blanks at its beginning, and may still be folded.
     """
-    spelled = "|".join(
-        "".join(f"[{one.upper()}{one}]" if one.isalpha() else one for one in name)
-        for name in names
+    spelled = b"|".join(_in_any_case(name.encode("ascii")) for name in names)
+    return _finder(spelled)
+
+
+def _in_any_case(name: bytes) -> bytes:
+    """Return a pattern for a name."""
+    octets = (name[at : at + 1] for at in range(len(name)))
+    return b"".join(
+        b"[%b%b]" % (one.upper(), one.lower()) if one.isalpha() else re.escape(one)
+        for one in octets
     )
+
+
+def _finder(spelled: bytes) -> Finder:
     # The pattern begins with the one octet that it can be looked for by.
     pattern = rb"\n(%b)[ \t]*+:[ \t]*+([^\n]*+(?>(?:\n[ \t][^\n]*+)*))"
-    compiled = re.compile(pattern % spelled.encode("ascii"))
-    find_all = compiled.findall
+    find_all = re.compile(pattern % spelled).findall
 
     def found(block: bytes) -> Iterable[tuple[bytes, bytes]]:
         if len(block) <= _USUAL_OCTETS:
             return find_all(b"\n" + block)
-        matches = compiled.finditer(b"\n" + _unfolded(block))
-        return ((match[1], match[2]) for match in matches)
+        pieces = unfolded_pieces(block)
+        return (each for piece in pieces for each in find_all(b"\n" + piece))
 
     return found
 
 
-def _unfolded(block: bytes) -> bytes:
+@lru_cache(64)
+def finder_of(name: bytes) -> Finder:
+    """Return what finds the fields of any one name, as ``field_finder`` does.
+
+    The name is in lower case, and b"" is that of a line that is no field.
+    """
+    if not name:
+        return _unnamed
+    if b":" in name or b"\n" in name or name.strip(b" \t") != name:
+        return lambda block: ()  # no field is called so
+    return _finder(_in_any_case(name))
+
+
+def _unnamed(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    block = block.replace(b"\n", b"\r\n")
+    for name, _, end, value_start in fields(block):
+        if not name:
+            yield name, to_lines(block[value_start:end]).rstrip(b"\n").lstrip(b" \t")
+
+
+def unfold_block(block: bytes) -> bytes:
+    """Return a header in the LF form with each field on one line."""
     return block.replace(b"\n ", b" ").replace(b"\n\t", b"\t")
+
+
+def unfolded_pieces(block: bytes) -> Iterator[bytes]:
+    """Yield a header in the LF form with each field on one line, in pieces.
+
+    A line end that is between two pieces is in neither.
+    """
+    start = 0
+    while start < len(block):
+        next_field = _FIELD_START.search(block, start + _USUAL_OCTETS)
+        stop = len(block) if next_field is None else next_field.start()
+        yield unfold_block(block[start:stop])
+        start = stop + 1
+
+
+def values(
+    header: bytes, find: Finder, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name, in lower case, and the value of each field that is looked for.
+
+    The header is in the CRLF form, a value on one line.  No more of it is read than
+    for ENVELOPE: ``limits.header_octets``, of a field ``limits.header_field_octets``,
+    and of one name so many fields as there may be addresses.
+    """
+    block = to_lines(header[: limits.header_octets])
+    end = 0 if block.startswith(b"\n") else block.find(b"\n\n")
+    cut = limits.header_field_octets
+    left: dict[bytes, int] = {}
+    for name, value in find(block if end < 0 else block[:end]):
+        lower = name.lower()
+        if count := left.get(lower, limits.address_count):
+            left[lower] = count - 1
+            yield lower, unfold_lines(value[:cut])
 
 
 def unfold_lines(value: bytes) -> bytes:
     """Return a value of ``field_finder`` on one line: as ``unfold`` does."""
     return value.replace(b"\n", b"").lstrip(b" \t") if b"\n" in value else value
-
-
-def unfolded_fields(header: bytes) -> Iterable[bytes]:
-    """Return all fields of a header as stored, each on one line without its end."""
-    block = to_lines(stored_header(header)).rstrip(b"\n")
-    if len(block) <= _USUAL_OCTETS:
-        return _unfolded(block).split(b"\n") if block else ()
-    block = block.replace(b"\n", b"\r\n")
-    return (block[one.start : one.end].replace(b"\r\n", b"") for one in fields(block))
 
 
 #   section-msgtext = "HEADER.FIELDS" [".NOT"] SP header-list      ; RFC 3501 §9

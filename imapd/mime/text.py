@@ -8,17 +8,28 @@ open, and so does Dovecot.  ``body_texts`` are for BODY; TEXT adds
 
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 
+from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.mime.charsets import Decoder, decode, decode_if_utf8
 from imapd.mime.folding import fold
-from imapd.mime.headers import find_fields, unfold, unfolded_fields
+from imapd.mime.headers import (
+    finder_of,
+    stored_header,
+    unfold,
+    unfold_block,
+    unfolded_pieces,
+    values,
+)
+from imapd.mime.scan import to_lines
 from imapd.model.structure import BodyPart
 
 __all__ = (
     "OVERLAP_CHARS",
     "WINDOW_CHARS",
+    "FieldDecoder",
     "all_header_texts",
     "body_texts",
     "decode_header",
@@ -32,6 +43,11 @@ __all__ = (
 WINDOW_CHARS = 1 << 20
 OVERLAP_CHARS = 1 << 17
 
+#: Encoded words that are decoded of all fields of one name; so many of all headers of
+#: a message, and so many fields that each need a decoder, for TEXT.
+ENCODED_WORD_COUNT = 50_000
+#: Of a header up to this each field is a text of its own.
+_USUAL_OCTETS = 1 << 16
 _CHUNK_OCTETS = 1 << 18
 _NOT_BASE64 = bytes(
     set(range(256))
@@ -44,8 +60,10 @@ _ENCODED_WORD = re.compile(
 )
 
 
-def decode_header(value: bytes) -> str:
+def decode_header(value: bytes, most_words: int | None = None) -> str:
     """Return an unstructured field's value as text, on one line.
+
+    More encoded words than ``most_words`` stay as they are.
 
     Neighbouring words of one charset are decoded together, because senders split
     characters between them.  What is no encoded word stays as it is; octets
@@ -57,7 +75,7 @@ def decode_header(value: bytes) -> str:
     pieces: list[str] = []
     charset, octets = b"", [b""]  # of the words not decoded yet
     position = 0
-    for match in _ENCODED_WORD.finditer(value):
+    for match in islice(_ENCODED_WORD.finditer(value), most_words):
         between = value[position : match.start()]
         adjacent = position > 0 and not between.strip(b" \t")
         if not adjacent or match[1].lower() != charset:
@@ -79,29 +97,84 @@ def _encoded_text(encoding: bytes, text: bytes) -> bytes:
     return b"".join(_base64(iter((text,))))
 
 
-def header_text(header: bytes, name: bytes) -> Iterator[str]:
+def header_text(
+    header: bytes, name: bytes, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[str]:
     """Yield the decoded values of all fields of that name, for HEADER and FROM."""
-    for field in find_fields(header, name):
-        yield decode_header(header[field.value_start : field.end])
+    decoder = FieldDecoder()
+    found = values(header, finder_of(name.lower()), limits)
+    for lower, value in islice(found, limits.address_count):  # it ends: no more come
+        yield decoder.decode(lower, value)
 
 
-def all_header_texts(header: bytes) -> Iterator[str]:
+class FieldDecoder:
+    """Decodes the values of one header's fields, in their order."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left: dict[bytes, int] = {}  # encoded words, by the name of the fields
+
+    def decode(self, name: bytes, value: bytes) -> str:
+        """Return a value as text; too many encoded words of one name stay as is."""
+        if b"=?" not in value:
+            return decode_header(value)
+        most = self._left.get(name, ENCODED_WORD_COUNT)
+        self._left[name] = max(0, most - value.count(b"=?"))
+        return decode_header(value, most)
+
+
+def all_header_texts(header: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[str]:
     """Yield ``Name: value`` of every field, decoded.
 
-    The header is as stored, and so may be a message.
+    The header is as stored, and so may be a message.  Of a long one many fields may
+    be in one text, with a line feed between two.  Beyond ``limits.header_octets``, or
+    ``ENCODED_WORD_COUNT``, encoded words stay as they are.
     """
-    for field in unfolded_fields(header):
-        if field.isascii() and b"=?" not in field and b"\r" not in field:
-            yield field.decode("ascii").lstrip(" \t")
-        else:
-            yield decode_header(field)
+    return _header_texts((header,), limits)
 
 
-def part_header_texts(message: bytes, root: BodyPart) -> Iterator[str]:
-    """Yield the fields of all headers below the message's own, decoded."""
-    for part in root.walk():
-        if part is not root:
-            yield from all_header_texts(message[part.header_start : part.body_start])
+def part_header_texts(
+    message: bytes, root: BodyPart, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[str]:
+    """Yield the fields of all headers below the message's own, decoded.
+
+    The limits are for all together.
+    """
+    parts = (part for part in root.walk() if part is not root)
+    headers = (message[part.header_start : part.body_start] for part in parts)
+    return _header_texts(headers, limits)
+
+
+def _header_texts(headers: Iterable[bytes], limits: Limits) -> Iterator[str]:
+    octets, words = limits.header_octets, ENCODED_WORD_COUNT
+    for header in headers:
+        block = to_lines(stored_header(header)).rstrip(b"\n")
+        apart = len(block) <= _USUAL_OCTETS
+        for piece in unfolded_pieces(block[:octets]):
+            plain = b"=?" not in piece and b"\r" not in piece
+            text = decode_if_utf8(piece) if plain else None
+            if text is None:
+                fields = piece.split(b"\n")
+                words -= len(fields) + piece.count(b"=?")
+                if words < 0:
+                    yield decode(piece)
+                else:
+                    yield from map(decode_header, fields)
+            elif apart:
+                yield from text.lstrip(" \t").split("\n")
+            else:
+                yield text.lstrip(" \t")
+        if len(block) > octets:
+            # From before it, so that what is between the two is found as well.
+            rest = unfold_block(block[max(0, octets - OVERLAP_CHARS) :])
+            yield from _windows(_chunks(rest), Decoder())
+        octets = max(0, octets - len(block))
+
+
+def _chunks(octets: bytes) -> Iterator[bytes]:
+    for start in range(0, len(octets), _CHUNK_OCTETS):
+        yield octets[start : start + _CHUNK_OCTETS]
 
 
 def body_texts(message: bytes, root: BodyPart) -> Iterator[str]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from imapd.errors import MessageGone, Unavailable
 from imapd.ids import Seq, Uid
+from imapd.limits import DEFAULT_LIMITS
 from imapd.mailbox import search, searchindex
 from imapd.mailbox.searchindex import TextIndexing
 from imapd.mailbox.searchmask import Snapshot
@@ -150,6 +151,37 @@ class SameAnswersTests(unittest.TestCase):
             for key in keys:
                 found = Search(key, snapshot(uids), opened).finish().uids
                 self.assertEqual(list(found), by_scan(key, opened, uids), str(key))
+
+    def test_a_header_of_any_size(self) -> None:
+        # Hardening: P17.
+        limits = DEFAULT_LIMITS
+        fill = b"a:b\r\n" * (limits.header_octets // 5)
+        box = IndexedMailbox(self.index)
+        last = b"Subject: needle\r\nDate: 1 Jul 2020\r\nOdd: needle\r\n\r\n"
+        uids = [
+            box.deliver(fill + last),
+            box.deliver(last + fill),
+            box.deliver(b"Subject: x\r\n" * limits.address_count + last),
+        ]
+        opened = OpenMailbox(box)
+        sent = Dated(DateField.SENT, DateTest.ON, date(2020, 7, 1))
+        keys: dict[SearchKey, list[int]] = {
+            Header(b"subject", "needle"): [2],
+            Header(b"odd", "needle"): [2, 3],
+            sent: [2, 3],
+            Text("Needle"): [1, 2, 3],
+            Text("neeedle"): [],
+        }
+        for indexed in (False, True):
+            if indexed:
+                indexing = TextIndexing(opened, uids)
+                while indexing.step():
+                    pass
+            for key, expected in keys.items():
+                found = Search(key, snapshot(uids), opened).finish().uids
+                self.assertEqual(list(found), expected, (key, indexed))
+                if not indexed:
+                    self.assertEqual(by_scan(key, opened, uids), expected, key)
 
 
 class ReadingTests(unittest.TestCase):

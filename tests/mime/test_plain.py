@@ -118,7 +118,9 @@ class HeaderTests(TestCase):
                 name = (field, end)
                 self.assertEqual(envelope(octets), plain.envelope(octets), name)
                 self.assertEqual(
-                    list(all_header_texts(octets)), plain.header_texts(octets), name
+                    "\n".join(all_header_texts(octets)),
+                    "\n".join(plain.header_texts(octets)),
+                    name,
                 )
                 for negate in (False, True):
                     self.assertEqual(
