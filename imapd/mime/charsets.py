@@ -5,9 +5,10 @@ compressors and quadratic ones, and remembers every unknown name it was asked fo
 """
 
 import codecs
+import importlib
 import re
 from encodings.aliases import aliases
-from functools import lru_cache
+from functools import cache, lru_cache
 
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _NOT_TEXT = {
@@ -32,6 +33,10 @@ _MEANT = {
     "unicode_1_1_utf_7": "utf_7",
 }
 _MAYBE_UTF8 = (None, "utf_8")
+#: More octets than this that cannot be decoded are no text in that charset.  Each takes
+#: some codecs a hundred times longer than one that can.
+MOST_ERRORS = 1 << 18
+_REPLACEMENT = "\ufffd"
 _WINDOWS_1252 = "".join(
     bytes([octet]).decode("cp1252", "ignore") or chr(octet) for octet in range(256)
 )
@@ -61,6 +66,17 @@ def _codecs() -> frozenset[str]:
 _CODECS = _codecs()
 
 
+@cache
+def _table(name: str) -> str | None:
+    """Return what each octet is in a charset of single octets; None: it is none.
+
+    With U+FFFD for those that mean nothing no octet is an error, which is slow.
+    """
+    if not hasattr(importlib.import_module(f"encodings.{name}"), "decoding_table"):
+        return None
+    return "".join(bytes((octet,)).decode(name, "replace") for octet in range(256))
+
+
 def decode(octets: bytes, charset: bytes = b"") -> str:
     """Return all the octets as text; what cannot be decoded becomes U+FFFD.
 
@@ -86,16 +102,20 @@ def decode_if_utf8(octets: bytes, charset: bytes = b"") -> str | None:
 class Decoder:
     """Decodes one text in pieces."""
 
-    __slots__ = ("_decoder", "_guess", "_hoards")
+    __slots__ = ("_decoder", "_errors", "_guess", "_hoards", "_table")
 
     def __init__(self, charset: bytes = b"") -> None:
         name = codec_name(charset)
         self._guess = name is None
         # It keeps a whole shifted run and begins it anew with every piece.
         self._hoards = name == "utf_7"
+        self._errors = 0
         self._decoder: codecs.IncrementalDecoder | None = None
+        self._table = _WINDOWS_1252
         if name in ("latin_1", "cp1252"):
             self._guess = False  # by the table: it knows all 256 octets
+        elif name is not None and (table := _table(name)) is not None:
+            self._table = table
         else:
             errors = "strict" if self._guess else "replace"
             self._decoder = codecs.getincrementaldecoder(name or "utf-8")(errors)
@@ -103,13 +123,18 @@ class Decoder:
     def decode(self, octets: bytes, final: bool = False) -> str:
         """Return the text of the next octets; an unfinished character waits."""
         if self._decoder is None:
-            return codecs.charmap_decode(octets, "strict", _WINDOWS_1252)[0]
+            return codecs.charmap_decode(octets, "strict", self._table)[0]
+        if self._errors > MOST_ERRORS:
+            return octets.decode("ascii", "replace")
         pending = self._decoder.getstate()[0] if self._guess else b""
         try:
-            return self._decoder.decode(octets, final or self._hoards)
+            text = self._decoder.decode(octets, final or self._hoards)
+            self._errors += text.count(_REPLACEMENT)
+            return text
         except UnicodeError:
             if not self._guess:  # a codec that breaks in spite of "replace"
                 self._decoder.reset()
+                self._errors += len(octets)
                 return octets.decode("ascii", "replace")
             self._decoder = None  # no UTF-8: so is all that follows
             return self.decode(pending + octets, final)

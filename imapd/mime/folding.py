@@ -14,6 +14,12 @@ _MARKS = range(0x300, 0x20000)
 _WIDE_FIRST = 0x10000
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
 
+#: For private use: such never join with others, and have no case.
+_ESCAPE = "\ue000"
+_ESCAPED = _ESCAPE + "\ue001"
+#: Letters that stand for the most letters, for eighteen and for eight.
+_LONG = {"\ufdfa": _ESCAPE + "\ue002", "\ufdfb": _ESCAPE + "\ue003"}
+
 
 def fold(text: str) -> str:
     """Return a form in which texts that differ in case only are the same.
@@ -25,6 +31,23 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     text = _without_long_marks(text)
+    if any(letter in text for letter in _LONG):
+        return _fold_long(text)
+    return _fold(text)
+
+
+def _fold_long(text: str) -> str:
+    """``_fold``; letters of many letters are put in afterwards: it takes a tenth."""
+    text = text.replace(_ESCAPE, _ESCAPED)
+    for letter, code in _LONG.items():
+        text = text.replace(letter, code)
+    text = _fold(text)
+    for letter, code in _LONG.items():
+        text = text.replace(code, _fold(letter))
+    return text.replace(_ESCAPED, _ESCAPE)
+
+
+def _fold(text: str) -> str:
     text = unicodedata.normalize("NFKD", text)
     # By way of upper case, because RFC 5051 maps to title case: dotless i is i.
     return unicodedata.normalize("NFKD", text.upper().casefold())

@@ -48,6 +48,8 @@ OVERLAP_CHARS = 1 << 17
 ENCODED_WORD_COUNT = 50_000
 #: Of a header up to this each field is a text of its own.
 _USUAL_OCTETS = 1 << 16
+#: Signs of padding in the base64 of all of a message; more of them say nothing.
+MOST_PADDED = 2_000_000
 _CHUNK_OCTETS = 1 << 18
 _NOT_BASE64 = bytes(
     set(range(256))
@@ -94,7 +96,7 @@ def decode_header(value: bytes, most_words: int | None = None) -> str:
 def _encoded_text(encoding: bytes, text: bytes) -> bytes:
     if encoding in b"Qq":
         return binascii.a2b_qp(text, header=True)
-    return b"".join(_base64(iter((text,))))
+    return b"".join(_base64(iter((text,)), _Padded()))
 
 
 def header_text(
@@ -184,17 +186,18 @@ def body_texts(message: bytes, root: BodyPart) -> Iterator[str]:
     as sent.  A long part comes in windows of about ``WINDOW_CHARS``, each of which
     repeats ``OVERLAP_CHARS`` of the one before.
     """
+    padded = _Padded()
     for part in root.walk():
         if part.message is None and part.type.lower() in (b"text", b"message"):
             charset = _charset(part)
             if part.octets <= _CHUNK_OCTETS:
-                octets = b"".join(_decoded(message, part))
+                octets = b"".join(_decoded(message, part, padded))
                 text = decode_if_utf8(octets, charset)
                 if text is not None:
                     if text:
                         yield text
                     continue
-            yield from _windows(_decoded(message, part), Decoder(charset))
+            yield from _windows(_decoded(message, part, padded), Decoder(charset))
 
 
 def _charset(part: BodyPart) -> bytes:
@@ -218,7 +221,7 @@ def _windows(pieces: Iterator[bytes], decoder: Decoder) -> Iterator[str]:
         yield window
 
 
-def _decoded(message: bytes, part: BodyPart) -> Iterator[bytes]:
+def _decoded(message: bytes, part: BodyPart, padded: "_Padded") -> Iterator[bytes]:
     """Yield the content without its transfer encoding, in pieces."""
     encoding = part.encoding.lower()
     if encoding == b"quoted-printable":
@@ -228,7 +231,7 @@ def _decoded(message: bytes, part: BodyPart) -> Iterator[bytes]:
         message[start : min(start + _CHUNK_OCTETS, part.end)]
         for start in range(part.body_start, part.end, _CHUNK_OCTETS)
     )
-    return _base64(chunks) if encoding == b"base64" else chunks
+    return _base64(chunks, padded) if encoding == b"base64" else chunks
 
 
 def _lines(message: bytes, start: int, end: int) -> Iterator[bytes]:
@@ -246,14 +249,27 @@ def _lines(message: bytes, start: int, end: int) -> Iterator[bytes]:
         start = stop
 
 
-def _base64(chunks: Iterator[bytes]) -> Iterator[bytes]:
+class _Padded:
+    """Counts the signs of padding in base64."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def _base64(chunks: Iterator[bytes], padded: _Padded) -> Iterator[bytes]:
     """Decode what is base64 in the chunks; padding may end a piece anywhere."""
     rest = b""
     for chunk in chunks:
-        *padded, open_end = (rest + chunk.translate(None, _NOT_BASE64)).split(b"=")
+        digits = rest + chunk.translate(None, _NOT_BASE64)
+        if padded.count > MOST_PADDED:
+            digits = digits.replace(b"=", b"")
+        *ended, open_end = digits.split(b"=")
+        padded.count += len(ended)
         whole = len(open_end) & ~3
         rest = open_end[whole:]
-        yield b"".join(map(_quanta, (*padded, open_end[:whole])))
+        yield b"".join(map(_quanta, (*ended, open_end[:whole])))
     yield _quanta(rest)
 
 

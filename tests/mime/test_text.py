@@ -2,6 +2,7 @@
 
 import base64
 import quopri
+import time
 import unicodedata
 from unittest import TestCase
 from unittest.mock import patch
@@ -10,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imapd.mime import text
-from imapd.mime.charsets import _CODECS, Decoder, codec_name, decode
+from imapd.mime.charsets import (
+    _CODECS,
+    MOST_ERRORS,
+    Decoder,
+    _table,
+    codec_name,
+    decode,
+)
 from imapd.mime.folding import fold
 from imapd.mime.structure import parse
 
@@ -150,6 +158,24 @@ class BodyTests(TestCase):
                     found = "".join(text.body_texts(message, parse(message)))
                 self.assertEqual(found.split(), words.split(), (encoding, size))
 
+    def test_padding_in_every_line(self) -> None:
+        line = b"eA==\r\n"
+        content = b"Content-Transfer-Encoding: base64\r\n\r\n" + line * 1000
+        part = b"--x\r\n" + content
+        message = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + part * 3
+        self.assertEqual(
+            list(text.body_texts(message, parse(message))), ["x" * 1000] * 3
+        )
+        # Hardening: P17.
+        with (
+            patch.object(text, "MOST_PADDED", 3000),
+            patch.object(text, "_CHUNK_OCTETS", 600),
+        ):
+            found = list(text.body_texts(message, parse(message)))
+        self.assertEqual(found[0], "x" * 1000)
+        self.assertEqual(found[1][:500], "x" * 500)
+        self.assertNotIn("xx", found[2])
+
     def test_windows_overlap(self) -> None:
         message = b"\r\n" + b"".join(b"line %d\r\n" % i for i in range(2000))
         whole = "".join(text.body_texts(message, parse(message)))
@@ -214,6 +240,45 @@ class CharsetTests(TestCase):
             pieces.append(decoder.decode(b"", final=True))
             self.assertEqual("".join(pieces), decode(octets, charset), charset)
 
+    def test_single_octets_mean_what_the_codec_says(self) -> None:
+        tables = 0
+        for name in _CODECS:
+            if (table := _table(name)) is None:
+                continue
+            tables += 1
+            for octet in range(256):
+                expected = bytes((octet,)).decode(name, "replace")
+                self.assertEqual(table[octet], expected, (name, octet))
+                if codec_name(name.encode()) == name != "cp1252":
+                    found = decode(bytes((octet,)), name.encode())
+                    self.assertEqual(found, expected, (name, octet))
+            self.assertEqual(len(table), 256, name)
+        self.assertGreater(tables, 50)
+
+    def test_errors_are_counted(self) -> None:
+        # Hardening: P17.
+        bad = {
+            b"utf-7": b"\xff",
+            b"utf-16": b"\x00\xd8",
+            b"utf-16-le": b"\x00\xd8",
+            b"utf-32-le": b"\xff",
+            b"hz": b"\xff",
+        }
+        for charset, octets in bad.items():
+            decoder = Decoder(charset)
+            decoder.decode(octets * MOST_ERRORS * 5)
+            decoder.decode(octets * 16)
+            self.assertEqual(decoder.decode(b"abc"), "abc", charset)
+
+    def test_octets_without_a_meaning_are_as_fast_as_others(self) -> None:
+        # Hardening: P17.
+        took = []
+        for octets in (b"\xe0", b"\xff"):
+            began = time.process_time()
+            decode(octets * (4 << 20), b"cp1255")
+            took.append(time.process_time() - began)
+        self.assertLess(took[1], 5 * took[0] + 0.1)
+
     def test_a_cut_character_is_not_lost(self) -> None:
         self.assertEqual(decode(b"a\xe6\x97"), "aæ—")
 
@@ -240,6 +305,22 @@ class FoldTests(TestCase):
 
     def test_many_marks(self) -> None:
         self.assertEqual(len(fold("a" + "\u0301\u0323" * 200_000)), 31)
+
+    @given(
+        st.text(st.sampled_from("\ufdfa\ufdfb\ue000\ue001\ue002\ue003a\u0301\u0323Ä"))
+    )
+    def test_long_expansions(self, words: str) -> None:
+        normal = unicodedata.normalize("NFKD", words).upper().casefold()
+        self.assertEqual(fold(words), unicodedata.normalize("NFKD", normal))
+
+    def test_long_expansions_are_not_folded_each(self) -> None:
+        # Hardening: P17.
+        took = []
+        for word in ("\u3328" * 8, "\ufdfa" * 3):
+            began = time.process_time()
+            self.assertEqual(len(fold(word * 50_000)) % 50_000, 0)
+            took.append(time.process_time() - began)
+        self.assertLess(took[1], 2 * took[0] + 0.05)
 
     @given(st.text(max_size=30))
     def test_folding_twice_changes_nothing(self, words: str) -> None:
