@@ -10,7 +10,7 @@ need no more of it than the header; or they say what form it is in.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from imapd.limits import DEFAULT_LIMITS, Limits
@@ -21,6 +21,8 @@ _CR = 13
 #: more memory than their octets; and the engine of ``re`` remembers each folded line
 #: of a field in a hundred octets.
 _USUAL_OCTETS = 1 << 16
+#: Of more names each field is asked for its own.
+_FEW_NAMES = 32
 _FIELD_START = re.compile(rb"\n(?![ \t])")
 
 
@@ -157,9 +159,18 @@ def finder_of(name: bytes) -> Finder:
     """
     if not name:
         return _unnamed
-    if b":" in name or b"\n" in name or name.strip(b" \t") != name:
-        return lambda block: ()  # no field is called so
+    if not _is_name(name):
+        return lambda block: ()
     return _finder(_in_any_case(name))
+
+
+def _is_name(name: bytes) -> bool:
+    """Whether any field may be called so."""
+    return (
+        bool(name)
+        and name.strip(b" \t") == name
+        and not any(mark in name for mark in (b":", b"\n", b"\0"))
+    )
 
 
 def _unnamed(block: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -179,11 +190,17 @@ def unfolded_pieces(block: bytes) -> Iterator[bytes]:
 
     A line end that is between two pieces is in neither.
     """
+    for start, stop in _pieces(block):
+        yield unfold_block(block[start:stop])
+
+
+def _pieces(block: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where pieces of whole fields are, without the line end after each."""
     start = 0
     while start < len(block):
         next_field = _FIELD_START.search(block, start + _USUAL_OCTETS)
         stop = len(block) if next_field is None else next_field.start()
-        yield unfold_block(block[start:stop])
+        yield start, stop
         start = stop + 1
 
 
@@ -225,7 +242,7 @@ def select_fields(header: bytes, names: frozenset[bytes], negate: bool) -> bytes
     block = to_lines(stored_header(header))
     regular = block.endswith(b"\n\n") and block[0] not in b" \t"
     if negate or not regular or b"" in names or len(block) > _USUAL_OCTETS:
-        return _select_slowly(block.replace(b"\n", b"\r\n"), names, negate)
+        return _select_in_pieces(block, names, negate)
     # A NUL for the line ends within a field: no header in this form has one.
     marked = block[:-2].replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
     chosen = [
@@ -239,17 +256,52 @@ def select_fields(header: bytes, names: frozenset[bytes], negate: bool) -> bytes
     return b"\r\n".join(chosen).replace(b"\0", b"\r\n")
 
 
-def _select_slowly(header: bytes, names: frozenset[bytes], negate: bool) -> bytes:
-    """``select_fields`` for any header in the CRLF form, cut off or not."""
-    pieces = []
-    begin = stop = 0  # the run of fields not copied yet: neighbours go in one slice
-    for field in fields(header):
-        stop = field.end
-        if (field.name.lower() in names) is negate:
-            if begin < field.start:
-                pieces.append(header[begin : field.start])
-            begin = field.end
-    pieces.append(header[begin:stop])
-    if header.startswith(b"\r\n", stop):
-        pieces.append(b"\r\n")
-    return b"".join(pieces)
+def _select_in_pieces(block: bytes, names: frozenset[bytes], negate: bool) -> bytes:
+    """``select_fields`` for any header in the LF form, cut off or not."""
+    end = b""
+    if block.endswith(b"\n\n") or block == b"\n":
+        block, end = block[:-1], b"\r\n"
+    # Folded lines that nothing precedes are a field without a name; so is this.
+    extra = 1 if block.startswith((b" ", b"\t")) else 0
+    cut_off = not block.endswith(b"\n")
+    block = b":" * extra + block.removesuffix(b"\n")
+    choose = _choice(names, negate)
+    chosen = []
+    piece = b""
+    for start, stop in _pieces(block):
+        # A NUL for the line ends within a field: no header in this form has one.
+        piece = block[start:stop].replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
+        some = choose(b"\n" + piece)
+        chosen.append(some.replace(b"\0", b"\n").replace(b"\n", b"\r\n"))
+    if not any(chosen):
+        return end
+    if not (cut_off and choose(b"\n" + piece.rpartition(b"\n")[2])):
+        end = b"\r\n" + end
+    extra *= (b"" in names) is not negate
+    return b"".join(chosen)[2 + extra :] + end
+
+
+def _choice(names: frozenset[bytes], negate: bool) -> Callable[[bytes], bytes]:
+    """Return what leaves the fields asked for of lines with a line end before each."""
+    if len(names) > _FEW_NAMES:
+        return partial(_chosen_lines, names, negate)
+    spelled = [
+        rb"%b[ \t]*+:[^\n]*+" % _in_any_case(name) for name in names if _is_name(name)
+    ]
+    if b"" in names:
+        spelled += (rb":[^\n]*+", rb"[^\n\0:]++(?![^\n\0])[^\n]*+")
+    if not spelled:
+        return bytes if negate else lambda lines: b""
+    run = re.compile(rb"(?:\n(?:%b))++" % b"|".join(spelled))
+    if negate:
+        return partial(run.sub, b"")
+    return lambda lines: b"".join(run.findall(lines))
+
+
+def _chosen_lines(names: frozenset[bytes], negate: bool, lines: bytes) -> bytes:
+    chosen = [b""]
+    for line in lines[1:].split(b"\n"):
+        name, colon, _ = line.partition(b"\0")[0].partition(b":")
+        if ((name if colon else b"").rstrip(b" \t").lower() in names) is not negate:
+            chosen.append(line)
+    return b"\n".join(chosen)

@@ -248,3 +248,17 @@ class BombTests(TestCase):
                 finally:
                     tracemalloc.stop()
                 self.assertLess(peak, 32 << 20, f"{name}, {work.__name__}")
+
+    def test_fields_chosen_in_turn_take_no_more_than_their_octets(self) -> None:
+        # Hardening: P17.
+        message = b"a:b\nb:\n" * 400_000 + b"\n"
+        for negate in (False, True):
+            tracemalloc.start()
+            try:
+                chosen = select_fields(message, frozenset((b"a",)), negate)
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            expected = b"b:\r\n" if negate else b"a:b\r\n"
+            self.assertEqual(chosen, expected * 400_000 + b"\r\n")
+            self.assertLess(peak, 6 * len(message))

@@ -1,10 +1,11 @@
 """The quick ways give what the plain ways give, whatever a message is made of."""
 
-from unittest import TestCase
+from unittest import TestCase, mock
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imapd.mime import headers
 from imapd.mime.addresses import addresses
 from imapd.mime.envelope import envelope
 from imapd.mime.headers import select_fields, stored_header, stored_header_end
@@ -96,6 +97,11 @@ class HeaderTests(TestCase):
         expected = plain.select_fields(octets, names, negate)
         self.assertEqual(select_fields(octets, names, negate), expected)
         self.assertEqual(select_fields(to_wire(octets), names, negate), expected)
+        # As it is done for long headers, and for many names.
+        many = names | {b"other%d" % number for number in range(40)}
+        with mock.patch.object(headers, "_USUAL_OCTETS", 1):
+            self.assertEqual(select_fields(octets, names, negate), expected)
+            self.assertEqual(select_fields(octets, many, negate), expected)
 
     def test_names_that_no_field_has(self) -> None:
         for octets in (b" x: y\nA: b\n\n", b"x\n: y\nA\n : b\n\n", b": y\n\n", b"\n"):
@@ -103,6 +109,9 @@ class HeaderTests(TestCase):
                 for negate in (False, True):
                     expected = plain.select_fields(octets, frozenset((name,)), negate)
                     found = select_fields(octets, frozenset((name,)), negate)
+                    self.assertEqual(found, expected, (octets, name, negate))
+                    with mock.patch.object(headers, "_USUAL_OCTETS", 1):
+                        found = select_fields(octets, frozenset((name,)), negate)
                     self.assertEqual(found, expected, (octets, name, negate))
 
     def test_long_headers(self) -> None:
