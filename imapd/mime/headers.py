@@ -205,21 +205,25 @@ def _pieces(block: bytes) -> Iterator[tuple[int, int]]:
 
 
 def values(
-    header: bytes, find: Finder, limits: Limits = DEFAULT_LIMITS
+    header: bytes,
+    find: Finder,
+    limits: Limits = DEFAULT_LIMITS,
+    most_fields: int | None = None,
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield the name, in lower case, and the value of each field that is looked for.
 
     The header is in the CRLF form, a value on one line.  No more of it is read than
     for ENVELOPE: ``limits.header_octets``, of a field ``limits.header_field_octets``,
-    and of one name so many fields as there may be addresses.
+    and of one name so many fields as there may be addresses, or ``most_fields``.
     """
     block = to_lines(header[: limits.header_octets])
     end = 0 if block.startswith(b"\n") else block.find(b"\n\n")
     cut = limits.header_field_octets
+    most = limits.address_count if most_fields is None else most_fields
     left: dict[bytes, int] = {}
     for name, value in find(block if end < 0 else block[:end]):
         lower = name.lower()
-        if count := left.get(lower, limits.address_count):
+        if count := left.get(lower, most):
             left[lower] = count - 1
             yield lower, unfold_lines(value[:cut])
 

@@ -7,9 +7,9 @@ that sorts by what it was told comes to our order.
 from hashlib import blake2b
 
 from imapd.limits import DEFAULT_LIMITS, Limits
+from imapd.mime import headers
 from imapd.mime.addresses import addresses
 from imapd.mime.dates import parse_date
-from imapd.mime.headers import fields, unfold
 from imapd.mime.messageids import message_ids
 from imapd.mime.text import decode_header
 from imapd.model import columns, sort
@@ -18,10 +18,9 @@ from imapd.model.structure import Address
 from imapd.model.subject import base_subject
 from imapd.model.threadids import ThreadIds, pack_thread_ids
 
-_LAST_COUNTS = frozenset(
-    (b"date", b"subject", b"in-reply-to", b"message-id", b"references")
-)
-_FIRST_COUNTS = frozenset((b"from", b"to", b"cc"))
+_LAST = ("date", "subject", "in-reply-to", "message-id", "references")
+_LAST_COUNTS = frozenset(name.encode("ascii") for name in _LAST)
+_find = headers.field_finder((*_LAST, "from", "to", "cc"))
 _NOBODY = Address(None, None, None, None)
 #: Only the first address counts.
 _FEW = Limits(address_count=100)
@@ -61,17 +60,10 @@ def derive_sort_keys(
 
 def _values(header: bytes, limits: Limits) -> dict[bytes, bytes]:
     values: dict[bytes, bytes] = {}
-    stop = min(len(header), limits.header_octets)
-    cut = limits.header_field_octets
-    for name, _, end, value_start in fields(header, 0, stop):
-        lower = name.lower()
-        if lower in _LAST_COUNTS:
-            values[lower] = header[value_start : min(end, value_start + cut)]
-        elif lower in _FIRST_COUNTS:
-            # The first address of a field that has none is that of the next.
-            value = unfold(header[value_start : min(end, value_start + cut)])
-            if not values.get(lower, b"").strip():
-                values[lower] = value
+    for name, value in headers.values(header, _find, limits, limits.header_octets):
+        # The first address of a field that has none is that of the next.
+        if name in _LAST_COUNTS or not values.get(name, b"").strip():
+            values[name] = value
     return values
 
 
