@@ -41,6 +41,7 @@ class Accounts:
         keep: int = 0,
         flushing: Flushing | None = None,
         kept_octets: int = KEPT_OCTETS,
+        at_rest: Callable[[], None] | None = None,
     ) -> None:
         """Begin with none.
 
@@ -53,6 +54,7 @@ class Accounts:
             keep: how many that nobody uses stay open; needs a clock.
             flushing: who has mailboxes write down what may wait.
             kept_octets: what mailboxes that nobody has open may take in memory.
+            at_rest: called in a worker when the last that was open was closed.
         """
         self._workers = workers
         self._flushing = flushing
@@ -61,6 +63,7 @@ class Accounts:
         self._notices = notices
         self._clock = clock
         self._keeper = Keeper(kept_octets)
+        self._at_rest = at_rest
         self._keep = keep if clock is not None else 0
         self._open: dict[Hashable, Account] = {}
         #: Of each its store, and when it was opened.
@@ -158,6 +161,8 @@ class Accounts:
             self._stop_sweeping()
         del self._stores[key]
         await self._open.pop(key).close()
+        if not self._open and self._at_rest is not None:
+            await self._workers.run(self._at_rest)
 
     async def _close_quietly(self, key: Hashable) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Let the threads of a process take memory from the same few places.
+"""Let the threads of a process take memory from the same few places, and give it back.
 
 glibc gives every thread an arena of its own, from which what the others gave back
 is not taken again.  Ours open and close the databases of whichever account comes, in
@@ -28,3 +28,12 @@ def share() -> None:
         return
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def give_back() -> None:
+    """Give the system what is free, wherever it is; takes some milliseconds.
+
+    Without effect where the C library has no such thing.
+    """
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)

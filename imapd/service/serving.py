@@ -69,6 +69,7 @@ class Serving:
             keep=KEEP_ACCOUNTS,
             flushing=Flusher(reactor),
             kept_octets=config.mailbox_memory_mib << 20,
+            at_rest=arenas.give_back,
         )
         self._reactor = reactor
         self._watchdog = Watchdog(reactor)

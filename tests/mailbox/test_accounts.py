@@ -121,6 +121,26 @@ class KeepTests(SynchronousTestCase):
     def closed(self, key: str) -> list[int]:
         return [each.closed for each in self.stores[key]]
 
+    def test_what_is_done_at_rest(self) -> None:
+        rested: list[int] = []
+        self.accounts = Accounts(
+            InlineWorkers(),
+            PollingWatch(self.clock),
+            clock=self.clock,
+            keep=2,
+            at_rest=lambda: rested.append(len(self.accounts._open)),
+        )
+        self.visit("a")
+        self.use("b")
+        self.clock.advance(KEEP_SECONDS)
+        self.assertEqual((self.closed("a"), rested), ([1], []))  # b is at work
+        self.successResultOf(self.accounts.release("b"))
+        self.assertEqual(rested, [])
+        self.clock.advance(KEEP_SECONDS)
+        self.assertEqual((self.closed("b"), rested), ([1], [0]))
+        self.clock.advance(KEEP_SECONDS * 3)
+        self.assertEqual(rested, [0])
+
     def test_who_comes_back_finds_it_open(self) -> None:
         for _ in range(3):
             self.visit("a")

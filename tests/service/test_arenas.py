@@ -79,3 +79,46 @@ class ArenaTests(unittest.TestCase):
             {"GLIBC_TUNABLES": "glibc.malloc.arena_max=6"},
         ):
             self.assertGreater(self.arenas(**words), 2, words)
+
+
+#: What is free below something that stays: 40 MB, in pieces that come from an arena.
+FREED = """
+import ctypes
+
+from imapd.service import arenas
+
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+library.free.argtypes = [ctypes.c_void_p]
+library.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+pieces = [library.malloc(40_000) for _ in range(1000)]
+for each in pieces:
+    library.memset(each, 1, 40_000)
+for each in pieces[:-1]:
+    library.free(each)
+before = resident()
+arenas.give_back()
+print(before - resident())
+"""
+
+
+@unittest.skipUnless(hasattr(ctypes.CDLL(None), "malloc_trim"), "no malloc_trim()")
+@unittest.skipUnless(Path("/proc/self/statm").exists(), "no /proc")
+class GiveBackTests(unittest.TestCase):
+    def test_what_is_free_is_the_systems_again(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", FREED],
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(int(done.stdout), 30_000_000)
