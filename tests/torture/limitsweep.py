@@ -55,13 +55,15 @@ ALWAYS: Final = (
     ),
 )
 
-#: Limits that no command goes over by its octets: time, connections, and the mail
-#: that is there.  Their tests are in tests/server/test_limits.py and tests/mime.
+#: Limits that no command goes over by its octets: time, connections, those of others
+#: nearby, and the mail that is there.  Their tests are in tests/server/test_limits.py,
+#: tests/auth/test_throttle.py and tests/mime.
 NOT_OF_A_COMMAND: Final = frozenset(
     (
         *("preauth_seconds", "output_stall_seconds", "idle_seconds", "lock_seconds"),
         *("user_address_connections", "user_connections", "address_connections"),
         *("preauth_connections", "handshake_seconds"),
+        *("prefix56_attempts", "prefix48_attempts"),
         *("ahead_octets", "mime_parts", "header_octets", "header_field_octets"),
         *("address_count", "address_word_count", "parameter_count"),
     )
