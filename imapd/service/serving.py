@@ -21,7 +21,7 @@ from imapd.server.factory import ALL_MECHANISMS, ImapFactory
 from imapd.server.realm import MailRealm
 from imapd.server.settings import CleartextLogin, Settings
 from imapd.server.tls import TlsContext
-from imapd.service import arenas, events, hashing
+from imapd.service import arenas, events, hashing, settled
 from imapd.service.accounts import locate
 from imapd.service.config import Config, make_checkers
 from imapd.service.indexing import make_ahead
@@ -82,6 +82,7 @@ class Serving:
         portion(self._reactor)
         hashing.start()
         self._watchdog.start()
+        self._reactor.callWhenRunning(settled.settle)
 
     async def stop(self, ports_closed: "Deferred[Any]") -> None:
         """End every session once no more can begin, then the threads."""
