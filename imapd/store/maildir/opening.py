@@ -65,6 +65,10 @@ def real_path(root: Path, follow_links: bool) -> bytes:
     links are followed; one that leads nowhere stays, and is refused: a disk that is
     not mounted is no reason to make a Maildir.
     """
+    if root.is_absolute() and ".." not in root.parts:
+        path = os.fsencode(root)
+        with suppress(OSError), fsops.opened_directory(path):
+            return path  # nearly always: there are none, and one call says so
     if follow_links:
         return os.fsencode(os.path.realpath(root))
     above, name = os.path.split(os.path.abspath(root))
