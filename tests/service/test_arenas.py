@@ -1,13 +1,11 @@
 """Threads take memory from the same few places."""
 
 import ctypes
-import os
-import subprocess
-import sys
 import unittest
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support.scripts import printed
+
 #: Serves nobody; many threads hold memory at once, and the places are counted.
 COUNT = """
 import ctypes, sys, tempfile, threading
@@ -59,16 +57,7 @@ for each in threads.threads:
 class ArenaTests(unittest.TestCase):
     def arenas(self, **more: str) -> int:
         """How many a process has whose threads were started as a server's are."""
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **more}
-        done = subprocess.run(
-            [sys.executable, "-c", COUNT],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return int(done.stdout)
+        return int(printed(COUNT, **more))
 
     def test_there_are_two(self) -> None:
         self.assertLessEqual(self.arenas(), 2)
@@ -113,12 +102,4 @@ print(before - resident())
 @unittest.skipUnless(Path("/proc/self/statm").exists(), "no /proc")
 class GiveBackTests(unittest.TestCase):
     def test_what_is_free_is_the_systems_again(self) -> None:
-        done = subprocess.run(
-            [sys.executable, "-c", FREED],
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertGreater(int(done.stdout), 30_000_000)
+        self.assertGreater(int(printed(FREED)), 30_000_000)
