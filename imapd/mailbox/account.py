@@ -146,6 +146,7 @@ class Account:
                     self._workers,
                     flushing=self._flushing,
                     notices=self._notices,
+                    blocks=self._keeper.blocks,
                 )
                 live.on_contents = partial(self._ahead.changed, self._store)
             else:

@@ -50,7 +50,7 @@ class Accounts:
             watch: of the mailboxes that somebody idles on.
             ahead: who is told what may be made ahead of need.
             notices: to the other processes that serve the same accounts.
-            clock: for the one timer of all that are kept.
+            clock: for the timers of all that are kept, and of answers.
             keep: how many that nobody uses stay open; needs a clock.
             flushing: who has mailboxes write down what may wait.
             kept_octets: what mailboxes that nobody has open may take in memory.
@@ -62,7 +62,7 @@ class Accounts:
         self._watch = watch
         self._notices = notices
         self._clock = clock
-        self._keeper = Keeper(kept_octets)
+        self._keeper = Keeper(kept_octets, clock)
         self._at_rest = at_rest
         self._keep = keep if clock is not None else 0
         self._open: dict[Hashable, Account] = {}
@@ -202,6 +202,7 @@ class Accounts:
         self._keep = 0
         for key in [*self._left, *self._locks]:
             await self._begin_closing(key)
+        self._keeper.blocks.close()
 
     def _forget_lock(self, key: Hashable) -> None:
         """Called with the lock held; those who wait for it need it still."""

@@ -6,9 +6,11 @@ What is asked for once is not kept.
 """
 
 from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from imapd.ids import Uid
 from imapd.mailbox.api import Messages
@@ -17,101 +19,173 @@ from imapd.model.flags import Flags
 from imapd.model.requests import FetchAtom, FetchItem
 from imapd.model.table import MessageTable
 
-#: Of all mailboxes of the process together.
+#: Of all mailboxes of the process together, where nobody says how many.
 MOST_OCTETS: Final = 16 << 20
-#: So many questions of a mailbox are remembered to have been asked once.
-MOST_ASKED: Final = 128
 #: Fewer messages are answered as fast without.
 LEAST_MESSAGES: Final = 64
+#: What is not asked for again in so long is forgotten, within as long again.
+KEEP_SECONDS: Final = 300.0
 
-#: Which items, and from which message number on.
-_Place = tuple[tuple[FetchItem, ...], int]
+#: About what it costs to remember that a block was asked for.
+_ASKED_OCTETS: Final = 120
+
+_Items = tuple[FetchItem, ...]
 #: What a block was made of: the UIDs, and the codes of their flags.
 _Stamp = tuple[bytes, bytes]
 
 
-class MailboxBlocks:
-    """The blocks of one mailbox; of a place there is one at the most."""
+class _Answer:
+    """The blocks of one question: the same items, of the messages of one mailbox."""
 
-    def __init__(self) -> None:
+    __slots__ = ("asked", "blocks", "is_fresh", "items", "octets", "owner")
+
+    def __init__(self, owner: "MailboxBlocks", items: _Items) -> None:
+        self.owner = owner
+        self.items = items
         self.octets = 0
-        self._blocks: dict[_Place, tuple[_Stamp, bytes]] = {}
-        self._asked: set[int] = set()
+        #: By the first message number: the hash of what was asked for last.
+        self.asked: dict[int, int] = {}
+        self.blocks: dict[int, tuple[_Stamp, bytes]] = {}
+        #: Asked for since old ones were forgotten.
+        self.is_fresh = True
+
+
+class BlockCache:
+    """The blocks of all mailboxes of one process; what was asked longest ago goes."""
+
+    def __init__(
+        self, most_octets: int = MOST_OCTETS, clock: IReactorTime | None = None
+    ) -> None:
+        """Without a clock nothing is forgotten for its age."""
+        self._most_octets = most_octets
+        self._clock = clock
+        #: What is held.
+        self.octets = 0
+        #: Asked for longest ago first.
+        self._answers: OrderedDict[_Answer, None] = OrderedDict()
+        self._tick: IDelayedCall | None = None
+
+    def bound(self, most_octets: int) -> None:
+        """Hold no more than that from now on."""
+        self._most_octets = most_octets
+        self._make_room(0, None)
+
+    def add(self, answer: _Answer) -> None:
+        """Make a place for a question that is asked now."""
+        self._answers[answer] = None
+        if self._tick is None and self._clock is not None:
+            self._tick = self._clock.callLater(KEEP_SECONDS, self._forget_old)
+
+    def touch(self, answer: _Answer) -> None:
+        """It is asked for now."""
+        answer.is_fresh = True
+        self._answers.move_to_end(answer)
+
+    def take(self, answer: _Answer, octets: int) -> bool:
+        """Let an answer have so many octets more; False: there is no room for them."""
+        if octets > 0 and not self._make_room(octets, answer):
+            return False
+        answer.octets += octets
+        self.octets += octets
+        return True
+
+    def forget(self, answer: _Answer) -> None:
+        """Drop an answer."""
+        del self._answers[answer]
+        del answer.owner.answers[answer.items]
+        self.octets -= answer.octets
+
+    def _make_room(self, octets: int, wanting: _Answer | None) -> bool:
+        """Drop what was asked for longest ago; whether there is room then."""
+        if octets > self._most_octets:
+            return False
+        while self.octets + octets > self._most_octets:
+            oldest = next(iter(self._answers))
+            if oldest is wanting:
+                # Its beginning is what will be asked for first, when all is again.
+                return False
+            self.forget(oldest)
+        return True
+
+    def _forget_old(self) -> None:
+        """Drop what was not asked for since the last time."""
+        self._tick = None
+        for answer in list(self._answers):
+            if not answer.is_fresh:
+                self.forget(answer)
+            answer.is_fresh = False
+        if self._answers and self._clock is not None:
+            self._tick = self._clock.callLater(KEEP_SECONDS, self._forget_old)
+
+    def close(self) -> None:
+        """Forget all, and wait for nothing."""
+        for answer in list(self._answers):
+            self.forget(answer)
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+
+
+class MailboxBlocks:
+    """The blocks of one mailbox, until it is closed; of a place one at the most."""
+
+    def __init__(self, cache: BlockCache) -> None:
+        self._cache: BlockCache | None = cache
+        #: By what was asked for; the cache adds none, and takes away.
+        self.answers: dict[_Items, _Answer] = {}
         self._sets: list[Flags] = []  # what the codes are indexes of
 
     def know(self, sets: list[Flags]) -> None:
         """Forget all if the codes of flags have other meanings now."""
         if sets is not self._sets:
-            self.octets = 0
-            self._blocks.clear()
-            self._asked.clear()
+            self._forget()
             self._sets = sets
 
-    def find(self, place: _Place, stamp: _Stamp) -> bytes | None:
+    def find(self, items: _Items, first: int, stamp: _Stamp) -> bytes | None:
         """Return what was sent of it, if it is still that."""
-        kept = self._blocks.get(place)
-        return kept[1] if kept is not None and kept[0] == stamp else None
+        answer = self.answers.get(items)
+        kept = None if answer is None else answer.blocks.get(first)
+        if kept is None or kept[0] != stamp:
+            return None
+        if self._cache is not None and answer is not None:
+            self._cache.touch(answer)
+        return kept[1]
 
-    def offer(self, place: _Place, stamp: _Stamp, octets: bytes, most: int) -> bool:
-        """Keep what is sent for the second time; whether it was kept."""
-        asked = hash((place, stamp))
-        if asked not in self._asked:
-            if len(self._asked) >= MOST_ASKED:
-                self._asked.clear()
-            self._asked.add(asked)
-            return False
-        _, before = self._blocks.pop(place, (None, b""))
-        self.octets -= len(before)
-        if self.octets + len(octets) > most:
-            return False
-        self._blocks[place] = stamp, octets
-        self.octets += len(octets)
-        return True
-
-
-class BlockCache:
-    """The blocks of the mailboxes of one process; those of a mailbox go with it."""
-
-    def __init__(self, most_octets: int = MOST_OCTETS) -> None:
-        self._most_octets = most_octets
-        self._mailboxes: WeakKeyDictionary[Any, MailboxBlocks] = WeakKeyDictionary()
-        self._at_most = 0  # octets held, those of mailboxes that are gone included
-
-    @property
-    def octets(self) -> int:
-        """What is held."""
-        return sum(each.octets for each in self._mailboxes.values())
-
-    def of(self, mailbox: object, sets: list[Flags]) -> MailboxBlocks:
-        """The blocks of a mailbox that is open; an empty place for a new one."""
-        blocks = self._mailboxes.pop(mailbox, None)
-        if blocks is None:
-            blocks = MailboxBlocks()
-        self._mailboxes[mailbox] = blocks  # the last of all
-        blocks.know(sets)
-        return blocks
-
-    def keep(
-        self, blocks: MailboxBlocks, place: _Place, stamp: _Stamp, octets: bytes
-    ) -> None:
-        """Offer a block; those of mailboxes not asked for longest may go."""
-        if not blocks.offer(place, stamp, octets, self._most_octets):
+    def keep(self, items: _Items, first: int, stamp: _Stamp, octets: bytes) -> None:
+        """Keep what is sent for the second time, if there is room."""
+        cache = self._cache
+        if cache is None:  # the FETCH has outlived its mailbox
             return
-        self._at_most += len(octets)
-        if self._at_most <= self._most_octets:
+        answer, asked = self.answers.get(items), hash(stamp)
+        if answer is None:
+            answer = self.answers[items] = _Answer(self, items)
+            cache.add(answer)
+        cache.touch(answer)
+        if answer.asked.get(first) != asked:
+            if first in answer.asked or cache.take(answer, _ASKED_OCTETS):
+                answer.asked[first] = asked
             return
-        total = self.octets
-        for mailbox, each in list(self._mailboxes.items()):
-            if total <= self._most_octets:
-                break
-            if each is not blocks:
-                total -= each.octets
-                self._mailboxes.pop(mailbox, None)
-        self._at_most = total
+        before = answer.blocks.pop(first, None)
+        if before is not None:
+            cache.take(answer, -_octets(before))
+        block = stamp, octets
+        if cache.take(answer, _octets(block)):
+            answer.blocks[first] = block
+
+    def _forget(self) -> None:
+        if self._cache is not None:
+            for answer in list(self.answers.values()):
+                self._cache.forget(answer)
+
+    def close(self) -> None:
+        """Forget all, and keep nothing any more."""
+        self._forget()
+        self._cache = None
 
 
-#: One for the process: what bounds it is the memory of the process.
-BLOCKS: Final = BlockCache()
+def _octets(block: tuple[_Stamp, bytes]) -> int:
+    (uids, codes), octets = block
+    return len(uids) + len(codes) + len(octets)
 
 
 class BlockSource:
@@ -119,31 +193,27 @@ class BlockSource:
 
     def __init__(
         self,
-        mailbox: object,
+        blocks: MailboxBlocks,
         table: MessageTable,
         has_recent: Callable[[Sequence[Uid]], bool],
-        cache: BlockCache = BLOCKS,
     ) -> None:
         """``has_recent``: whether one of the messages is so for this session."""
-        self._mailbox = mailbox
+        self._blocks = blocks
         self._table = table
         self._has_recent = has_recent
-        self._cache = cache
 
     def find(self, plan: Plan, asked: Messages) -> bytes | None:
         """Return the responses to these messages, if they were kept and still hold."""
-        found = self._found(plan, asked)
-        return None if found is None else found[0].find(*found[1:])
+        place = self._place(plan, asked)
+        return None if place is None else self._blocks.find(*place)
 
     def keep(self, plan: Plan, asked: Messages, octets: bytes) -> None:
         """Offer responses that were made at this moment, of all these messages."""
-        found = self._found(plan, asked)
-        if found is not None:
-            self._cache.keep(*found, octets)
+        place = self._place(plan, asked)
+        if place is not None:
+            self._blocks.keep(*place, octets)
 
-    def _found(
-        self, plan: Plan, asked: Messages
-    ) -> tuple[MailboxBlocks, _Place, _Stamp] | None:
+    def _place(self, plan: Plan, asked: Messages) -> tuple[_Items, int, _Stamp] | None:
         """Where a block belongs now; None: there cannot be one."""
         uids, seqs = asked.uids, asked.seqs
         if len(uids) < LEAST_MESSAGES or not is_repeatable(plan):
@@ -153,8 +223,8 @@ class BlockSource:
             return None  # one of them is gone
         if seqs[-1] - seqs[0] + 1 != len(seqs) or self._has_recent(uids):
             return None
-        blocks = self._cache.of(self._mailbox, self._table.sets)
-        return blocks, (plan.items, seqs[0]), (uids.tobytes(), codes.tobytes())
+        self._blocks.know(self._table.sets)
+        return plan.items, seqs[0], (uids.tobytes(), codes.tobytes())
 
 
 def is_repeatable(plan: Plan) -> bool:

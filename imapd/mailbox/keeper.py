@@ -2,26 +2,36 @@
 
 A client that comes back, or another of the same user, finds its mailbox loaded.
 What is kept is bounded by what it costs; the one unused for longest goes first.
+Answers that are asked for again and again may have what the mailboxes leave.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 
+from twisted.internet.interfaces import IReactorTime
+
+from imapd.mailbox.blocks import BlockCache
 from imapd.mailbox.live import LiveMailbox
 
-#: What the mailboxes of all accounts together may cost while nobody has them open.
+#: What the mailboxes of all accounts together may cost while nobody has them open,
+#: and what is kept of answers.
 KEPT_OCTETS = 128 << 20
 
 
 class Keeper:
     """One for all accounts of a process."""
 
-    def __init__(self, most_octets: int = KEPT_OCTETS) -> None:
+    def __init__(
+        self, most_octets: int = KEPT_OCTETS, clock: IReactorTime | None = None
+    ) -> None:
+        """``clock``: for the one timer of all answers that are kept."""
         self._most_octets = most_octets
         self._octets = 0
         self._kept: OrderedDict[LiveMailbox, tuple[int, Callable[[], object]]] = (
             OrderedDict()
         )
+        #: Of mailboxes that are kept, and of those in use.
+        self.blocks = BlockCache(most_octets, clock)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -38,6 +48,7 @@ class Keeper:
             _, (octets, drop_oldest) = self._kept.popitem(last=False)
             self._octets -= octets
             drop_oldest()
+        self._leave_the_rest()
 
     def take(self, live: LiveMailbox) -> bool:
         """Hold it no longer, without a word to it; whether it was held."""
@@ -45,4 +56,8 @@ class Keeper:
         if kept is None:
             return False
         self._octets -= kept[0]
+        self._leave_the_rest()
         return True
+
+    def _leave_the_rest(self) -> None:
+        self.blocks.bound(self._most_octets - self._octets)

@@ -1,13 +1,19 @@
 """Answers that are asked for again: kept when asked twice, while they hold."""
 
-import gc
 from unittest import mock
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from imapd.ids import Uid
-from imapd.mailbox.blocks import LEAST_MESSAGES, BlockCache, BlockSource
-from imapd.mailbox.planning import plan
+from imapd.mailbox.blocks import (
+    KEEP_SECONDS,
+    LEAST_MESSAGES,
+    BlockCache,
+    BlockSource,
+    MailboxBlocks,
+)
+from imapd.mailbox.planning import Plan, plan
 from imapd.model.flags import SEEN, Flags
 from imapd.model.mailbox import MessageState
 from imapd.model.numbered import Numbered
@@ -18,6 +24,8 @@ from imapd.store.maildir.mailbox import MaildirMailbox
 from tests.support.server import Server
 
 COUNT = 2 * LEAST_MESSAGES
+#: Room for a block of 1000 octets and what it was made of, and to know it was asked.
+MOST_OCTETS = 1000 + 8 * COUNT + 200
 ENVELOPES = plan((FetchAtom.FLAGS, FetchAtom.ENVELOPE))
 NEVER: dict[str, tuple[FetchItem, ...]] = {
     "of memory": (FetchAtom.FLAGS,),
@@ -27,33 +35,32 @@ NEVER: dict[str, tuple[FetchItem, ...]] = {
 }
 
 
-class Mailbox:
-    """Somebody whose blocks they are."""
-
-
 class BlockTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.cache = BlockCache(most_octets=1000)
-        self.mailbox = Mailbox()
+        self.clock = Clock()
+        self.cache = BlockCache(most_octets=MOST_OCTETS, clock=self.clock)
+        self.blocks = MailboxBlocks(self.cache)
         self.table = MessageTable()
         self.table.add(
             MessageState(Uid(uid), Flags(), False) for uid in range(1, COUNT + 1)
         )
         self.recent: set[Uid] = set()
-        self.source = self.source_of(self.mailbox)
+        self.source = self.source_of(self.blocks)
         self.asked = Numbered.of_runs(self.table.uids, [(1, COUNT)])
 
-    def source_of(self, mailbox: Mailbox) -> BlockSource:
+    def source_of(self, blocks: MailboxBlocks) -> BlockSource:
         return BlockSource(
-            mailbox,
-            self.table,
-            lambda uids: not self.recent.isdisjoint(uids),
-            self.cache,
+            blocks, self.table, lambda uids: not self.recent.isdisjoint(uids)
         )
 
-    def keep(self, octets: bytes = b"sent", source: BlockSource | None = None) -> None:
+    def keep(
+        self,
+        octets: bytes = b"sent",
+        source: BlockSource | None = None,
+        items: Plan = ENVELOPES,
+    ) -> None:
         for _ in range(2):
-            (source or self.source).keep(ENVELOPES, self.asked, octets)
+            (source or self.source).keep(items, self.asked, octets)
 
     def found(self) -> bytes | None:
         return self.source.find(ENVELOPES, self.asked)
@@ -103,20 +110,81 @@ class BlockTests(SynchronousTestCase):
         self.assertEqual(self.cache.octets, 0)
 
     def test_all_mailboxes_together_are_bounded(self) -> None:
-        others = [Mailbox() for _ in range(5)]
-        for each in others:
-            self.keep(b"x" * 400, self.source_of(each))
-            self.assertLessEqual(self.cache.octets, 1000)
-        self.keep(b"x" * 1001)
+        sources = [self.source_of(MailboxBlocks(self.cache)) for _ in range(5)]
+        for each in sources:
+            self.keep(b"x" * 400, each)
+            self.assertLessEqual(self.cache.octets, MOST_OCTETS)
+        self.assertIsNotNone(sources[-1].find(ENVELOPES, self.asked))
+        self.keep(b"x" * MOST_OCTETS)
         self.assertIsNone(self.found(), "more than all may have")
         self.keep(b"x" * 1000)
-        self.assertEqual(self.cache.octets, 1000)
+        self.assertEqual(self.found(), b"x" * 1000)
+        self.assertLessEqual(self.cache.octets, MOST_OCTETS)
+
+    def test_what_was_asked_for_longest_ago_goes_first(self) -> None:
+        sizes = plan((FetchAtom.RFC822_SIZE,))
+        dates = plan((FetchAtom.INTERNALDATE,))
+        self.cache.bound(3 * MOST_OCTETS)
+        for each in (ENVELOPES, sizes, dates):
+            self.keep(b"x" * 1000, items=each)
+        self.assertIsNotNone(self.found())
+        self.cache.bound(2 * MOST_OCTETS)
+        there = [
+            self.source.find(each, self.asked) is not None
+            for each in (ENVELOPES, sizes, dates)
+        ]
+        self.assertEqual(there, [True, False, True])
+
+    def test_of_one_that_is_too_large_the_beginning_is_kept(self) -> None:
+        halves = [
+            Numbered.of_runs(self.table.uids, [run])
+            for run in ((1, COUNT // 2), (COUNT // 2 + 1, COUNT))
+        ]
+        for _ in range(3):
+            for half in halves:
+                self.source.keep(ENVELOPES, half, b"x" * 600)
+        there = [self.source.find(ENVELOPES, half) is not None for half in halves]
+        self.assertEqual(there, [True, False])
+
+    def test_less_room_is_made_at_once(self) -> None:
+        self.keep(b"x" * 1000)
+        self.cache.bound(1000)
+        self.assertEqual(self.cache.octets, 0)
+        self.assertIsNone(self.found())
+        self.cache.bound(0)
+        self.keep()
+        self.assertEqual(self.cache.octets, 0)
+
+    def test_what_is_not_asked_for_again_is_forgotten(self) -> None:
+        self.keep()
+        for _ in range(3):
+            self.clock.advance(KEEP_SECONDS)
+            self.assertIsNotNone(self.found())
+        self.clock.pump([KEEP_SECONDS, KEEP_SECONDS])
+        self.assertIsNone(self.found())
+        self.assertEqual(self.cache.octets, 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [], "nothing to wait for")
+
+    def test_other_octets_take_the_place(self) -> None:
+        self.keep(b"x" * 1000)
+        self.table.set_flags({Uid(1): Flags({SEEN})})
+        self.keep(b"y" * 1000)
+        self.assertEqual(self.found(), b"y" * 1000)
+        self.assertLessEqual(self.cache.octets, MOST_OCTETS)
 
     def test_the_blocks_of_a_mailbox_go_with_it(self) -> None:
         self.keep()
-        del self.mailbox, self.source
-        gc.collect()
+        self.blocks.close()
         self.assertEqual(self.cache.octets, 0)
+        self.keep()
+        self.assertIsNone(self.found(), "a FETCH outlived its mailbox")
+        self.assertEqual(self.cache.octets, 0)
+
+    def test_nothing_is_left_at_the_end(self) -> None:
+        self.keep()
+        self.cache.close()
+        self.assertEqual(self.cache.octets, 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class SessionTests(SynchronousTestCase):
