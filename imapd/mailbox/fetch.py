@@ -14,7 +14,7 @@ from imapd.ids import Seq, Uid
 from imapd.mailbox.api import Messages
 from imapd.mailbox.blocks import BlockSource
 from imapd.mailbox.itemcolumns import DYNAMIC
-from imapd.mailbox.planning import Plan, plan
+from imapd.mailbox.planning import Plan, plan, whole_pages
 from imapd.mailbox.rendering import Rendered
 from imapd.mailbox.streams import BrokenLiteral
 from imapd.model.flags import NO_FLAGS, SEEN, Flags
@@ -63,6 +63,8 @@ async def responses(
     at = 0
     while at < len(messages):
         asked = messages[at : at + size]
+        if not wanted.in_memory and at + size < len(messages):
+            asked = asked[: whole_pages(asked.uids)]
         block = _kept(mailbox, wanted, asked)
         if block is not None:
             at += len(asked)
@@ -207,19 +209,28 @@ def _dynamic(mailbox: Mailbox, item: FetchItem, uids: Sequence[Uid]) -> rows.Col
         return rows.uid_column(uids)
     if item is FetchAtom.MODSEQ:
         return rows.modseq_column([mailbox.modseq(uid) for uid in uids])
+    flags = mailbox.flags(uids)
+    rendered = list(map(_FlagTexts(is_recent=False).__getitem__, flags))
     recent = mailbox.view.recent
-    if recent.isdisjoint(uids):
-        recent = set()
-    known: dict[Flags | None, bytes] = {}
-    rendered = []
-    for uid, flags in zip(uids, mailbox.flags(uids), strict=True):
-        octets = known.get(flags)
-        if octets is None:
-            octets = known[flags] = msgatt.render_flags(flags or NO_FLAGS, False)
-        if uid in recent:
-            octets = msgatt.render_flags(flags or NO_FLAGS, True)
-        rendered.append(octets)
+    if not recent.isdisjoint(uids):
+        texts = _FlagTexts(is_recent=True)
+        for at, uid in enumerate(uids):
+            if uid in recent:
+                rendered[at] = texts[flags[at]]
     return rows.flags_column(rendered)
+
+
+class _FlagTexts(dict[Flags | None, bytes]):
+    """What is said of flags: thousands of messages have a few sets of them."""
+
+    def __init__(self, *, is_recent: bool) -> None:
+        super().__init__()
+        self._is_recent = is_recent
+
+    def __missing__(self, flags: Flags | None) -> bytes:
+        text = msgatt.render_flags(flags or NO_FLAGS, self._is_recent)
+        self[flags] = text
+        return text
 
 
 def _with_marked(

@@ -29,9 +29,7 @@ def decoded(item: FetchItem, values: Sequence[bytes | None]) -> Values:
         return [cut(item, value) for value in values] if item.partial else [*values]
     if item not in META:
         return [*values]
-    at = META[item]
-    found = [columns.decode_meta(value or b"") for value in values]
-    return [0 if meta is None else meta[at] for meta in found]
+    return columns.decode_metas(values)[META[item]]
 
 
 def cut(item: FetchSection, octets: bytes | None) -> bytes | None:

@@ -1,9 +1,11 @@
 """What the items of one FETCH need, worked out once for all of its messages."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from imapd.ids import Uid
 from imapd.mailbox.itemcolumns import DYNAMIC, META
 from imapd.model import columns
 from imapd.model.requests import FetchAtom, FetchItem, FetchSection
@@ -87,6 +89,16 @@ class Plan:
     def batch_messages(self) -> int:
         """How many messages to ask for at once."""
         return READ_MESSAGES if self.reads else BATCH_MESSAGES
+
+
+def whole_pages(uids: Sequence[Uid]) -> int:
+    """How many of the first of these to take, where more follow.
+
+    Up to where a page of the cache begins, which is read for the next ones anyway.
+    """
+    border = uids[-1] // columns.PAGE_UIDS * columns.PAGE_UIDS
+    count = bisect_left(uids, border)
+    return count if 2 * count > len(uids) else len(uids)
 
 
 def plan(items: Sequence[FetchItem]) -> Plan:

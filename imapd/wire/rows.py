@@ -6,10 +6,12 @@ making each response on its own costs.  RFC 3501 §7.4.2.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
+from operator import contains
+from typing import cast
 
 from imapd.ids import LARGEST_NUMBER, Seq, Uid
 from imapd.model.requests import FetchAtom
@@ -19,6 +21,8 @@ _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _FIRST_SECOND = -62135596800  # 0001-01-01, UTC: date-year has four digits
 _LAST_SECOND = 253402300799  # 9999-12-31 23:59:59
 _DAY_SECONDS = 86400
+_MINUTES = [b"%02d:%02d:" % divmod(minute, 60) for minute in range(24 * 60)]
+_SECONDS = [b"%02d" % second for second in range(60)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +83,29 @@ def modseq_column(modseqs: Sequence[int]) -> Column:
     return Column(b"MODSEQ (%d)", (modseqs,))
 
 
-def size_column(sizes: Iterable[int]) -> Column:
+def size_column(sizes: Sequence[int]) -> Column:
     """``RFC822.SIZE 4286``: of the CRLF form; more than 32 bits hold is as much."""
-    return Column(b"RFC822.SIZE %d", ([min(size, LARGEST_NUMBER) for size in sizes],))
+    if max(sizes, default=0) > LARGEST_NUMBER:
+        sizes = [min(size, LARGEST_NUMBER) for size in sizes]
+    return Column(b"RFC822.SIZE %d", (sizes,))
 
 
 #   date-time = DQUOTE date-day-fixed "-" date-month "-" date-year
 #               SP time SP zone DQUOTE
 #   date-day-fixed = (SP DIGIT) / 2DIGIT                     ; RFC 3501 §9
-def internaldate_column(seconds: Iterable[int]) -> Column:
+def internaldate_column(seconds: Sequence[int]) -> Column:
     """``INTERNALDATE " 7-Feb-1994 21:52:25 +0000"``: always in UTC.
 
     Args:
         seconds: since 1970, UTC; outside the years 1 to 9999 the nearest moment
             inside, as a file's time may be anything.
     """
-    return Column(b'INTERNALDATE "%b +0000"', ([moment(each) for each in seconds],))
-
-
-def moment(seconds: int) -> bytes:
-    """`` 7-Feb-1994 21:52:25``, UTC."""
-    day, rest = divmod(min(max(seconds, _FIRST_SECOND), _LAST_SECOND), _DAY_SECONDS)
-    minutes, second = divmod(rest, 60)
-    return b"%b %02d:%02d:%02d" % (_day(day), minutes // 60, minutes % 60, second)
+    if seconds and not _FIRST_SECOND <= min(seconds) <= max(seconds) <= _LAST_SECOND:
+        seconds = [min(max(each, _FIRST_SECOND), _LAST_SECOND) for each in seconds]
+    days = [_day(each // _DAY_SECONDS) for each in seconds]
+    minutes = [_MINUTES[each % _DAY_SECONDS // 60] for each in seconds]
+    rest = [_SECONDS[each % 60] for each in seconds]
+    return Column(b'INTERNALDATE "%b %b%b +0000"', (days, minutes, rest))
 
 
 @lru_cache(maxsize=4096)
@@ -126,5 +130,7 @@ def literal_column(name: bytes, values: Sequence[bytes | None]) -> Column:
     if None in values:
         nstrings = [NIL if each is None else literal(each) for each in values]
         return Column(name + b" %b", (nstrings,))
-    octets = [without_nul(each) for each in values if each is not None]
+    octets = cast(Sequence[bytes], values)
+    if any(map(contains, octets, repeat(b"\0"))):
+        octets = [without_nul(each) for each in octets]
     return Column(name + b" {%d}\r\n%b", (list(map(len, octets)), octets))

@@ -11,6 +11,7 @@ over all it says.
 
 import sqlite3
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
@@ -75,11 +76,8 @@ class ColumnDatabase:
             page = found.get(block) if found else None
             if page is None:
                 values += [None] * (stop - start)
-            elif page[0] == uids[start:stop]:
-                values += page[1]
             else:
-                known = dict(zip(*page, strict=True))
-                values += [known.get(uid) for uid in uids[start:stop]]
+                values += _chosen(page, uids[start:stop])
         return values
 
     def save(self, mailbox: str, kind: str, values: Mapping[Uid, bytes]) -> None:
@@ -260,3 +258,17 @@ class ColumnDatabase:
     def close(self) -> None:
         """Give the descriptor back."""
         self._database.close()
+
+
+def _chosen(page: pagerows.Page, uids: Sequence[Uid]) -> Sequence[bytes | None]:
+    """The values of some messages of a page, in their order; None: not there.
+
+    Mostly they are all of its messages, or a run of them.
+    """
+    known, values = page
+    start = bisect_left(known, uids[0])
+    stop = start + len(uids)
+    if known[start:stop] == uids:
+        return values[start:stop]
+    found = dict(zip(known, values, strict=True))
+    return [found.get(uid) for uid in uids]

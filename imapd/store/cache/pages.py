@@ -13,12 +13,10 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Final
 
-#: A page has the messages of so many neighbouring UIDs: enough that a mailbox is
-#: read in few rows, and few enough that one new message does not rewrite much.
-UIDS: Final = 128
+from imapd.model.columns import PAGE_UIDS
 
 #: Four octets everywhere Python runs today; ``test_pages`` makes sure.
 _NUMBERS: Final = "I"
@@ -27,7 +25,7 @@ _LARGEST_OCTETS: Final = (1 << 32) - 1
 
 def block_of(uid: int) -> int:
     """Return the number of the page that a UID belongs to."""
-    return uid // UIDS
+    return uid // PAGE_UIDS
 
 
 def pack(values: Mapping[int, bytes], *, compress: bool) -> bytes:
@@ -51,7 +49,7 @@ def unpack(page: bytes, *, compressed: bool) -> "tuple[array[int], list[bytes]] 
             return None
     count = int.from_bytes(page[:4], "little")
     start = 4 + 8 * count
-    if len(page) < max(start, 4) or count > UIDS:
+    if len(page) < max(start, 4) or count > PAGE_UIDS:
         return None
     numbers = array(_NUMBERS)
     numbers.frombytes(page[4:start])
@@ -60,11 +58,9 @@ def unpack(page: bytes, *, compressed: bool) -> "tuple[array[int], list[bytes]] 
     uids, ends = numbers[:count], numbers[count:]
     if count and start + ends[-1] != len(page):
         return None
-    values, begin = [], start
-    for end in ends:
-        values.append(page[begin : start + end])
-        begin = start + end
-    return uids, values
+    payload = page[start:]
+    begins = chain((0,), ends)  # one more than there are values
+    return uids, [payload[begin:end] for begin, end in zip(begins, ends, strict=False)]
 
 
 def groups(uids: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -72,8 +68,8 @@ def groups(uids: Sequence[int]) -> list[tuple[int, int, int]]:
     found = []
     start = 0
     while start < len(uids):
-        block = uids[start] // UIDS
-        beyond = (block + 1) * UIDS
+        block = uids[start] // PAGE_UIDS
+        beyond = (block + 1) * PAGE_UIDS
         stop = bisect_left(uids, beyond, start + 1)
         found.append((block, start, stop))
         start = stop
