@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.scenarios import Scenario
 
 _AFTERWARDS_SECONDS = 0.04
+_WARM_UP_SECONDS = 4
 _SLOW_SECONDS = 8
 #: A mailbox of 100,000 messages is indexed in less.
 _REST_SECONDS = 1200
@@ -277,11 +278,21 @@ class Bench:
         else:
             self._held.append(add)
 
-    def repeat(self, action: Callable[[], float], least: int = 1) -> float:
-        """Repeat it for ``seconds``; return the sum of what it returned."""
+    def repeat(
+        self, action: Callable[[], float], least: int = 1, *, warm_ups: int = 1
+    ) -> float:
+        """Repeat it for ``seconds``; return the sum of what it returned.
+
+        ``warm_ups``: so often in a warm-up, unless the second takes long: the first
+        may find nothing made yet.
+        """
         total, times = 0.0, 0
         end = time.perf_counter() + self.seconds
         while times < least or time.perf_counter() < end:
+            total += action()
+            times += 1
+        end = time.perf_counter() + _WARM_UP_SECONDS
+        while not self._recording and times < warm_ups and time.perf_counter() < end:
             total += action()
             times += 1
         return total

@@ -66,9 +66,11 @@ class BlockCache:
         self._tick: IDelayedCall | None = None
 
     def bound(self, most_octets: int) -> None:
-        """Hold no more than that from now on."""
+        """Take no more than that from now on; what is there more goes with the old.
+
+        Whoever opens a mailbox again has left it a moment before.
+        """
         self._most_octets = most_octets
-        self._make_room(0, None)
 
     def add(self, answer: _Answer) -> None:
         """Make a place for a question that is asked now."""
@@ -99,7 +101,7 @@ class BlockCache:
         """Drop what was asked for longest ago; whether there is room then."""
         if octets > self._most_octets:
             return False
-        while self.octets + octets > self._most_octets:
+        while self._answers and self.octets + octets > self._most_octets:
             oldest = next(iter(self._answers))
             if oldest is wanting:
                 # Its beginning is what will be asked for first, when all is again.
@@ -108,12 +110,13 @@ class BlockCache:
         return True
 
     def _forget_old(self) -> None:
-        """Drop what was not asked for since the last time."""
+        """Drop what was not asked for since the last time, and what is too much."""
         self._tick = None
         for answer in list(self._answers):
             if not answer.is_fresh:
                 self.forget(answer)
             answer.is_fresh = False
+        self._make_room(0, None)
         if self._answers and self._clock is not None:
             self._tick = self._clock.callLater(KEEP_SECONDS, self._forget_old)
 

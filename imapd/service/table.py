@@ -190,8 +190,9 @@ OPTIONS = (
         example="512",
         default="128",
         help="How many MiB the mailboxes that nobody has open may take in each "
-        "process, so that the next session finds them loaded; 0: none is kept.  "
-        "A message is about 600 octets.",
+        "process, so that the next session finds them loaded, and what they leave the "
+        "answers that clients ask for again and again; 0: none is kept.  A message is "
+        "about 600 octets, and its answer to a list of messages as many.",
     ),
     Option(
         key="workers",
