@@ -18,6 +18,7 @@ from imapd.ids import INBOX, MailboxPath
 from imapd.mailbox.ahead import NOTHING_AHEAD, Ahead
 from imapd.mailbox.api import Listener
 from imapd.mailbox.append import Append
+from imapd.mailbox.blocks import MailboxBlocks
 from imapd.mailbox.keeper import Keeper
 from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.names import NAMESPACES, Namespace
@@ -146,7 +147,7 @@ class Account:
                     self._workers,
                     flushing=self._flushing,
                     notices=self._notices,
-                    blocks=self._keeper.blocks,
+                    blocks=MailboxBlocks(self._keeper.blocks),
                 )
                 live.on_contents = partial(self._ahead.changed, self._store)
             else:

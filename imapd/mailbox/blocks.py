@@ -132,8 +132,9 @@ class BlockCache:
 class MailboxBlocks:
     """The blocks of one mailbox, until it is closed; of a place one at the most."""
 
-    def __init__(self, cache: BlockCache) -> None:
-        self._cache: BlockCache | None = cache
+    def __init__(self, cache: BlockCache | None = None) -> None:
+        """Without a cache nothing is kept."""
+        self._cache = cache
         #: By what was asked for; the cache adds none, and takes away.
         self.answers: dict[_Items, _Answer] = {}
         self._sets: list[Flags] = []  # what the codes are indexes of

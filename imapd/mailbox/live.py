@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from imapd.errors import NoPermission, NoSuchMailbox, ReadOnly, Unavailable
 from imapd.ids import MailboxPath, Uid
-from imapd.mailbox.blocks import BlockCache, MailboxBlocks
+from imapd.mailbox.blocks import MailboxBlocks
 from imapd.mailbox.notices import NO_NOTICES, Notices
 from imapd.mailbox.roles import Flushing, Member
 from imapd.mailbox.threads import Workers
@@ -47,11 +47,10 @@ class LiveMailbox:
         *,
         flushing: Flushing | None = None,
         notices: Notices = NO_NOTICES,
-        blocks: BlockCache | None = None,
+        blocks: MailboxBlocks | None = None,
     ) -> None:
         self.store = store
-        #: What was sent of it, for as long as it is open.
-        self.blocks = None if blocks is None else MailboxBlocks(blocks)
+        self.blocks = blocks or MailboxBlocks()
         #: As told to the sessions: the store's own may be a step ahead.
         self.modseqs: ModSeqs | None = None
         self._flushing = flushing
@@ -384,8 +383,7 @@ class LiveMailbox:
         """
         async with self._lock:
             self.gone = True
-            if self.blocks is not None:
-                self.blocks.close()
+            self.blocks.close()
             if self._flushing is not None:
                 self._flushing.forget(self)
             try:

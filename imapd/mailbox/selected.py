@@ -227,9 +227,7 @@ class Selected:
         self, messages: Messages, items: Sequence[FetchItem], *, with_uid: bool
     ) -> AsyncGenerator[bytes, None]:
         """Responses to FETCH in batches, ready to send."""
-        live, blocks = self._live, None
-        if live.blocks is not None:
-            blocks = BlockSource(live.blocks, live.table, self._has_recent)
+        live = self._live
         mailbox = fetch.Mailbox(
             view=self.view,
             read_only=self.read_only,
@@ -239,7 +237,7 @@ class Selected:
             read_piece=lambda stream: live.workers.run(stream.read),
             modseq=self.modseq,
             condstore=self.condstore and bool(self.highest_modseq),
-            blocks=blocks,
+            blocks=BlockSource(live.blocks, live.table, self._has_recent),
         )
         return fetch.responses(mailbox, messages, items, with_uid=with_uid)
 
