@@ -10,6 +10,9 @@ from imapd.server.timed import TimedConnection
 #: Answers are gathered so long as we work without waiting, up to so much: fewer
 #: packets, fewer records of TLS.
 GATHER_OCTETS = 32768
+#: So many are made one: of a short answer the object takes more than the octets, and
+#: to join it takes eighty more.
+GATHER_PIECES = 256
 
 
 class GatheringConnection(TimedConnection):
@@ -50,6 +53,8 @@ class GatheringConnection(TimedConnection):
         self._gathered_octets += len(octets)
         if self._gathered_octets >= GATHER_OCTETS:
             self._flush()
+        elif len(self._gathered) >= GATHER_PIECES:
+            self._gathered[:] = (b"".join(self._gathered),)
 
     def _flush(self) -> None:
         """Write what was gathered."""

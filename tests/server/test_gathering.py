@@ -1,6 +1,7 @@
 """What goes out together, at once, and not at all."""
 
 import socket
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -62,6 +63,18 @@ class GatheringTests(SynchronousTestCase):
         self.assertEqual(len(got), 2000)
         self.assertGreater(len(self.writes.each), 2)
         self.assertLess(max(map(len, self.writes.each)), GATHER_OCTETS + 1000)
+
+    def test_short_answers_take_little_more_than_their_octets(self) -> None:
+        # Hardening: P21.
+        sent = b"a NOOP\r\n" * 2048
+        self.client.transport.write = lambda data: None  # type: ignore[method-assign]
+        self.client.protocol.dataReceived(sent)  # what is made but once
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, _ = tracemalloc.get_traced_memory()
+        self.client.protocol.dataReceived(sent)
+        most = tracemalloc.get_traced_memory()[1] - before
+        self.assertLess(most, 5 * GATHER_OCTETS)
 
     def test_what_a_client_must_see_before_it_goes_on(self) -> None:
         self.client.write(b"a NOOP\r\nb APPEND INBOX {3}\r\n")
