@@ -1,13 +1,16 @@
 """Limits that take more than one command to go over, and what a stranger costs."""
 
 import gc
+import math
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
+from unittest import mock
 
 from imapd.limits import DEFAULT_LIMITS, Limits
-from tests.torture.inprocess import Peer, World, listening
+from imapd.server import connection
+from tests.torture.inprocess import OUTPUT_OCTETS, Peer, World, listening
 
 #: What a stranger sends, if the server goes on reading: twice what it may hold, or
 #: less of what is answered line by line.
@@ -172,9 +175,34 @@ STRANGERS: Final[dict[str, tuple[bytes, bytes]]] = {
 }
 
 
+class _Pieces:
+    """What a transport has to send, as TCP keeps it: without copies of the pieces."""
+
+    def __init__(self, transport: Any) -> None:
+        """From now on they are kept here."""
+        self._transport, self._pieces = transport, list[bytes]()
+        transport.write = self._write
+
+    def _write(self, octets: bytes) -> None:
+        self._pieces.append(octets)
+        producer = self._transport.producer
+        if producer is not None and sum(map(len, self._pieces)) > OUTPUT_OCTETS:
+            producer.pauseProducing()
+
+    def read(self) -> bool:
+        """The client reads all of it; False: there was nothing."""
+        if not self._pieces:
+            return False
+        self._pieces.clear()
+        if self._transport.producer is not None and self._transport.connected:
+            self._transport.producer.resumeProducing()
+        return True
+
+
 def _stream(peer: Peer, first: bytes, chunk: bytes, reads: bool) -> None:
     """Send until the server has closed or reads no more."""
     transport, protocol = peer.transport, peer.protocol
+    pieces = _Pieces(transport)
     if first:
         protocol.dataReceived(first)
     answered = b"\n" in chunk
@@ -184,12 +212,20 @@ def _stream(peer: Peer, first: bytes, chunk: bytes, reads: bool) -> None:
             return
         protocol.dataReceived(chunk)
         peer.world.settle()
-        while reads and transport.read_all():
+        while reads and pieces.read():
             peer.world.settle()
 
 
 def hostile_cost() -> Iterator[tuple[str, int]]:
-    """Yield how many octets a stranger makes the server hold, at the most."""
+    """Yield how many octets a stranger makes the server hold, at the most.
+
+    It is that of a machine which does within one turn whatever has come.
+    """
+    with mock.patch.object(connection, "TURN_SECONDS", math.inf):
+        yield from _costs()
+
+
+def _costs() -> Iterator[tuple[str, int]]:
     for what, (first, then) in STRANGERS.items():
         chunk = then * (_CHUNK_OCTETS // len(then))
         for reads in (True, False) if b"\n" in then else (True,):
