@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,10 @@ _OWN = {who: digit for digit, who in REMOVED_BY.items()}
 class Qmail(Hand):
     """Delivers as qmail-local does: written to ``tmp``, synced, linked to ``new``."""
 
-    def __init__(self, maildir: Path, ledger: Ledger, seed: int, end: float) -> None:
-        super().__init__("qmail", ledger, seed, end)
+    def __init__(
+        self, maildir: Path, ledger: Ledger, seed: int, over: threading.Event
+    ) -> None:
+        super().__init__("qmail", ledger, seed, over)
         self._maildir = maildir
         self._numbers = ledger.numbers()
 
@@ -61,9 +64,14 @@ class Courier(Hand):
     """Delivers with a program of Courier's, the heart of which maildrop has too."""
 
     def __init__(
-        self, program: Path, maildir: Path, ledger: Ledger, seed: int, end: float
+        self,
+        program: Path,
+        maildir: Path,
+        ledger: Ledger,
+        seed: int,
+        over: threading.Event,
     ) -> None:
-        super().__init__("courier", ledger, seed, end)
+        super().__init__("courier", ledger, seed, over)
         self._maildir, self._program = maildir, program
         self._numbers = ledger.numbers()
 
@@ -127,8 +135,10 @@ class Files:
 class Reader(Hand):
     """A mail reader for files: takes new mail to ``cur``, flags and removes."""
 
-    def __init__(self, maildir: Path, ledger: Ledger, seed: int, end: float) -> None:
-        super().__init__("reader", ledger, seed, end)
+    def __init__(
+        self, maildir: Path, ledger: Ledger, seed: int, over: threading.Event
+    ) -> None:
+        super().__init__("reader", ledger, seed, over)
         self._files = Files(maildir)
 
     def work(self) -> None:
@@ -180,10 +190,15 @@ class Near(Hand):
     """A copy of the INBOX that mbsync keeps, and somebody who works on the copy."""
 
     def __init__(
-        self, server: PortServer, home: Path, ledger: Ledger, seed: int, end: float
+        self,
+        server: PortServer,
+        home: Path,
+        ledger: Ledger,
+        seed: int,
+        over: threading.Event,
     ) -> None:
         """``home`` is a directory of its own."""
-        super().__init__("near", ledger, seed, end)
+        super().__init__("near", ledger, seed, over)
         self._home = home
         self.inbox = home / "near" / "INBOX"
         self._files = Files(self.inbox)

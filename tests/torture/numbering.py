@@ -100,6 +100,11 @@ class NumberingServer(ImapdServer):
         self._environment["IMAPD_LIVE_NUMBERED"] = str(self.numbered)
 
 
+def _lines(file: Path) -> list[bytes]:
+    """Those that are whole: it may be asked while its server works."""
+    return _read(os.fsencode(file)).split(b"\n")[:-1]
+
+
 class Numbered:
     """What servers of ours did to UID lists, all in all."""
 
@@ -108,7 +113,7 @@ class Numbered:
         #: With the UIDs that the same file had in the list that they changed.
         self.given: dict[_Key, list[int]] = {}
         self.dropped: set[_Key] = set()
-        for line in (line for file in files for line in file.read_text().splitlines()):
+        for line in (line for file in files for line in _lines(file)):
             found = json.loads(line)
             folder = found["folder"]
             self.given.update(((folder, uid), had) for uid, had in found["given"])

@@ -125,12 +125,14 @@ def _try(view: View, words: bytes) -> bool:
 
 
 class Hand(threading.Thread):
-    """Does one thing after another until it is time."""
+    """Does one thing after another until it is told to leave off."""
 
-    def __init__(self, name: str, ledger: Ledger, seed: int, end: float) -> None:
-        """``end`` is a monotonic time."""
+    def __init__(
+        self, name: str, ledger: Ledger, seed: int, over: threading.Event
+    ) -> None:
+        """``over`` is set when there is enough."""
         super().__init__(name=name)
-        self.ledger, self.end = ledger, end
+        self.ledger, self._over = ledger, over
         self.chance = random.Random(f"{seed}/{name}")
 
     def run(self) -> None:
@@ -145,16 +147,16 @@ class Hand(threading.Thread):
 
     @property
     def goes_on(self) -> bool:
-        return time.monotonic() < self.end
+        return not self._over.is_set()
 
 
 class Watcher(Hand):
     """Only looks, again and again."""
 
     def __init__(
-        self, server: PortServer, ledger: Ledger, seed: int, end: float
+        self, server: PortServer, ledger: Ledger, seed: int, over: threading.Event
     ) -> None:
-        super().__init__(f"watcher of {server.folder.name}", ledger, seed, end)
+        super().__init__(f"watcher of {server.folder.name}", ledger, seed, over)
         self._server = server
         self.view: View | None = None
 
@@ -175,10 +177,15 @@ class Session(Hand):
     """A client that changes what is its own."""
 
     def __init__(
-        self, name: str, server: PortServer, ledger: Ledger, seed: int, end: float
+        self,
+        name: str,
+        server: PortServer,
+        ledger: Ledger,
+        seed: int,
+        over: threading.Event,
     ) -> None:
         """``name`` as in the tables of ``ledger.py``."""
-        super().__init__(name, ledger, seed, end)
+        super().__init__(name, ledger, seed, over)
         self._server = server
         self._numbers = ledger.numbers()
 

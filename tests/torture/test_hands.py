@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import threading
 import unittest
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,7 +42,7 @@ class AcknowledgedTests(unittest.TestCase):
     def test_what_was_told_to_be_gone_was_not_flagged(self) -> None:
         ledger, view = Ledger(), mock.Mock(uids=[1, 2])
         view.command.side_effect = lambda _: view.uids.remove(1)
-        session = Session("two", mock.Mock(), ledger, SEED, 0)
+        session = Session("two", mock.Mock(), ledger, SEED, threading.Event())
         with mock.patch.object(session, "_pick", return_value={1: 100, 2: 200}):
             session._flag(view)
         self.assertIsNone(ledger.flags[100, "Beta"])
