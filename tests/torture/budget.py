@@ -18,14 +18,18 @@ class Budget:
         seed: int,
         amount: int = 0,
         whole: "Budget | None" = None,
+        *,
+        least: int = 0,
     ) -> None:
         """``seconds`` are of wall time; a harness may finish the trial it is in.
 
-        With an ``amount`` they end nothing.  ``whole`` is what this is a part of.
+        With an ``amount`` they end nothing; before the ``least`` was done neither: a
+        slow machine takes longer.  ``whole`` is what this is a part of.
         """
         self.seconds = seconds
         self.seed = seed
         self.amount = amount
+        self.least = least
         self.done = 0
         self._whole = whole
         self._end = time.monotonic() + seconds
@@ -41,7 +45,7 @@ class Budget:
         """Whether no further trial may begin."""
         if self.amount:
             return self.done >= self.amount
-        return time.monotonic() >= self._end
+        return self.done >= self.least and time.monotonic() >= self._end
 
     @property
     def may_leave_off(self) -> bool:
@@ -50,8 +54,8 @@ class Budget:
 
     def part(self, share: float) -> "Budget":
         """Return a budget of that share, of which the seconds begin now."""
-        amount = math.ceil(self.amount * share)
-        return Budget(self.seconds * share, self.seed, amount, self)
+        amount, least = (math.ceil(n * share) for n in (self.amount, self.least))
+        return Budget(self.seconds * share, self.seed, amount, self, least=least)
 
     def trials(self, name: str) -> Iterator[tuple[str, random.Random]]:
         """Yield a name, to be told if it fails, and its chance until all is spent.
@@ -59,7 +63,7 @@ class Budget:
         There is at least one.  ``name`` keeps two harnesses of one seed apart.
 
         Raises:
-            ValueError: an amount is wanted, and the first trial was not counted.
+            ValueError: so much is wanted, and the first trial was not counted.
         """
         number = 0
         while True:
@@ -67,7 +71,7 @@ class Budget:
             yield label, random.Random(label)
             if self.is_spent:
                 return
-            if self.amount and not self.done:
+            if (self.amount or self.least) and not self.done:
                 raise ValueError(f"{label} counts nothing: it would never end")
             number += 1
 

@@ -52,6 +52,18 @@ class AmountTests(unittest.TestCase):
         self.assertTrue(budget.may_leave_off)
         self.assertFalse(Budget(1000, 7).is_spent)
 
+    def test_time_is_not_spent_before_the_least_was_done(self) -> None:
+        budget = Budget(0, 7, least=10)
+        for _ in budget.trials("x"):
+            budget.did(4)
+        self.assertEqual((budget.done, budget.may_leave_off), (12, True))
+        part = Budget(0, 7, least=10).part(0.75)
+        part.did(7)
+        self.assertFalse(part.is_spent)
+        part.did()
+        self.assertTrue(part.is_spent)
+        self.assertFalse(Budget(1000, 7, least=0).is_spent)
+
     def test_parts_are_of_the_whole(self) -> None:
         whole = Budget(0, 7, 10)
         first = whole.part(0.75)
@@ -65,6 +77,8 @@ class AmountTests(unittest.TestCase):
     def test_a_harness_that_counts_nothing(self) -> None:
         with self.assertRaisesRegex(ValueError, "x:7:0 counts nothing"):
             list(Budget(0, 7, 10).trials("x"))
+        with self.assertRaisesRegex(ValueError, "x:7:0 counts nothing"):
+            list(Budget(0, 7, least=10).trials("x"))
 
     def test_gates(self) -> None:
         counting = {one.name for one in HARNESSES if one.gate.unit != SECONDS}
