@@ -190,6 +190,10 @@ BOMBS |= {
 }
 
 
+#: What is quadratic takes four times as long in each of them.
+ATTEMPTS = 8
+
+
 def seconds(work: Callable[[bytes], object], octets: bytes) -> float:
     best = float("inf")
     for _ in range(3):
@@ -212,13 +216,14 @@ class BombTests(TestCase):
         # Hardening: P16, P17.
         for name, (work, build, size) in BOMBS.items():
             small, large = build(size), build(2 * size)
-            limit = 3 * max(seconds(work, small), 0.004)
-            taken = seconds(work, large)
-            if taken >= limit:  # a busy machine: ask once more
-                limit = 3 * max(seconds(work, small), 0.004)
-                taken = seconds(work, large)
-            self.assertLess(taken, limit, name)
-            self.assertLess(taken, 1.0, name)
+            once = twice = float("inf")
+            for _ in range(ATTEMPTS):  # a busy machine is asked again
+                once = min(once, seconds(work, small))
+                twice = min(twice, seconds(work, large))
+                if twice < 3 * max(once, 0.004):
+                    break
+            self.assertLess(twice, 3 * max(once, 0.004), name)
+            self.assertLess(twice, 1.0, name)
 
     def test_boundaries_that_begin_each_other(self) -> None:
         # Hardening: P16.
