@@ -27,6 +27,7 @@ from imapd.mailbox.watch import POLL_SECONDS, PollingWatch
 from imapd.store import quiet
 from imapd.store.filesystems import Mount
 from tests.support.memory import MemoryMailbox, OpenMailbox
+from tests.support.untimed import untimed
 
 
 class FakeNotifier:
@@ -76,6 +77,7 @@ class FakeMounts:
 class WatchCase(SynchronousTestCase):
     def setUp(self) -> None:
         quiet.forget()
+        untimed(self)
         self.clock = Clock()
         self.log: list[Any] = []
         observer = cast(ILogObserver, self.log.append)

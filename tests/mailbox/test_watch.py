@@ -11,11 +11,13 @@ from imapd.mailbox.live import LiveMailbox
 from imapd.mailbox.looks import GATHER_SECONDS, LEAST_SECONDS
 from imapd.mailbox.watch import POLL_SECONDS, PollingWatch
 from tests.support.memory import MemoryMailbox, OpenMailbox
+from tests.support.untimed import untimed
 from tests.support.workers import LaterWorkers
 
 
 class WatchTests(SynchronousTestCase):
     def setUp(self) -> None:
+        untimed(self)
         self.clock = Clock()
         self.watch = PollingWatch(self.clock)
         self.workers = LaterWorkers(inline=True)

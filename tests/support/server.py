@@ -29,6 +29,7 @@ from imapd.server.realm import MailRealm
 from imapd.server.settings import CleartextLogin, Settings
 from imapd.store.maildir.account import MaildirAccount, StoreOptions
 from tests.support.grammar import Response, ResponseReader
+from tests.support.untimed import untimed
 
 USERS = {b"alice": b"wonderland", b"bob": b"builder", b"carol": b"singers"}
 
@@ -66,6 +67,7 @@ class Server:
             root = Path(folder.name)
         self.test = test
         self.root = root
+        untimed(test)
         self.clock = Clock()
         self.limits = limits
         self.watch = PollingWatch(self.clock)
