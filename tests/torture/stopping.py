@@ -149,12 +149,13 @@ def _stops(
         yield told("G22", f"{what}, busy sessions", sessions, "sessions")
         yield at_least("G22", f"{what}, commands before", seen.commands, "commands", 1)
         yield told("G22", f"{what}, messages kept", len(seen.kept), "messages")
-        # Told twice it waits for nobody: those need not hear of it.
-        most = 0 if times == 1 else sessions
-        silent = len(seen.silent)
-        if silent > most:
+        silent, words = len(seen.silent), f"{what}, left without a word"
+        if times > 1:  # it waits for nobody: those need not hear of it
+            yield told("G22", words, silent, "sessions")
+        elif silent:
             raise AssertionError(f"{what}: {silent} heard no BYE: {seen.silent[:3]}")
-        yield at_most("G22", f"{what}, left without a word", silent, "sessions", most)
+        else:
+            yield at_most("G22", words, silent, "sessions", 0)
         bound = STOP_SECONDS if times == 1 else 1.0
         yield at_most("G22", f"{what}, until the end", seconds, "s", bound + slack)
 
