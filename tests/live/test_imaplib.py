@@ -192,7 +192,7 @@ class ImaplibTests(ClientTests):
             with self.connect() as other:
                 other.append("INBOX", mail.message(9))
             line = b""
-            end = time.monotonic() + 5
+            end = time.monotonic() + 20
             while b"2 EXISTS" not in line and time.monotonic() < end:
                 line = session.readline()
             self.assertIn(b"2 EXISTS", line)
