@@ -26,7 +26,7 @@ MOST_PERCENT: Final = 5.0
 _TRIES: Final = 200
 _LONG_TRIES: Final = 2000
 _LONG_SECONDS: Final = 120.0
-_BLOCKS: Final = 10
+_BLOCKS: Final = 20
 #: Until what it does after an answer is done.
 _REST_SECONDS: Final = 0.0002
 _TIMEOUT_SECONDS: Final = 60
