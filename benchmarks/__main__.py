@@ -107,7 +107,11 @@ def _run(
         with contextlib.ExitStack() as stack:
             started = [
                 stack.enter_context(
-                    servers.make(name, folder, mail, options.imapd_options)
+                    servers.make(
+                        *(name, folder, mail),
+                        options.imapd_options,
+                        options.twistd_options,
+                    )
                 )
                 for name in names
             ]

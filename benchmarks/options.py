@@ -23,6 +23,7 @@ class Options:
     servers: tuple[str, ...]
     scenarios: tuple[str, ...]
     imapd_options: tuple[str, ...]
+    twistd_options: tuple[str, ...]
     real_mail: Path | None
     stock: Path
     json: Path | None
@@ -68,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         text = f"default {full}, with --quick {quick}"
         add(f"--{name}", type=type(full), help=text)
     add("--imapd-options", default="", help='of twistd imapd, such as "--workers 2"')
+    add(
+        "--twistd-options", default="", help="of twistd itself: see docs/benchmarks.rst"
+    )
     add("--real-mail", type=Path, help="a folder of .eml files to mix in")
     add("--stock", type=Path, help="where generated mail is kept")
     add("--json", type=Path, help="write all samples there")
@@ -98,6 +102,7 @@ def parse(arguments: Sequence[str]) -> tuple[Options, argparse.Namespace]:
         servers=raw.servers,
         scenarios=raw.scenarios,
         imapd_options=tuple(raw.imapd_options.split()),
+        twistd_options=tuple(raw.twistd_options.split()),
         real_mail=raw.real_mail,
         stock=(raw.stock or _default_stock()).absolute(),
         # Only a whole run replaces the published figures by itself.

@@ -35,7 +35,16 @@ def missing(name: str) -> str | None:
     return SERVERS[name].missing()
 
 
-def make(name: str, folder: Path, mail: Path, options: tuple[str, ...] = ()) -> Server:
-    """Prepare a server; ``options`` are only for ours."""
+def make(
+    name: str,
+    folder: Path,
+    mail: Path,
+    options: tuple[str, ...] = (),
+    twistd_options: tuple[str, ...] = (),
+) -> Server:
+    """Prepare a server; the options are only for ours."""
     ours = name == OURS or name in VARIANTS
-    return SERVERS[name](folder / name, mail / name, options if ours else ())
+    server = SERVERS[name](folder / name, mail / name, options if ours else ())
+    if isinstance(server, Imapd):
+        server.twistd_options = twistd_options
+    return server

@@ -17,6 +17,8 @@ class Imapd(Server):
     name = "imapd"
     #: The program, for ``python -c``.
     script: ClassVar[str] = _TWISTD
+    #: Those before the name of the plugin.
+    twistd_options: tuple[str, ...] = ()
 
     @classmethod
     def missing(cls) -> str | None:
@@ -27,7 +29,8 @@ class Imapd(Server):
         """Start ``twistd``."""
         loopback = "interface=127.0.0.1"
         command = [
-            *(sys.executable, "-c", self.script, "--nodaemon", "--pidfile=", "imapd"),
+            *(sys.executable, "-c", self.script, "--nodaemon", "--pidfile="),
+            *(*self.twistd_options, "imapd"),
             *("--imap", f"tcp:{plain}:{loopback}"),
             *("--imaps", f"tcp:{implicit}:{loopback}"),
             *("--certificate", str(self.authority.certificate)),
