@@ -83,8 +83,8 @@ class MaildirAccount:
         """
         self.options = options or StoreOptions()
         self.limits = limits
-        self._configured = root
-        self.root = self._real_root()
+        self._configured, self._configured_octets = root, os.fsencode(root)
+        self.root = opening.real_path(root, self.options.follow_links)
         self.read_only = not opening.open_root(
             self.root,
             create_missing=self.options.create_missing,
@@ -113,14 +113,14 @@ class MaildirAccount:
 
     def is_as_opened(self) -> bool:
         """Whether the Maildir is the one that was opened, with the same owner."""
+        root, known = self.root, self._identity
+        if self._configured_octets == root and opening.is_straight(root, known):
+            return True  # nearly always
         return (
-            self._identity is not None
-            and opening.identity(self.root) == self._identity
-            and self._real_root() == self.root
+            known is not None
+            and opening.identity(root) == known
+            and opening.real_path(self._configured, self.options.follow_links) == root
         )
-
-    def _real_root(self) -> bytes:
-        return opening.real_path(self._configured, self.options.follow_links)
 
     def close(self) -> None:
         """Give back what is held."""

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from imapd.errors import Unavailable
 from imapd.model.mailbox import NamespaceStyle
 from imapd.store import fsops
+from imapd.store.handles import located
 from imapd.store.maildir.folders import MESSAGE_DIRECTORIES
 
 _log = Logger()
@@ -102,10 +103,25 @@ def identity(root: bytes) -> tuple[int, ...] | None:
         statuses = fsops.status(root), fsops.status(root + b"/cur")
     except OSError:
         return None
-    return tuple(
-        number
-        for each in statuses
-        for number in (each.st_dev, each.st_ino, each.st_mode, each.st_uid)
+    return _numbers(*statuses)
+
+
+def is_straight(root: bytes, known: tuple[int, ...] | None) -> bool:
+    """Whether a Maildir is ``known`` by its ``identity``, with no link on the way.
+
+    The way is gone once; False also where that cannot be said.
+    """
+    try:
+        with located(root + b"/cur") as (here, cur):
+            return _numbers(os.fstat(here), fsops.status_in(here, cur)) == known
+    except OSError:
+        return False
+
+
+def _numbers(root: os.stat_result, cur: os.stat_result) -> tuple[int, ...]:
+    return (
+        *(root.st_dev, root.st_ino, root.st_mode, root.st_uid),
+        *(cur.st_dev, cur.st_ino, cur.st_mode, cur.st_uid),
     )
 
 
