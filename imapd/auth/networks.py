@@ -6,6 +6,7 @@ would be one network of IPv6, or each of its addresses a whole customer's.
 
 import ipaddress
 from functools import lru_cache
+from socket import AF_INET, inet_pton
 from typing import Final
 
 #: Asked at each login, and most clients come again.
@@ -27,6 +28,19 @@ _TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+def read_address(text: str) -> Address | None:
+    """The address that a text is; None: it is none."""
+    try:
+        # The same that is taken below, of IPv4 for a third of the work.
+        return ipaddress.IPv4Address(inet_pton(AF_INET, text))
+    except (OSError, ValueError):
+        pass
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
 def counted_address(peer: str) -> Address | None:
     """The address that a client has for counting; None: the text is no address.
 
@@ -39,11 +53,8 @@ def counted_address(peer: str) -> Address | None:
 
     This is no address to trust: who is near, or allowed, goes by the one as sent.
     """
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv4Address):
+    address = read_address(peer.partition("%")[0])
+    if address is None or isinstance(address, ipaddress.IPv4Address):
         return address
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from imapd.auth.promptly import deferred
 from imapd.mailbox.account import Account
 from imapd.mailbox.ahead import NOTHING_AHEAD, Ahead
 from imapd.mailbox.keeper import KEPT_OCTETS, Keeper
@@ -125,7 +126,7 @@ class Accounts:
 
     def release(self, key: Hashable) -> "Deferred[None]":
         """Take back one ``acquire``; what is left to close is closed behind it."""
-        closed = Deferred.fromCoroutine(self._release(key))
+        closed = deferred(self._release(key))
         return closed.addErrback(
             lambda failure: _log.failure("an account did not close", failure)
         )

@@ -22,6 +22,7 @@ from twisted.mail.interfaces import (
 )
 from zope.interface import implementer
 
+from imapd.auth import promptly
 from imapd.errors import Cannot, NoSuchMailbox
 from imapd.ids import MailboxPath
 from imapd.mailbox.account import Account
@@ -101,7 +102,7 @@ class ImapAccount:
 
     def close(self) -> "Deferred[None]":
         """Close every mailbox that was opened here."""
-        return Deferred.fromCoroutine(self._close())
+        return promptly.deferred(self._close())
 
     async def _close(self) -> None:
         self._forgotten.clear()

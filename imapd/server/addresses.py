@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-from imapd.auth.networks import counted_address
+from imapd.auth.networks import counted_address, read_address
 
 #: Asked several times for each connection, and most clients come again.
 _KEPT_ADDRESSES = 4096
@@ -26,9 +26,8 @@ def is_near(host: str) -> bool:
     """
     if host == "unix":
         return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    address = read_address(host)
+    if address is None:
         return False
     mapped = address.ipv4_mapped if address.version == 6 else None
     return (mapped or address).is_loopback

@@ -1,6 +1,5 @@
 """How many connections an address and a user have."""
 
-from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -39,10 +38,10 @@ class ConnectionCounts:
     def __init__(self, limits: Limits, tell: Tell = _tell_nobody) -> None:
         self._limits = limits
         self._tell = tell
-        self._addresses: Counter[str] = Counter()
-        self._refused: Counter[str] = Counter()  # here, and still being told so
-        self._users: Counter[bytes] = Counter()
-        self._pairs: Counter[tuple[bytes, str]] = Counter()
+        self._addresses: dict[str, int] = {}
+        self._refused: dict[str, int] = {}  # here, and still being told so
+        self._users: dict[bytes, int] = {}
+        self._pairs: dict[tuple[bytes, str], int] = {}
 
     def connected(self, address: str) -> bool:
         """Count a connection; False: the address has too many."""
@@ -50,7 +49,7 @@ class ConnectionCounts:
         # Behind this machine's own are all users of a webmail or a proxy here.
         near = is_near(address)
         if not near and self.excess(None, where) >= 0:
-            self._refused[where] += 1
+            _add(self._refused, where, 1)
             return False
         self._count(None, where, 1, not near)
         return True
@@ -59,10 +58,10 @@ class ConnectionCounts:
         """How many connections of a place, or of a user there, are too many."""
         limits = self._limits
         if user is None:
-            return self._addresses[where] - limits.address_connections
+            return self._addresses.get(where, 0) - limits.address_connections
         return max(
-            self._users[user] - limits.user_connections,
-            self._pairs[user, where] - limits.user_address_connections,
+            self._users.get(user, 0) - limits.user_connections,
+            self._pairs.get((user, where), 0) - limits.user_address_connections,
         )
 
     def is_near_limit(self, user: bytes | None, where: str) -> bool:
@@ -73,13 +72,14 @@ class ConnectionCounts:
 
     def is_flooded(self, address: str) -> bool:
         """Whether the address goes on after as many were refused as are allowed."""
-        return self._refused[place(address)] > self._limits.address_connections
+        refused = self._refused.get(place(address), 0)
+        return refused > self._limits.address_connections
 
     def disconnected(self, address: str) -> None:
         """Take back ``connected``."""
         where = place(address)
         # Which of them it was makes no difference to the numbers.
-        if self._refused[where]:
+        if where in self._refused:
             _add(self._refused, where, -1)
         else:
             self._count(None, where, -1, False)
@@ -117,8 +117,10 @@ class ConnectionCounts:
             _add(self._pairs, (user, where), change)
 
 
-def _add(counter: "Counter[T]", key: T, change: int) -> None:
-    counter[key] += change
+def _add(counts: dict[T, int], key: T, change: int) -> None:
     # Below 0 for a moment, where the end of another's connection is heard of first.
-    if not counter[key]:
-        del counter[key]
+    count = counts.get(key, 0) + change
+    if count:
+        counts[key] = count
+    else:
+        counts.pop(key, None)

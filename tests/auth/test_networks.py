@@ -1,7 +1,7 @@
 import ipaddress
 import unittest
 
-from imapd.auth.networks import counted_address, networks
+from imapd.auth.networks import counted_address, networks, read_address
 
 
 class CountedTests(unittest.TestCase):
@@ -31,6 +31,22 @@ class CountedTests(unittest.TestCase):
             self.assertEqual(counted_address(peer), ipaddress.ip_address(peer), peer)
         for text in ("", "unix", "/run/socket", "1.2.3", "::ffff:1.2.3", "x%y"):
             self.assertIsNone(counted_address(text), text)
+
+
+class ReadTests(unittest.TestCase):
+    def test_as_the_library_reads_it(self) -> None:
+        for text in (
+            *("192.0.2.1", "0.0.0.0", "255.255.255.255", "::1", "::ffff:192.0.2.1"),
+            *("fe80::1%eth0", "2001:db8::", "::", "1::2::3", "192.0.2.1%lo"),
+            *("", "192.0.2", "192.0.2.1.5", "192.0.2.256", "192.0.2.01", "00.0.0.0"),
+            *(" 192.0.2.1", "192.0.2.1 ", "192.0.2.1\n", "192.0.2.1\0", "192.0.2.-1"),
+            *("0x7f.0.0.1", "2130706433", "1", "١٩٢.0.2.1", "\udcff", "unix", "192..2.1"),
+        ):
+            try:
+                wanted = ipaddress.ip_address(text)
+            except ValueError:
+                wanted = None
+            self.assertEqual(read_address(text), wanted, ascii(text))
 
 
 class NetworksTests(unittest.TestCase):
