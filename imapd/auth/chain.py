@@ -50,14 +50,13 @@ class ChainChecker:
         A client that finds a mechanism offered takes it, and does not try another
         when it fails for a user whose password is kept so that it cannot work.
         """
-        return bool(self._checkers) and all(
-            interface in checker.credentialInterfaces
-            and (
-                interface is not IUsernameHashedPassword
-                or getattr(checker, "answers_hashed_for_all", True)
-            )
-            for checker in self._checkers
-        )
+        hashed = interface is IUsernameHashedPassword
+        for checker in self._checkers:  # no expression: each new connection asks
+            if interface not in checker.credentialInterfaces:
+                return False
+            if hashed and not getattr(checker, "answers_hashed_for_all", True):
+                return False
+        return bool(self._checkers)
 
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:  # noqa: N802
         """Fire with the first avatar that a checker gives.
@@ -94,9 +93,10 @@ class ChainChecker:
 
 
 def _can_check(checker: ICredentialsChecker, credentials: object) -> bool:
-    return any(
-        interface.providedBy(credentials) for interface in checker.credentialInterfaces
-    )
+    for interface in checker.credentialInterfaces:
+        if interface.providedBy(credentials):
+            return True
+    return False
 
 
 def _weightier(reason: str, further: str) -> str:

@@ -47,6 +47,8 @@ _NOBODY = (
     "7zy.fvbWuVIssd.s7JQ47vyumSPyUqJe3gXM2oZVD."
 )
 
+_CLEARTEXT: tuple[type[Interface], ...] = (IUsernamePassword,)
+_BOTH = (IUsernamePassword, IUsernameHashedPassword)
 _NONE: Mapping[bytes, UserRecord] = MappingProxyType({})
 
 Run = Callable[..., Deferred[Any]]
@@ -157,9 +159,7 @@ class PasswdFileChecker:
             hashed = not self._known_users().cram_stand_ins.is_empty
         except LoginUnavailable:
             hashed = False
-        if hashed:
-            return (IUsernamePassword, IUsernameHashedPassword)
-        return (IUsernamePassword,)
+        return _BOTH if hashed else _CLEARTEXT
 
     @property
     def answers_hashed_for_all(self) -> bool:

@@ -123,8 +123,10 @@ def _names(append_octets: int, starts_tls: bool, login_disabled: bool) -> list[b
 
 def usable_mechanisms(connection: Offering) -> list[bytes]:
     """The mechanisms this connection may use as it is now."""
+    if connection.may_send_password:
+        return list(connection.challengers)
     return [
         name
         for name in connection.challengers
-        if connection.may_send_password or (name in _KNOWN and name not in _CLEARTEXT)
+        if name in _KNOWN and name not in _CLEARTEXT
     ]

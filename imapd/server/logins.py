@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP
 
 from imapd.auth.discreet import log_broken
-from imapd.auth.throttle import Turns
+from imapd.auth.throttle import LoginThrottle, Turns
 from imapd.errors import AuthenticationFailed, ClientGone, ImapError, Unavailable
 from imapd.mailbox.api import MailAccount
 from imapd.server.addresses import is_near
@@ -93,7 +93,7 @@ async def refuse(
 async def _refuse(
     connection: LoginConnection, mechanism: bytes, reason: str, sent: bytes
 ) -> None:
-    throttle, peer = connection.settings.throttle, connection.peer_host
+    throttle, peer = _throttle(connection), connection.peer_host
     if throttle is not None:
         throttle.failed(peer, b"", _now(connection), sent)
     connection.settings.events.login_refused(
@@ -105,10 +105,8 @@ async def _in_turn(
     connection: LoginConnection, user: bytes, work: Callable[[], Awaitable[None]]
 ) -> None:
     """Do it when the network of the client has waited for what it failed at."""
-    throttle, peer = connection.settings.throttle, connection.peer_host
-    if throttle is None or is_near(peer):
-        # Behind a webmail on this machine are all its users: it is the one that
-        # knows whom to slow down.
+    throttle, peer = _throttle(connection), connection.peer_host
+    if throttle is None:
         await work()
         return
     held: list[Turns] = []
@@ -129,6 +127,15 @@ async def _in_turn(
             turns.release()
 
 
+def _throttle(connection: LoginConnection) -> LoginThrottle | None:
+    """Who slows the client down, and is told what it fails at; None: nobody.
+
+    Behind a webmail on this machine are all its users: it is the one that knows whom
+    to slow down.
+    """
+    return None if is_near(connection.peer_host) else connection.settings.throttle
+
+
 async def _pause(connection: LoginConnection, seconds: float) -> None:
     await connection.while_connected(
         deferLater(connection.clock, seconds, lambda: None)
@@ -143,7 +150,7 @@ def _now(connection: LoginConnection) -> float:
 async def _try(
     connection: LoginConnection, mechanism: bytes, user: bytes, credentials: Any
 ) -> None:
-    throttle, peer = connection.settings.throttle, connection.peer_host
+    throttle, peer = _throttle(connection), connection.peer_host
     try:
         avatar, logout = await _ask(connection, credentials)
         if throttle is not None:
