@@ -6,7 +6,6 @@ sends while it works waits unread, and beyond a bound the transport is paused.
 
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -49,7 +48,6 @@ class ClientConnection(GatheringConnection):
         "_closing",
         "_ended_because",
         "_finish_because",
-        "_peer_host",
         "_reading_paused",
         "_refused_logins",
         "_running",
@@ -58,6 +56,7 @@ class ClientConnection(GatheringConnection):
         "_waiter",
         "counted_user",
         "framer",
+        "peer_host",
         "registered",
         "session",
         "waiting",
@@ -88,7 +87,8 @@ class ClientConnection(GatheringConnection):
         self._turn_to_tls = False
         self._finish_because: bytes | None = None
         self._ended_because = "the client left"
-        self._peer_host: str | None = None
+        #: The client's address, or what stands for it.
+        self.peer_host = ""
         self.counted_user: bytes | None = None
         #: Told when the connection opens and when it has given back everything.
         self.registered: Callable[[Any, bool], None] = lambda *unused: None
@@ -112,6 +112,7 @@ class ClientConnection(GatheringConnection):
 
     def connectionMade(self) -> None:  # noqa: N802
         """Greet the client."""
+        self.peer_host = host_of(self.transport.getPeer())
         self.canStartTLS = ITLSTransport(self.transport, None) is not None
         outlet.send_at_once(self.transport)
         self.registered(self, True)
@@ -207,7 +208,7 @@ class ClientConnection(GatheringConnection):
 
     async def _run(self) -> None:
         self._turn_began = time.monotonic()
-        with suppress(ClientGone):  # the log says why the session ended
+        try:
             while not self._closing:
                 if self.waiting is None:
                     event = self.framer.next_event()
@@ -225,6 +226,8 @@ class ClientConnection(GatheringConnection):
                     self._between_commands = True
                     await self.ready()
                     self._between_commands = False
+        except ClientGone:  # no suppress(): it takes as long as many a command
+            pass  # the log says why the session ended
         self._at_rest()
 
     def _at_rest(self) -> None:
@@ -310,9 +313,8 @@ class ClientConnection(GatheringConnection):
 
     def refuse(self, why: bytes, code: bytes | None = None) -> None:
         """End a connection for what its client did."""
-        self.settings.events.connection_refused(
-            peer=self.peer_host, reason=why.decode("ascii")
-        )
+        reason = why.decode("ascii")
+        self.settings.events.connection_refused(peer=self.peer_host, reason=reason)
         self.hang_up(why, code)
 
     def finish(self, why: bytes) -> None:
@@ -338,10 +340,12 @@ class ClientConnection(GatheringConnection):
             self.framer.discard()
             self._reading_paused = False
             self.transport.unregisterProducer()
-            self._still_seconds()  # from here on
-            self.setTimeout(CLOSING_SECONDS)
-            outlet.close(self.transport)
+            outlet.close(self.transport, self._limit_closing)
         self._give_up_waiting()
+
+    def _limit_closing(self) -> None:
+        self._still_seconds()  # from here on
+        self.setTimeout(CLOSING_SECONDS)
 
     def abort(self, why: str) -> None:
         """Close at once, without a word."""
@@ -390,10 +394,3 @@ class ClientConnection(GatheringConnection):
             self.setTimeout(self.settings.limits.idle_seconds)  # we are the slow one
         else:
             self.hang_up(b"Autologout; idle for too long")
-
-    @property
-    def peer_host(self) -> str:
-        """The client's address, or what stands for it."""
-        if self._peer_host is None:
-            self._peer_host = host_of(self.transport.getPeer())
-        return self._peer_host

@@ -24,28 +24,20 @@ def write(transport: Any, octets: bytes) -> None:
     if not isinstance(transport, Connection) or transport.TLS or _waits(transport):
         transport.write(octets)
         return
-    send: Any = transport.writeSomeData  # it takes any octets, and is typed for bytes
-    sent = send(octets)
-    if sent == len(octets):
-        return
-    if not isinstance(sent, int):
-        transport.write(octets)  # the connection is lost: that finds it out too
-        return
-    # One call takes no more than that; after a shorter one the kernel is full.
-    at = 0
-    while sent == transport.SEND_LIMIT:
-        at += sent
-        sent = send(memoryview(octets)[at:])
-        if not isinstance(sent, int):
-            sent = 0
-    transport.write(octets[at + sent :])
+    try:
+        sent = transport.socket.send(octets)
+    except OSError:
+        sent = 0  # the kernel is full, or the connection lost: that is found out too
+    if sent < len(octets):
+        transport.write(octets[sent:])
 
 
-def close(transport: Any) -> None:
+def close(transport: Any, waits: Callable[[], object] = lambda: None) -> None:
     """What ``transport.loseConnection`` does, and for TCP without a wait in vain.
 
     Twisted asks the kernel whether the socket takes octets, where none are to be
     sent, and closes it when it does.  Here that is in the next turn of the reactor.
+    ``waits`` is called where it may be later, since the client has to read first.
     """
     if (
         not isinstance(transport, Connection)
@@ -53,12 +45,13 @@ def close(transport: Any) -> None:
         or transport.producer is not None
         or _waits(transport)
     ):
+        waits()
         transport.loseConnection()
         return
     transport.stopReading()
     transport.disconnecting = True
     clock: Any = transport.reactor
-    clock.callLater(0, _closed, transport)
+    clock.callLater(0, _closed, transport, waits)
 
 
 def together(transport: Any) -> AbstractContextManager[None]:
@@ -68,9 +61,12 @@ def together(transport: Any) -> AbstractContextManager[None]:
     return nullcontext() if hold is None else hold()
 
 
-def _closed(transport: Connection) -> None:
-    # What was written meanwhile goes out first: then Twisted closes it.
-    if transport.connected and not _has_octets(transport):
+def _closed(transport: Connection, waits: Callable[[], object]) -> None:
+    if not transport.connected:
+        return
+    if _has_octets(transport):
+        waits()  # what was written meanwhile goes out first: then Twisted closes it
+    else:
         transport.connectionLost(_DONE)
 
 

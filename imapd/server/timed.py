@@ -60,7 +60,7 @@ class TimedConnection(imap4.IMAP4Server):
             wheel.place(self, self._deadline)
             return before
         self._deadline = None
-        if self._reminder is None:
+        if self._reminder is None and self.tick != NOWHERE:
             wheel.remove(self)
         return before
 
