@@ -120,11 +120,12 @@ def _split_scheme(stored: str) -> tuple[str, str]:
     return "CRYPT", stored
 
 
+_SUFFIXES = {"HEX": "hex", "B64": "b64", "BASE64": "b64"}
+
+
 def _decode(scheme: Scheme, suffix: str, text: str) -> bytes:
     octets = text.encode(errors="surrogatepass")
-    encoding = {"HEX": "hex", "B64": "b64", "BASE64": "b64", "": scheme.encoding}.get(
-        suffix
-    )
+    encoding = _SUFFIXES.get(suffix) if suffix else scheme.encoding
     if encoding is None:
         raise BadHash("unknown encoding of the hash")
     if not suffix and scheme.raw_octets:  # a fixed length tells which one it is

@@ -117,8 +117,8 @@ class Accounts:
         return fresh and self._workers.brief(store.is_as_opened)
 
     def _used(self, key: Hashable) -> Account:
-        if self._left.pop(key, None) is not None and not self._left:
-            self._stop_sweeping()
+        # The timer stays: the account may be left again before it does anything.
+        self._left.pop(key, None)
         account = self._open[key]
         account.users += 1
         account.session_began()
@@ -203,6 +203,7 @@ class Accounts:
         self._keep = 0
         for key in [*self._left, *self._locks]:
             await self._begin_closing(key)
+        self._stop_sweeping()
         self._keeper.blocks.close()
 
     def _forget_lock(self, key: Hashable) -> None:

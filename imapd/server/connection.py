@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import ITLSTransport
+from twisted.internet.interfaces import ISSLTransport, ITLSTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -44,6 +44,7 @@ class ClientConnection(GatheringConnection):
     __slots__ = (
         "_awaited",
         "_bad_commands",
+        "_began_in_tls",
         "_between_commands",
         "_closing",
         "_ended_because",
@@ -82,6 +83,7 @@ class ClientConnection(GatheringConnection):
         self._waiter: Deferred[None] | None = None
         self._awaited: Deferred[Any] | None = None
         self._bad_commands = 0
+        self._began_in_tls = False
         self._refused_logins = 0
         self._turn_began = 0.0
         self._turn_to_tls = False
@@ -113,6 +115,7 @@ class ClientConnection(GatheringConnection):
     def connectionMade(self) -> None:  # noqa: N802
         """Greet the client."""
         self.peer_host = host_of(self.transport.getPeer())
+        self._began_in_tls = ISSLTransport.providedBy(self.transport)
         self.canStartTLS = ITLSTransport(self.transport, None) is not None
         outlet.send_at_once(self.transport)
         self.registered(self, True)

@@ -48,7 +48,6 @@ def close(transport: Any, waits: Callable[[], object] = lambda: None) -> None:
         waits()
         transport.loseConnection()
         return
-    transport.stopReading()
     transport.disconnecting = True
     clock: Any = transport.reactor
     clock.callLater(0, _closed, transport, waits)

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP
 
@@ -361,7 +360,7 @@ class ImapServer(ClientConnection):
     def secure(self) -> bool:
         """Whether the connection has TLS."""
         # Behind a wrapper (haproxy:) the transport keeps what it provided at first.
-        return bool(self.startedTLS) or ISSLTransport.providedBy(self.transport)
+        return self._began_in_tls or bool(self.startedTLS)
 
     @property
     def may_start_tls(self) -> bool:

@@ -155,9 +155,15 @@ class KeepTests(SynchronousTestCase):
     def test_one_in_use_is_not_closed(self) -> None:
         self.visit("a")
         self.use("a")
-        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.clock.advance(KEEP_SECONDS * 3)
         self.assertEqual(self.closed("a"), [0])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_no_timer_is_left_by_who_closes_them(self) -> None:
+        self.visit("a")
+        self.use("a")
+        self.successResultOf(Deferred.fromCoroutine(self.accounts.close()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_only_so_many_and_the_last_left(self) -> None:
         for key in ("a", "b", "a", "c"):
