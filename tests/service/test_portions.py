@@ -12,6 +12,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
 
 from imapd.service import portions
 from imapd.service.portions import PortionedEndpoint, Portions, portion
@@ -150,6 +151,67 @@ class ReactorTests(unittest.TestCase):
         portion(other)
         self.assertFalse(hasattr(other, "_poller"))
         portion(object())
+
+
+class ClientTests(TestCase):
+    """Octets of a client, which are read without a context."""
+
+    def setUp(self) -> None:
+        self.reactor: Any = EPollReactor()
+        self.addCleanup(self.reactor._poller.close)
+        portion(self.reactor)
+        self.said: list[object] = []
+        protocol: Any = Protocol()
+        protocol.dataReceived = self.heard
+        protocol.connectionLost = lambda reason: self.said.append(reason.type)
+        factory: Any = Factory()
+        factory.noisy = False
+        factory.buildProtocol = lambda address: protocol
+        port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.connectionLost, None)
+        self.client = socket.create_connection(("127.0.0.1", port.getHost().port))
+        self.addCleanup(self.client.close)
+        self.reactor.doPoll(1)
+        self.transport = protocol.transport
+        self.addCleanup(self.transport.connectionLost, Failure(ConnectionDone()))
+        self.contexts = self.enterContext(
+            mock.patch("twisted.internet.epollreactor.log.callWithLogger")
+        )
+
+    def heard(self, octets: bytes) -> None:
+        self.said.append(octets)
+        if octets == b"bad":
+            raise ZeroDivisionError
+
+    def turn(self) -> None:
+        self.reactor.doPoll(1)
+        self.contexts.assert_not_called()
+
+    def test_what_it_says(self) -> None:
+        for octets in (b"one", b"two"):
+            self.client.send(octets)
+            self.turn()
+        self.assertEqual(self.said, [b"one", b"two"])
+
+    def test_that_it_leaves(self) -> None:
+        self.client.shutdown(socket.SHUT_WR)
+        self.turn()
+        self.assertEqual(self.said, [ConnectionDone])
+        self.assertNotIn(self.transport, self.reactor.getReaders())
+
+    def test_what_cannot_be_taken_ends_it(self) -> None:
+        self.client.send(b"bad")
+        self.turn()
+        self.assertEqual(self.said, [b"bad", ZeroDivisionError])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.client.recv(10), b"")
+
+    def test_all_else_is_for_the_reactor(self) -> None:
+        self.transport.startWriting()
+        self.client.send(b"one")
+        self.reactor.doPoll(1)
+        self.contexts.assert_called_once()
+        self.assertEqual(self.said, [])
 
 
 class AcceptTests(unittest.TestCase):
