@@ -17,12 +17,6 @@ Tell = Callable[[bytes | None, str, int, bool, bool], None]
 NEAR_PLACES = 10
 
 
-def _tell_nobody(
-    user: bytes | None, where: str, change: int, admitted: bool, near: bool
-) -> None:
-    """For a process that is alone."""
-
-
 class ConnectionCounts:
     """Counts, and refuses what is over the limits.  Each add needs one remove.
 
@@ -35,7 +29,7 @@ class ConnectionCounts:
     limit nobody has to know at once.
     """
 
-    def __init__(self, limits: Limits, tell: Tell = _tell_nobody) -> None:
+    def __init__(self, limits: Limits, tell: Tell | None = None) -> None:
         self._limits = limits
         self._tell = tell
         self._addresses: dict[str, int] = {}
@@ -104,6 +98,9 @@ class ConnectionCounts:
     def _count(
         self, user: bytes | None, where: str, change: int, admitted: bool
     ) -> None:
+        if self._tell is None:  # a process that is alone
+            self.hear(user, where, change)
+            return
         near = self.is_near_limit(user, where)
         self.hear(user, where, change)
         self._tell(user, where, change, admitted, near)

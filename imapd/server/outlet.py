@@ -21,7 +21,13 @@ def write(transport: Any, octets: bytes) -> None:
     stop asking afterwards: three calls for each answer of a few octets.  Behind what
     waits already, or is not taken, the octets wait as ever.
     """
-    if not isinstance(transport, Connection) or transport.TLS or _waits(transport):
+    if (
+        not isinstance(transport, Connection)
+        or transport.TLS
+        or not transport.connected
+        or transport.disconnecting
+        or _has_octets(transport)
+    ):
         transport.write(octets)
         return
     try:
@@ -43,7 +49,9 @@ def close(transport: Any, waits: Callable[[], object] = lambda: None) -> None:
         not isinstance(transport, Connection)
         or transport.TLS
         or transport.producer is not None
-        or _waits(transport)
+        or not transport.connected
+        or transport.disconnecting
+        or _has_octets(transport)
     ):
         waits()
         transport.loseConnection()
@@ -96,12 +104,7 @@ def unsent(transport: Any) -> int | None:
     return int.from_bytes(answer, sys.byteorder)
 
 
-def _waits(transport: Connection) -> bool:
-    """Whether something was written and not sent, or nothing may be."""
-    gone = not transport.connected or transport.disconnecting
-    return bool(gone) or _has_octets(transport)
-
-
 def _has_octets(transport: Connection) -> bool:
+    """Whether something was written and not sent."""
     # Private: the public way to learn it is to wait for a producer's turn.
     return bool(transport.dataBuffer or getattr(transport, "_tempDataBuffer", True))
