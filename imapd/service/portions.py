@@ -5,8 +5,8 @@ timers, threads and all other clients would wait for it.  Here a turn ends after
 milliseconds; what is left is still true in the next one.
 
 Twisted calls each socket in a context of its own, from which lines in the old form
-of its log have their prefix: a twelfth of a NOOP.  Where a client has only sent
-something, its socket is read without; all else is Twisted's.
+of its log have their prefix: a twelfth of a NOOP.  Where a client has only come, or
+sent something, its socket is read without; all else is Twisted's.
 """
 
 import select
@@ -21,7 +21,7 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IStreamServerEndpoint,
 )
-from twisted.internet.tcp import Server
+from twisted.internet.tcp import Port, Server
 from twisted.python.log import callWithLogger, err
 from zope.interface import implementer
 
@@ -37,6 +37,8 @@ _EPOLL: Final[Any] = getattr(select, "epoll", ())
 
 #: The bit of ``poll``, which is that of ``epoll`` too.
 _READABLE: Final = 1
+#: Whose turn is had here.
+_READ: Final = frozenset((Port, Server))
 
 Event = tuple[int, int]
 
@@ -85,17 +87,17 @@ class Portions:
                 yield event
 
     def _read(self, descriptor: int, event: int) -> bool:
-        """Do what Twisted's ``_doReadOrWrite`` does, if it is a client's octets."""
-        client = self._selectables.get(descriptor)
-        if event != _READABLE or type(client) is not Server or self._disconnect is None:
+        """Do what Twisted's ``_doReadOrWrite`` does, if it is for clients alone."""
+        found: Any = self._selectables.get(descriptor)
+        if event != _READABLE or type(found) not in _READ or self._disconnect is None:
             return False
         try:
-            why: BaseException | None = client.doRead()
-        except BaseException as error:  # as there: whatever it is ends that client
+            why: BaseException | None = found.doRead()
+        except BaseException as error:  # as there: whatever it is ends that one
             why = error
-            callWithLogger(client, err)
+            callWithLogger(found, err)
         if why is not None:
-            self._disconnect(client, why, True)
+            self._disconnect(found, why, True)
         return True
 
     def _ordered(self, events: list[Event]) -> list[Event]:

@@ -154,7 +154,7 @@ class ReactorTests(unittest.TestCase):
 
 
 class ClientTests(TestCase):
-    """Octets of a client, which are read without a context."""
+    """That one comes, and its octets, are taken without a context."""
 
     def setUp(self) -> None:
         self.reactor: Any = EPollReactor()
@@ -169,14 +169,14 @@ class ClientTests(TestCase):
         factory.buildProtocol = lambda address: protocol
         port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.connectionLost, None)
-        self.client = socket.create_connection(("127.0.0.1", port.getHost().port))
-        self.addCleanup(self.client.close)
-        self.reactor.doPoll(1)
-        self.transport = protocol.transport
-        self.addCleanup(self.transport.connectionLost, Failure(ConnectionDone()))
         self.contexts = self.enterContext(
             mock.patch("twisted.internet.epollreactor.log.callWithLogger")
         )
+        self.client = socket.create_connection(("127.0.0.1", port.getHost().port))
+        self.addCleanup(self.client.close)
+        self.turn()
+        self.transport = protocol.transport
+        self.addCleanup(self.transport.connectionLost, Failure(ConnectionDone()))
 
     def heard(self, octets: bytes) -> None:
         self.said.append(octets)
