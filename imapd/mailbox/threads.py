@@ -1,6 +1,7 @@
 """The only door from the reactor to code that blocks."""
 
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +24,8 @@ from twisted.python.threadpool import ThreadPool
 #: Calls that compute for long run so many at once: more would only wait for each
 #: other, and hold up the reactor, which needs the same interpreter.
 HEAVY_CALLS = 2
-#: A short call that took longer found a slow disk; how long that is remembered.
+#: A short call that took longer, and waited, found a slow disk; how long that is
+#: remembered.
 SLOW_SECONDS = 0.02
 SLOW_FOR_SECONDS = 10.0
 #: Threads that have nothing more to do end in so long; nobody is served by then.
@@ -61,6 +63,15 @@ class Workers(Protocol):
 
         It may touch files, but must not wait for a lock.
         """
+
+
+def _waits() -> int | None:
+    """How often this thread gave up the processor by itself, to wait for something.
+
+    None: the system does not say.
+    """
+    who = getattr(resource, "RUSAGE_THREAD", None)
+    return None if who is None else resource.getrusage(who).ru_nvcsw
 
 
 class InlineWorkers:
@@ -188,11 +199,12 @@ class ThreadWorkers:
         """Run the call on the reactor; what took long is remembered for a while.
 
         A thread costs as much as reading a message that the kernel has in memory.
+        Where others want the processor too, what had to give it up is no slow disk.
         """
-        began = time.monotonic()
+        waits, began = _waits(), time.monotonic()
         try:
             return call(*args, **kwargs)
         finally:
             ended = time.monotonic()
-            if ended - began > SLOW_SECONDS:
+            if ended - began > SLOW_SECONDS and (waits is None or _waits() != waits):
                 self._slow_until = ended + SLOW_FOR_SECONDS

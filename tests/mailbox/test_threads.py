@@ -1,10 +1,12 @@
 """The door to threads, with a reactor that does at once what it is told."""
 
 import os
+import resource
 import sys
 import threading
 import time
 import unittest
+from collections.abc import Callable
 from typing import Any, cast
 from unittest import mock
 
@@ -49,12 +51,26 @@ class ThreadTests(unittest.TestCase):
         here = threading.current_thread()
         self.assertIs(self.workers.short(threading.current_thread), here)
         self.assertTrue(self.workers.quick)
-        with mock.patch.object(threads, "SLOW_SECONDS", 0.0):
-            self.assertIs(self.workers.short(threading.current_thread), here)
+        self.workers.short(time.sleep, 2 * threads.SLOW_SECONDS)
         self.assertFalse(self.workers.quick)
         with mock.patch.object(threads, "SLOW_FOR_SECONDS", -1.0):
             self.workers._slow_until = 0.0
             self.assertTrue(self.workers.quick)
+
+    @unittest.skipUnless(hasattr(resource, "RUSAGE_THREAD"), "Linux tells of threads")
+    def test_one_who_had_to_wait_for_the_processor_found_no_slow_disk(self) -> None:
+        def compute() -> None:
+            end = time.monotonic() + 2 * threads.SLOW_SECONDS
+            while time.monotonic() < end:
+                pass
+
+        # Another thread of ours may make it wait for the interpreter: hardly always.
+        self.assertTrue(any(self._is_quick_after(compute) for _ in range(5)))
+
+    def _is_quick_after(self, call: Callable[[], None]) -> bool:
+        self.workers._slow_until = 0.0
+        self.workers.short(call)
+        return self.workers.quick
 
     def test_all_threads_are_there_from_the_start(self) -> None:
         """Starting one in the midst of a crowd held the reactor for half a second."""
