@@ -9,6 +9,10 @@ from zope.interface import implementer
 from imapd.errors import ClientGone
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 @implementer(IPushProducer)
 class OutputGate:
     """The transport's producer: closed while too much waits for the client.
@@ -68,4 +72,5 @@ class OutputGate:
     def stopProducing(self) -> None:  # noqa: N802
         """Open for ever, with an error: the connection is gone."""
         self.lost = True
+        self._changed = _nobody  # who was told has us: both would be a cycle
         self._wake()

@@ -94,6 +94,7 @@ class ImapServer(ClientConnection):
             try:
                 await self._log_out()
             finally:
+                self.session.end()
                 self.registered(self, False)
 
     async def _log_out(self) -> None:

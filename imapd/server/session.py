@@ -1,12 +1,12 @@
 """One client's session: its state, and what handlers may do to its connection."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from imapd.errors import ImapError, SyntaxRejected
+from imapd.errors import ClientGone, ImapError, SyntaxRejected
 from imapd.ids import MailboxPath
 from imapd.mailbox.api import MailAccount, SelectedMailbox
 from imapd.server import updates
@@ -109,6 +109,16 @@ class Connection(Protocol):
     @property
     def may_send_password(self) -> bool:
         """Whether a password may cross this connection as it is now."""
+
+
+class _Gone:
+    """In the place of a connection that is no more."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ClientGone("the session is over")
+
+
+_GONE: Final[Any] = _Gone()
 
 
 class Session:
@@ -375,6 +385,14 @@ class Session:
         """The client has left, whatever runs for it."""
         if self.selected is not None:
             self.selected.abandon()
+
+    def end(self) -> None:
+        """All is given back; who still asks for the connection gets ClientGone.
+
+        Session and connection know each other.  Of many that end in a row, left as
+        cycles, the collector would make one long stop.
+        """
+        self.connection = _GONE
 
     # Called by the mailbox.
 

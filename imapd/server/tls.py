@@ -20,6 +20,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from imapd.server import outlet, tlsmemory
@@ -88,6 +89,14 @@ class TlsProtocol(TLSMemoryBIOProtocol):
         elif self._has_grown and self._handshakeDone:
             self._has_grown = False
             tlsmemory.give_back(self._tlsConnection)
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:  # noqa: N802
+        # Private; where a later Twisted does not call it, only the collector of
+        # garbage has more to do.  What was raised leads to the frame that caught it,
+        # and that one back: all that the connection held would wait for the collector.
+        if reason is not None:
+            reason.cleanFailure()
+        super()._tlsShutdownFinished(reason)
 
     def _flushSendBIO(self) -> None:  # noqa: N802 - Twisted's name
         # Private; where a later Twisted does not call it, only the haste is lost.
