@@ -92,7 +92,8 @@ class ClientConnection(GatheringConnection):
         #: The client's address, or what stands for it.
         self.peer_host = ""
         self.counted_user: bytes | None = None
-        #: Told when the connection opens and when it has given back everything.
+        #: Told when the connection opens, when its client has logged in (both True),
+        #: and when it has given back everything.
         self.registered: Callable[[Any, bool], None] = lambda *unused: None
 
     def make_session(self) -> Session:

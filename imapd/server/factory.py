@@ -17,6 +17,7 @@ from imapd.auth.sasl import MECHANISMS
 from imapd.server.addresses import place
 from imapd.server.protocol import ImapServer
 from imapd.server.settings import Settings
+from imapd.server.states import State
 
 ALL_MECHANISMS = frozenset(row.name for row in MECHANISMS)
 #: What is asked of the checkers, each once.
@@ -55,7 +56,7 @@ class ImapFactory(ServerFactory):
         ) = None
         self._registered = self._register  # bound once for all connections
         self._connections: dict[ImapServer, None] = {}  # the newest is the last
-        #: Among them all that have not logged in, and some that have meanwhile.
+        #: Among them those that have not logged in.
         self._strangers: dict[ImapServer, None] = {}
         self._emptied: list[Deferred[None]] = []
 
@@ -89,14 +90,17 @@ class ImapFactory(ServerFactory):
         return connection
 
     def _register(self, connection: ImapServer, is_open: bool) -> None:
-        if is_open:
+        is_stranger = connection.session.state is State.NOT_AUTHENTICATED
+        if is_open and is_stranger:
             self._connections[connection] = None
             self._strangers[connection] = None
             if len(self._strangers) > self.settings.limits.preauth_connections:
                 self._make_room()
             return
-        self._connections.pop(connection, None)
         self._strangers.pop(connection, None)
+        if is_open:
+            return
+        self._connections.pop(connection, None)
         if not self._connections:
             waiting, self._emptied = self._emptied, []
             for each in waiting:
@@ -108,13 +112,10 @@ class ImapFactory(ServerFactory):
         Whoever sends nothing, or an octet now and then, takes a place for as long as
         he may; he shall not take one from who comes and logs in.
         """
-        for each in [each for each in self._strangers if each.session.user]:
-            del self._strangers[each]
-        if len(self._strangers) > self.settings.limits.preauth_connections:
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
-            # A BYE in TLS would wait for a handshake.
-            oldest.abort("Too many connections without a login")
+        oldest = next(iter(self._strangers))
+        del self._strangers[oldest]
+        # A BYE in TLS would wait for a handshake.
+        oldest.abort("Too many connections without a login")
 
     @property
     def connections(self) -> int:

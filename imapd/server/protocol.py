@@ -287,6 +287,7 @@ class ImapServer(ClientConnection):
     async def log_in(self, mechanism: bytes, credentials: Any) -> None:
         """Ask the portal."""
         await logins.log_in(self, mechanism, credentials)
+        self.registered(self, True)
 
     def authenticateLogin(self, user: bytes, passwd: bytes) -> Any:  # noqa: N802
         """Ask the portal about a name and a password."""

@@ -4,6 +4,8 @@ import contextlib
 import errno
 import random
 import unittest
+from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
 from imapd.errors import LimitReached
@@ -170,6 +172,28 @@ class PreAuthTests(unittest.TestCase):
         server.connect("203.0.113.9")
         self.assertFalse(crowd[1].transport.connected)
         for each in [*users, late]:
+            each.ok("NOOP")
+
+    def test_who_gives_way_is_found_at_one_look(self) -> None:
+        """A flood shall not be dearer for each one that is there already."""
+        # Hardening: P21, V04.
+
+        class Counted(dict[Any, None]):
+            looks = 0
+
+            def __iter__(self) -> Iterator[Any]:
+                for each in super().__iter__():
+                    self.looks += 1
+                    yield each
+
+        server = Server(self, limits=Limits(preauth_connections=50))
+        server.factory._strangers = strangers = Counted()
+        users = [server.login() for _ in range(5)]
+        for number in range(60):
+            server.connect(f"198.51.100.{number}")
+        self.assertEqual(len(strangers), 50)
+        self.assertEqual(strangers.looks, 10)
+        for each in users:
             each.ok("NOOP")
 
     def test_an_ipv6_customer_has_one_address(self) -> None:
