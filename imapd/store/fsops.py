@@ -142,13 +142,13 @@ def rename(old: bytes, new: bytes) -> None:
         os.rename(one, two, src_dir_fd=source, dst_dir_fd=target)
 
 
-def rename_new(old: bytes, new: bytes, directory: int) -> None:
-    """Rename a message in its directory, which is open, never over a file.
+def rename_new(old: bytes, new: bytes, directory: int, to: int | None = None) -> None:
+    """Rename a message in an open directory, or into another, never over a file.
 
     Raises:
         FileExistsError: the new name is taken; nothing was changed.
     """
-    renames.rename_new(directory, old, directory, new)
+    renames.rename_new(directory, old, directory if to is None else to, new)
 
 
 def move_new(old: bytes, new: bytes) -> None:

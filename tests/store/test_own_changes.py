@@ -9,7 +9,7 @@ from unittest import mock
 from imapd.errors import Unavailable
 from imapd.ids import Uid
 from imapd.model.flags import DELETED, FLAGGED, SEEN, StoreMode
-from imapd.store import fsops
+from imapd.store import fsops, handles
 from imapd.store.maildir import scan
 from imapd.store.maildir.mailbox import MaildirMailbox
 from tests.store.folders import FolderTestCase, append, settle, uids_of
@@ -93,6 +93,45 @@ class OwnChangeTests(FolderTestCase):
             self.assertFalse(self.box.changed())
         names = os.listdir(self.folder() / "cur")
         self.assertIn("9.x.host:2,", names)
+
+    def test_much_new_mail_is_claimed_in_directories_opened_once(self) -> None:
+        opened: list[int] = []
+        real = handles.open_strictly
+
+        def opening(path: bytes, flags: int, mode: int = 0) -> int:
+            opened[-1] += 1
+            return real(path, flags, mode)
+
+        for count in (1, 50):
+            for number in range(count):
+                self.deliver(f"9{count}{number}.x.host")
+            settle()
+            opened.append(0)
+            with (
+                mock.patch.object(fsops, "open_strictly", opening),
+                mock.patch.object(handles, "open_strictly", opening),
+            ):
+                self.assertEqual(len(self.box.sync(True).added), count)
+        # One listing more may be due, to confirm what was done before.
+        self.assertLess(opened[1], opened[0] + 5)
+        self.assertEqual(os.listdir(self.folder() / "new"), [])
+
+    def test_mail_whose_directory_goes_is_not_claimed(self) -> None:
+        """The mailbox is being removed, and the next look tells that."""
+        self.deliver("9.x.host")
+        settle()
+        real, new = fsops.open_directory, self.box._core.new.path
+
+        def gone(path: bytes, parent: int | None = None) -> int:
+            if path == new:
+                raise FileNotFoundError(2, "", path)
+            return real(path, parent)
+
+        with mock.patch.object(fsops, "open_directory", gone):
+            self.assertEqual(uids_of(self.box.sync(True)), [4])
+        self.assertTrue(self.box.changed())
+        self.box.sync(True)
+        self.assertEqual(os.listdir(self.folder() / "new"), [])
 
     def test_changes_of_others_are_seen_beside_ours(self) -> None:
         # Hardening: D08.

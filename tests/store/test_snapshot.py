@@ -323,7 +323,7 @@ class DoctoredTests(SnapshotCase):
     def test_what_was_not_told_yet_is_told_once(self) -> None:
         """Two syncs fail: as soon as they list, or when all was listed."""
         path = self.folder() / "dovecot-uidlist"
-        for at, failing in enumerate(("entries", "move_new")):
+        for at, failing in enumerate(("entries", "rename_new")):
             self.cache.snapshots.clear()
             box = self.open_and_sync()
             octets = path.read_bytes()

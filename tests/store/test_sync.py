@@ -347,7 +347,7 @@ class ForgetTests(FolderTestCase):
         box.sync(True)
         added = self.counted(box)
         self.deliver("20000.x.host")
-        with mock.patch.object(fsops, "move_new", side_effect=OSError(5, "")):
+        with mock.patch.object(fsops, "rename_new", side_effect=OSError(5, "")):
             self.assertRaises(Unavailable, box.sync, True)
         self.assertEqual(len(added), 1)  # and not told yet
         path = self.folder() / "dovecot-uidlist"

@@ -305,11 +305,17 @@ class Recorder:
         self._names("link", inode, added=self._place_in(new, dst_dir_fd))
 
     def rename(
-        self, _: None, old: bytes, new: bytes, directory: int | None = None
+        self,
+        _: None,
+        old: bytes,
+        new: bytes,
+        directory: int | None = None,
+        target: int | None = None,
     ) -> None:
         place = self._place_in(old, directory)
         inode = None if place is None else self._now[place[0]].get(place[1])
-        self._names("rename", inode, self._place_in(new, directory), place)
+        added = self._place_in(new, directory if target is None else target)
+        self._names("rename", inode, added, place)
 
     rename_new = move_new = rename
 

@@ -339,18 +339,27 @@ def _claim(core: MailboxCore) -> None:
 
 
 def _claim_all(core: MailboxCore) -> None:
-    for name, uid in list(core.index.new.items()):
-        parsed = parse(name)
-        target = parsed.with_letters(parsed.letters)
-        try:
-            # A crash between two of these leaves the rest in new/.
-            fsops.move_new(
-                core.directory + b"/new/" + name, core.directory + b"/cur/" + target
-            )
-        except (FileNotFoundError, FileExistsError):
-            core.pending = True  # another program moved it; the next listing tells
-        else:
-            core.index.put(uid, target, in_new=False)
+    try:
+        with (
+            fsops.opened_directory(core.new.path) as new,
+            fsops.opened_directory(core.cur.path) as cur,
+        ):
+            for name, uid in list(core.index.new.items()):
+                _claim_one(core, name, uid, new, cur)
+    except FileNotFoundError:
+        core.pending = True  # somebody is about to remove the mailbox
+
+
+def _claim_one(core: MailboxCore, name: bytes, uid: Uid, new: int, cur: int) -> None:
+    parsed = parse(name)
+    target = parsed.with_letters(parsed.letters)
+    try:
+        # A crash between two of these leaves the rest in new/.
+        fsops.rename_new(name, target, new, cur)
+    except (FileNotFoundError, FileExistsError):
+        core.pending = True  # another program moved it; the next listing tells
+    else:
+        core.index.put(uid, target, in_new=False)
 
 
 def _part_duplicates(core: MailboxCore, kept: bytes, second: bytes) -> None:
