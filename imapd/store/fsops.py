@@ -222,7 +222,9 @@ def entries(directory: bytes) -> tuple[list[bytes], list[bytes]]:
         with os.scandir(descriptor) as found:
             every = list(found)
         odd = [each.name for each in every if not each.is_file(follow_symlinks=False)]
-    return [os.fsencode(each.name) for each in every], list(map(os.fsencode, odd))
+    # In one go: one by one it would be the dearest part of a listing.
+    names = "\0".join([each.name for each in every])
+    return os.fsencode(names).split(b"\0") if every else [], [*map(os.fsencode, odd)]
 
 
 def status(path: bytes) -> os.stat_result:

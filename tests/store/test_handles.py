@@ -67,6 +67,18 @@ class HandleTests(unittest.TestCase):
             self.refused(below, errno.ENOENT)
         self.refused("a/cur/file/x", errno.ENOTDIR)
 
+    def test_names_are_octets(self) -> None:
+        path = self.path("octets")
+        fsops.mkdir(path)
+        self.assertEqual(fsops.entries(path), ([], []))
+        names = [b"plain", b"\xc3\xa4", b"\xe4 \n\xff", b" "]
+        for name in names:
+            fsops.close(fsops.open_exclusive(path + b"/" + name))
+        fsops.mkdir(path + b"/\xfe")
+        found, odd = fsops.entries(path)
+        self.assertEqual(sorted(found), sorted([*names, b"\xfe"]))
+        self.assertEqual(odd, [b"\xfe"])
+
     def test_a_link_itself(self) -> None:
         for action in (fsops.open_read, fsops.open_append, fsops.read_file):
             with self.assertRaises(OSError) as raised:

@@ -147,10 +147,10 @@ def in_order(bases: Sequence[bytes]) -> list[bytes]:
     Where all have seconds of ten digits, octets sort as they do; only what is of one
     second is looked at closer.
     """
-    if len(_TEN_DIGITS.findall(b"/" + b"/".join(bases))) < len(bases):
+    seconds = _TEN_DIGITS.findall(b"/" + b"/".join(bases))
+    if len(seconds) < len(bases):
         return sorted(bases, key=sort_key)
     ordered = sorted(bases)
-    seconds = [base[:10] for base in ordered]
     if len(set(seconds)) == len(seconds):
         return ordered
     found: list[bytes] = []

@@ -1,7 +1,7 @@
 """Bring what we know of a folder in line with the disk."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -183,13 +183,14 @@ def _match(
     # What was no file may be one by now; a name that no message can have stays so.
     core.ignored = {name for name in core.ignored if not usable(name)}
     missing = {index.new[name] for name in index.new.keys() - new.names}
-    fresh = [_NEW + name for name in new.names.difference(index.new)]
+    fresh = [_NEW + name for name in _others(new.names, index.new)]
     found.odd = new.odd
     if cur is not None:
         missing.update(index.cur[name] for name in index.cur.keys() - cur.names)
-        fresh = [_CUR + name for name in cur.names.difference(index.cur)] + fresh
+        fresh = [_CUR + name for name in _others(cur.names, index.cur)] + fresh
         found.odd |= cur.odd
-        core.ignored &= cur.names | new.names
+        if core.ignored:
+            core.ignored &= cur.names | new.names
     if core.ignored:
         fresh = [path for path in fresh if path[4:] not in core.ignored]
     earlier, found.renamed = found.renamed, {}
@@ -214,6 +215,11 @@ def _match(
     return missing
 
 
+def _others(names: frozenset[bytes], known: Mapping[bytes, Uid]) -> frozenset[bytes]:
+    """Those that are not known; of a folder read for the first time none is copied."""
+    return names.difference(known) if known else names
+
+
 def _match_all(core: MailboxCore, found: Found, paths: Sequence[bytes]) -> bool:
     """Find out whose names these are where no message is known yet.
 
@@ -225,7 +231,7 @@ def _match_all(core: MailboxCore, found: Found, paths: Sequence[bytes]) -> bool:
         return False
     known = core.uidlist.table.uids
     if known.keys().isdisjoint(by_base):
-        found.unknown.update(by_base)
+        found.unknown = by_base  # there is none yet
         return True
     for base, path in by_base.items():
         uid = known.get(base)
@@ -267,7 +273,8 @@ def _match_one(
 
 def _add(core: MailboxCore, changes: Changes, found: Found) -> None:
     """Take new messages into the index, in ascending order."""
-    late = [uid for uid in found.added if uid <= core.index.highest]
+    highest = core.index.highest
+    late = [uid for uid in found.added if uid <= highest] if highest else []
     for uid, path in newcomers.renumber(core, found, late):
         found.added[uid] = path
     if found.added and not len(core.index):

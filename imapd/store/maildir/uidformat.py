@@ -111,7 +111,10 @@ class UidTable:
             for uid, base in zip(uids, bases, strict=True):
                 self.add(uid, base)
         elif there:
-            self.uids.update(there)
+            if self.uids:
+                self.uids.update(there)
+            else:
+                self.uids = there
             self.last_uid = uids[-1]
             self.line_count += len(uids)
             self.uid_next = max(self.uid_next, uids[-1] + 1)

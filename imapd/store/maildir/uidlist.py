@@ -7,7 +7,7 @@ ever appended to or replaced, never changed in place, and never removed.
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.logger import Logger
 
@@ -221,7 +221,7 @@ class UidList:
         first = self.table.uid_next
         if first + len(bases) > LARGEST_UID:
             raise Unavailable("The mailbox has run out of UIDs")
-        uids = list(map(Uid, range(first, first + len(bases))))
+        uids = cast(list[Uid], list(range(first, first + len(bases))))
         lock.check()
         first = self._key is None
         if self._key != self._secured:
