@@ -1,15 +1,18 @@
 """Many files made durable together."""
 
+import _thread
 import errno
 import itertools
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import TestCase, mock
 
-from imapd.store import fsops
-from imapd.store.syncing import sync_files
+from imapd.store import fsops, syncing
+from imapd.store.syncing import MOST_THREADS, sync_files
 from tests.store.faults import Killed
 from tests.store.folders import MEMORY
 
@@ -66,7 +69,7 @@ class SyncFilesTests(TestCase):
 
     def test_without_threads(self) -> None:
         descriptors = self.opened(20)
-        start = mock.patch.object(threading.Thread, "start", side_effect=RuntimeError)
+        start = mock.patch.object(syncing, "start_new_thread", side_effect=RuntimeError)
         with mock.patch.object(fsops, "fsync", self.fsync), start:
             self.assertEqual(sync_files(descriptors), [None] * 20)
         self.assertEqual(self.synced, descriptors)
@@ -85,10 +88,45 @@ class SyncFilesTests(TestCase):
         with mock.patch.object(fsops, "fsync", fsync), self.assertRaises(Killed):
             sync_files(self.opened(20))
 
+    def test_a_thread_that_has_not_begun_is_not_waited_for(self) -> None:
+        descriptors, late = self.opened(20), []
+
+        def start(run: Callable[[], None], _: tuple[()]) -> None:
+            late.append(run)
+
+        with (
+            mock.patch.object(syncing, "start_new_thread", start),
+            mock.patch.object(fsops, "fsync", self.fsync),
+        ):
+            self.assertEqual(sync_files(descriptors), [None] * 20)
+            self.assertEqual(len(late), MOST_THREADS - 1)
+            for run in late:
+                run()
+        self.assertEqual(self.synced, descriptors)  # they found nothing to do
+
+    def test_a_thread_that_has_begun_is_waited_for(self) -> None:
+        us = threading.get_ident()
+        begun, ended = threading.Event(), threading.Event()
+
+        def fsync(descriptor: int) -> None:
+            if threading.get_ident() == us:
+                begun.wait(30)
+                return
+            begun.set()
+            time.sleep(0.05)
+            ended.set()
+
+        with mock.patch.object(fsops, "fsync", fsync):
+            sync_files(self.opened(4))
+        self.assertTrue(ended.is_set())
+
     def test_no_thread_is_left(self) -> None:
-        before = threading.active_count()
+        before = _thread._count()
         sync_files(self.opened(20))
-        self.assertEqual(threading.active_count(), before)
+        until = time.monotonic() + 30
+        while _thread._count() > before and time.monotonic() < until:
+            time.sleep(0.001)
+        self.assertEqual(_thread._count(), before)
 
     def test_started_writeback_is_no_sync_and_no_error(self) -> None:
         (descriptor,) = self.opened(1)
