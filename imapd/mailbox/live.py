@@ -265,10 +265,10 @@ class LiveMailbox:
         """Publish delivered messages, with those of all who wait for the same."""
         return await self._uploads.add(upload, upload.weight)
 
-    async def _commit_all(self, uploads: Sequence[Upload]) -> Outcomes:
+    async def _commit_all(self, take: Callable[[], Sequence[Upload]]) -> Outcomes:
         self._writable_target()
         claim = self._claimer() is not None
-        outcomes = await self.workers.run(publish, self.store, uploads, claim)
+        outcomes = await self.workers.run(publish, self.store, take, claim)
         for each in outcomes:
             if isinstance(each, Appended):
                 self._apply_own(each.target, stored=bool(each.uids))

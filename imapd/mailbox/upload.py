@@ -95,9 +95,13 @@ def _tell(steps: Iterable[Callable[[], None]], delivery: Delivery) -> None:
 
 
 def publish(
-    store: MailboxStore, uploads: Sequence[Upload], claim_recent: bool
+    store: MailboxStore, take: Callable[[], Sequence[Upload]], claim_recent: bool
 ) -> Outcomes:
-    """Write what is left of the uploads and publish them; what became of each."""
+    """Write what is left of the uploads and publish them; what became of each.
+
+    They are taken now, when a thread has begun with it, and not earlier.
+    """
+    uploads = take()
     if len(uploads) == 1:
         uploads[0].write()
         return [store.commit(uploads[0].delivery, claim_recent)]
