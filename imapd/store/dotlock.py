@@ -75,7 +75,7 @@ class Draft:
                 # A crash after this leaves a lock whose process is dead.
                 fsops.link(
                     self._path if temporary is None else self._name,
-                    path if directory is None else os.path.basename(path),
+                    path if directory is None else path.rpartition(b"/")[2],
                     src_dir_fd=temporary,
                     dst_dir_fd=directory,
                 )

@@ -169,6 +169,15 @@ def link(
     dst_dir_fd: int | None = None,
 ) -> None:
     """Give a file a second name; each is in a directory that is open, or a path."""
+    if src_dir_fd is not None and dst_dir_fd is not None:  # as for all messages
+        os.link(
+            source,
+            target,
+            src_dir_fd=src_dir_fd,
+            dst_dir_fd=dst_dir_fd,
+            follow_symlinks=False,
+        )
+        return
     with (
         named(source, src_dir_fd) as (one, old),
         named(target, dst_dir_fd) as (two, new),
@@ -203,7 +212,10 @@ def set_times(path: bytes | int, mtime_ns: int, directory: int | None = None) ->
     if isinstance(path, int):
         os.utime(path, ns=times)
         return
-    with named(path, directory) as (here, name):
+    if directory is not None:
+        os.utime(path, ns=times, dir_fd=directory, follow_symlinks=False)
+        return
+    with located(path) as (here, name):
         os.utime(name, ns=times, dir_fd=here, follow_symlinks=False)
 
 

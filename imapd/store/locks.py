@@ -144,7 +144,7 @@ class MailboxLock:
         try:
             for name in reversed(self._taken):
                 at = self._directory_of(name)
-                release(at, os.path.basename(name), self._identity)
+                release(at, name.rpartition(b"/")[2], self._identity)
         finally:
             self._taken.clear()
             while self._opened:

@@ -172,7 +172,7 @@ def unique_base() -> bytes:
     Process, counter and 64 random bits make it unique; the clock, which may
     jump, only orders it.
     """
-    return next(unique_bases())
+    return _base(_microseconds(), os.getpid(), _tail())
 
 
 def unique_bases() -> Iterator[bytes]:
@@ -181,14 +181,20 @@ def unique_bases() -> Iterator[bytes]:
     The counter tells them apart, and the clock runs on by itself: whoever numbers
     the messages by their names keeps them in order.
     """
-    microseconds = max(time.time_ns() // 1000, 0)
-    process = os.getpid()
-    tail = b"R%b.%b" % (secrets.token_hex(8).encode("ascii"), host())
+    microseconds, process, tail = _microseconds(), os.getpid(), _tail()
     while True:
-        yield b"%d.M%dP%dQ%d%b" % (
-            *divmod(microseconds, 1_000_000),
-            process,
-            next(_counter),
-            tail,
-        )
+        yield _base(microseconds, process, tail)
         microseconds += 1
+
+
+def _microseconds() -> int:
+    return max(time.time_ns() // 1000, 0)
+
+
+def _tail() -> bytes:
+    return b"R%b.%b" % (secrets.token_hex(8).encode("ascii"), host())
+
+
+def _base(microseconds: int, process: int, tail: bytes) -> bytes:
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    return b"%d.M%dP%dQ%d%b" % (seconds, fraction, process, next(_counter), tail)

@@ -53,7 +53,7 @@ def refresh_locked(
     before: then False is returned.
     """
     try:
-        there = core.uidlist.refresh()
+        there = core.uidlist.is_as_read() or core.uidlist.refresh()
     except BrokenUidList as error:
         _log.warn("store: {path!r}: {error}", path=core.uidlist.path, error=str(error))
         core.uidlist.repair(lock, core.new_uid_validity)

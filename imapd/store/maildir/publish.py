@@ -1,6 +1,5 @@
 """Put files into a folder, with UIDs that survive power loss: APPEND, COPY, MOVE."""
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -143,7 +142,7 @@ class _Placing:
             try:
                 if wanted.again is None:  # a draft of ours, synced
                     fsops.link(
-                        os.path.basename(wanted.source),
+                        wanted.source[wanted.source.rfind(b"/") + 1 :],
                         path[4:],
                         src_dir_fd=lock.temporary,
                         dst_dir_fd=at,
@@ -190,7 +189,9 @@ class _Placing:
     def _info(self, one: Incoming) -> bytes | None:
         key = one.flags, one.extra_letters, one.extra
         if key not in self._infos:
-            letters = letters_for(self._core, one.flags, b"") + one.extra_letters
+            letters = one.extra_letters
+            if one.flags:
+                letters += letters_for(self._core, one.flags, b"")
             cur = letters or one.extra or self._claim_recent
             info = b":2,%b%b" % (bytes(sorted(set(letters))), one.extra)
             self._infos[key] = info if cur else None
@@ -207,7 +208,7 @@ def _keep_overflow(
     without = {
         flags: names
         for flags in {one.flags for one in incoming}
-        if (names := overflow_of(core, flags))
+        if not all(map(is_system, flags)) and (names := overflow_of(core, flags))
     }
     if not without:
         return

@@ -71,6 +71,10 @@ class UidList:
             status.st_mtime_ns,
         ) != (self._size, self._mtime_ns)
 
+    def is_as_read(self) -> bool:
+        """Whether there is nothing for ``refresh`` to read: one ``stat``."""
+        return self._key is not None and not self.changed()
+
     def refresh(self) -> bool:
         """Read what is new; return whether there is a file.
 
