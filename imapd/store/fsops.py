@@ -12,7 +12,6 @@ What only looks (``status``, ``look``) goes by path, which costs a third: it tel
 something is there, or changed, and a client hears no more of it.
 """
 
-import ctypes
 import errno
 import os
 import stat
@@ -71,10 +70,6 @@ _CAREFUL = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 NOT_A_FILE: Final = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG)
 _READ_STEP_OCTETS = 1 << 20
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_SYNC_FILE_RANGE = getattr(_LIBC, "sync_file_range", None)
-_SYNC_FILE_RANGE_WRITE = 2
-
 
 # -- one system call each -----------------------------------------------------
 
@@ -123,17 +118,6 @@ def write(descriptor: int, octets: bytes) -> None:
         rest = memoryview(octets)[written:]
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-
-
-def start_writeback(descriptor: int) -> None:
-    """Let the system begin to write a file to the disk, if it can; nothing is awaited.
-
-    That makes nothing durable, and takes no error from who syncs the file afterwards.
-    """
-    if _SYNC_FILE_RANGE is not None:
-        _SYNC_FILE_RANGE(
-            descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _SYNC_FILE_RANGE_WRITE
-        )
 
 
 def rename(old: bytes, new: bytes) -> None:

@@ -130,7 +130,7 @@ class SyncFilesTests(TestCase):
 
     def test_started_writeback_is_no_sync_and_no_error(self) -> None:
         (descriptor,) = self.opened(1)
-        fsops.start_writeback(descriptor)
-        fsops.start_writeback(1 << 20)  # none
-        with mock.patch.object(fsops, "_SYNC_FILE_RANGE", None):
-            fsops.start_writeback(descriptor)
+        syncing.start_writeback(descriptor)
+        syncing.start_writeback(1 << 20)  # none
+        with mock.patch.object(syncing, "_SYNC_FILE_RANGE", None):
+            syncing.start_writeback(descriptor)

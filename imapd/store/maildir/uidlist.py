@@ -29,6 +29,7 @@ from imapd.store.maildir.uidformat import (
     salvage,
     serialise,
 )
+from imapd.store.syncing import start_writeback
 
 _log = Logger()
 
@@ -54,9 +55,8 @@ class UidList:
         self._secured: tuple[int, int] | None = None  # the one that is surely there
         self._size = 0  # of the file when last read
         self._offset = 0  # where its last whole line ended
-        self._header = b""
         self._tail = b""  # the last whole line, to know the file again
-        self._mtime_ns, self._rewrite = 0, False
+        self._header, self._mtime_ns, self._rewrite = b"", 0, False
         self._look_for_waste_at = _REWRITE_AT_LEAST_LINES
 
     # -- reading --
@@ -66,10 +66,8 @@ class UidList:
         status = fsops.status_or_none(self.path)
         if status is None:
             return self._key is not None
-        return (status.st_dev, status.st_ino) != self._key or (
-            status.st_size,
-            status.st_mtime_ns,
-        ) != (self._size, self._mtime_ns)
+        now = (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns
+        return now != (self._key, self._size, self._mtime_ns)
 
     def is_as_read(self) -> bool:
         """Whether there is nothing for ``refresh`` to read: one ``stat``."""
@@ -274,7 +272,7 @@ class UidList:
             fsops.write(descriptor, lines)
             # A crash here may lose the lines, or leave them without their messages:
             # nobody was told the UIDs.  One commit of the file system has both.
-            fsops.start_writeback(descriptor)
+            start_writeback(descriptor)
             sync_names()
             fsops.fdatasync(descriptor)
             after = os.fstat(descriptor)
@@ -356,8 +354,7 @@ class UidList:
         Every mapping that can be read survives, from the file and from memory;
         with any of them UIDVALIDITY does too.  Returns whether it did.
         """
-        octets = _read_anyhow(self.path)
-        table = salvage(octets)
+        table = salvage(_read_anyhow(self.path))
         known = self.table
         if known.uid_validity and table.uid_validity in (0, known.uid_validity):
             table = merge(table, known)
