@@ -4,8 +4,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final
 
 from imapd.errors import Unavailable
@@ -60,15 +59,17 @@ def _name(path: bytes) -> bytes:
     return path[path.rfind(b"/") + 1 :]
 
 
-@contextmanager
-def _reading() -> Iterator[None]:
+class _reading:  # noqa: N801  a statement, and no generator: it is hot
     """Tell what is wrong with the source apart from what is with the folder."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise Unavailable("A message cannot be read") from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, error: object, _traceback: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise Unavailable("A message cannot be read") from error
 
 
 def _is_young(look: fsops.Look) -> bool:

@@ -236,14 +236,16 @@ def _take_in(
     They are ``\Recent`` even where their flags put them into ``cur``: RFC 3501
     §6.3.11 and §6.4.7.
     """
-    certain = core.index.is_certain
+    index = core.index
+    certain = index.is_certain
     for uid, path in zip(uids, placed, strict=True):
-        in_new = path.startswith(b"new/")
-        core.index.put(uid, path[4:], in_new)
-        flags = core.flags_of(path[4:], uid)
-        core.index.tell(uid, flags)
-        core.index.raise_to(uid, certain=certain)
+        name = path[4:]
+        index.put(uid, name, path.startswith(b"new/"))
+        flags = core.flags_of(name, uid)
+        index.tell(uid, flags)
         changes.added.append(MessageState(uid, flags, recent=True))
+    if uids:
+        index.raise_to(uids[-1], certain=certain)
 
 
 def _look_again(core: MailboxCore, changes: Changes) -> None:
