@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import RLock
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -40,7 +40,8 @@ class Together(Generic[T, R]):
         self._work = work
         self._most_weight = most_weight
         self._group: _Group[T, R] | None = None  # which may still be joined
-        self._joining = Lock()
+        # Whoever collects garbage may close another of our coroutines meanwhile.
+        self._joining = RLock()
 
     async def add(self, item: T, weight: int = 1) -> R:
         """Have it done; no group weighs more than the most, but for a single item.
