@@ -337,6 +337,14 @@ class ToldTests(PublishCase):
         self.assertEqual(flags, {second: {SEEN, FLAGGED}})
         self.assertEqual(expunged, [first])
 
+    def test_a_uid_list_that_did_not_change_is_not_read(self) -> None:
+        first = self.commit([])
+        with mock.patch.object(fsops, "open_read", side_effect=AssertionError):
+            second = self.commit([])
+        (self.folder() / "dovecot-uidlist").unlink()  # another does
+        third = self.commit([])
+        self.assertEqual([*first, *second, *third], [1, 2, 3])
+
     def test_what_another_process_numbered_is_told_first(self) -> None:
         self.deliver("1600000000.M1P1.h")
         other = self.open()
