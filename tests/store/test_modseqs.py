@@ -327,6 +327,36 @@ class TwoProcessesTests(ModSeqCase):
         self.assertGreater(self.numbers(second)[2], told)
         self.assertEqual(self.kept(second).vanished(told, ALL), [(3, 3)])
 
+    def test_the_other_has_told_what_it_writes_only_later(self) -> None:
+        self.tell_before_it_is_written(ours_is_written=False)
+
+    def test_the_same_when_ours_is_written_first(self) -> None:
+        self.tell_before_it_is_written(ours_is_written=True)
+
+    def tell_before_it_is_written(self, *, ours_is_written: bool) -> None:
+        """Then the clock is set back, and ours gives numbers without knowing."""
+        first, second = self.tracked(), self.second()
+        told = self.kept(second).highest
+        with mock.patch(CLOCK, return_value=told - 7_200_000_000):
+            first.store_flags([Uid(2)], ADD, [rb"\Deleted"])
+            first.expunge([Uid(2)])
+            self.flag(first, 4)
+            self.assertLess(self.kept(first).highest, told)
+            if ours_is_written:
+                self.flush(first)
+            self.flush(second)
+            self.flag(second, 1)
+            settle()
+            first.sync(claim_recent=False)  # takes a number that is above both
+            first.track()
+        self.assertEqual(self.kept(first).vanished(told, ALL), [(2, 2)])
+        self.assertGreater(self.numbers(first)[4], told)
+        self.assertEqual(self.numbers(first)[5], told, "it did not change")
+        self.flush(first)
+        third = self.second()
+        self.assertEqual(self.kept(third).vanished(told, ALL), [(2, 2)])
+        self.assertGreater(self.numbers(third)[4], told)
+
 
 if __name__ == "__main__":
     unittest.main()

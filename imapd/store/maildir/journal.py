@@ -28,6 +28,7 @@ from imapd.model.sets import Ranges, runs, subtract
 from imapd.store import fsops
 from imapd.store.maildir import modseqmerge
 from imapd.store.maildir.core import MailboxCore
+from imapd.store.maildir.lately import Lately
 from imapd.store.maildir.modseqmerge import (
     Merge,
     StateLost,
@@ -80,8 +81,7 @@ class Journal:
         self._last = 0
         self._whole = False  # all is to be written
         self._dirty: set[int] = set()  # chunks to be written
-        self._recent: set[int] = set()  # messages changed since the last writing
-        self._recent_gone: Ranges = []
+        self._lately = Lately()
 
     # -- learning --
 
@@ -120,11 +120,8 @@ class Journal:
             return
         changes.modseq = self._next()
         self.modseqs.record(changes)
-        self._recent.update(changes.flags)
-        if changes.added:
-            self._recent.update([state.uid for state in changes.added])
-        if changes.expunged:
-            self._recent_gone += runs(sorted(changes.expunged))
+        self._lately.add(changes.flags, changes.expunged)
+        self._lately.add([state.uid for state in changes.added], ())
 
     @property
     def is_slow(self) -> bool:
@@ -132,8 +129,10 @@ class Journal:
         return self.modseqs is not None and modseqmerge.now_microseconds() <= self._last
 
     def _next(self) -> int:
-        now = modseqmerge.now_microseconds()
-        self._last = now if now > self._last else self._reserve()
+        now, last = modseqmerge.now_microseconds(), self._last
+        self._last = now if now > last else self._reserve()
+        if now <= last and self._last > last + 1:
+            self._number_again(self._last)
         return self._last
 
     def _reserve(self) -> int:
@@ -267,15 +266,15 @@ class Journal:
         if self._last < head.highest:
             self._last = head.highest
             if head.highest >= modseqmerge.now_microseconds():
-                self._number_again()
+                self._number_again(self._next())
 
-    def _number_again(self) -> None:
+    def _number_again(self, number: int) -> None:
         """What we told lately must be above what others told, and is not by time."""
-        if self.modseqs is not None and (self._recent or self._recent_gone):
-            number = self._next()
-            present = [uid for uid in self._recent if uid in self._core.index]
+        self._lately.recall()
+        if self.modseqs is not None:
+            present = [uid for uid in self._lately.changed if uid in self._core.index]
             self.modseqs.set(dict.fromkeys(present, number))
-            self.modseqs.forget(self._recent_gone, number)
+            self.modseqs.forget(self._lately.gone, number)
 
     # -- writing --
 
@@ -285,10 +284,9 @@ class Journal:
         That one may run beside other operations; it never raises.
         """
         modseqs = self.modseqs
-        recent, gone = self._recent, self._recent_gone
-        if modseqs is None or not (recent or gone or self._dirty or self._whole):
+        if modseqs is None or not (self._lately or self._dirty or self._whole):
             return None
-        self._recent, self._recent_gone = set(), []
+        recent, gone = self._lately.take()
         with self._lock:
             dirty, self._dirty = self._dirty, set()
             whole, self._whole = self._whole, False
