@@ -16,7 +16,7 @@ from imapd.ids import Uid
 from imapd.mailbox.api import Messages
 from imapd.mailbox.planning import Plan
 from imapd.model.flags import Flags
-from imapd.model.requests import FetchAtom, FetchItem
+from imapd.model.requests import FetchAtom, FetchItem, FetchSection
 from imapd.model.table import MessageTable
 
 #: Of all mailboxes of the process together, where nobody says how many.
@@ -28,6 +28,11 @@ KEEP_SECONDS: Final = 300.0
 
 #: About what it costs to remember that a block was asked for.
 _ASKED_OCTETS: Final = 120
+#: About what a question costs, and a section and a name of a field in one: clients
+#: make up sections, and names thousands at a time.
+_QUESTION_OCTETS: Final = 500
+_SECTION_OCTETS: Final = 300
+_FIELD_OCTETS: Final = 50
 
 _Items = tuple[FetchItem, ...]
 #: What a block was made of: the UIDs, and the codes of their flags.
@@ -72,11 +77,15 @@ class BlockCache:
         """
         self._most_octets = most_octets
 
-    def add(self, answer: _Answer) -> None:
-        """Make a place for a question that is asked now."""
+    def add(self, answer: _Answer) -> bool:
+        """Make a place for a question that is asked now; False: there is no room."""
+        if not self.take(answer, question_octets(answer.items)):
+            return False
         self._answers[answer] = None
+        answer.owner.answers[answer.items] = answer
         if self._tick is None and self._clock is not None:
             self._tick = self._clock.callLater(KEEP_SECONDS, self._forget_old)
+        return True
 
     def touch(self, answer: _Answer) -> None:
         """It is asked for now."""
@@ -135,7 +144,7 @@ class MailboxBlocks:
     def __init__(self, cache: BlockCache | None = None) -> None:
         """Without a cache nothing is kept."""
         self._cache = cache
-        #: By what was asked for; the cache adds none, and takes away.
+        #: By what was asked for; the cache adds them, and takes them away.
         self.answers: dict[_Items, _Answer] = {}
         self._sets: list[Flags] = []  # what the codes are indexes of
 
@@ -162,8 +171,9 @@ class MailboxBlocks:
             return
         answer, asked = self.answers.get(items), hash(stamp)
         if answer is None:
-            answer = self.answers[items] = _Answer(self, items)
-            cache.add(answer)
+            answer = _Answer(self, items)
+            if not cache.add(answer):
+                return
         cache.touch(answer)
         if answer.asked.get(first) != asked:
             if first in answer.asked or cache.take(answer, _ASKED_OCTETS):
@@ -190,6 +200,15 @@ class MailboxBlocks:
 def _octets(block: tuple[_Stamp, bytes]) -> int:
     (uids, codes), octets = block
     return len(uids) + len(codes) + len(octets)
+
+
+def question_octets(items: _Items) -> int:
+    """About what it costs to remember what was asked for."""
+    return _QUESTION_OCTETS + sum(
+        _SECTION_OCTETS + sum(_FIELD_OCTETS + len(name) for name in each.section.fields)
+        for each in items
+        if isinstance(each, FetchSection)
+    )
 
 
 class BlockSource:

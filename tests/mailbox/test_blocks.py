@@ -1,5 +1,6 @@
 """Answers that are asked for again: kept when asked twice, while they hold."""
 
+import sys
 from unittest import mock
 
 from twisted.internet.task import Clock
@@ -12,6 +13,7 @@ from imapd.mailbox.blocks import (
     BlockCache,
     BlockSource,
     MailboxBlocks,
+    question_octets,
 )
 from imapd.mailbox.planning import Plan, plan
 from imapd.model.flags import SEEN, Flags
@@ -24,15 +26,21 @@ from imapd.store.maildir.mailbox import MaildirMailbox
 from tests.support.server import Server
 
 COUNT = 2 * LEAST_MESSAGES
-#: Room for a block of 1000 octets and what it was made of, and to know it was asked.
-MOST_OCTETS = 1000 + 8 * COUNT + 200
 ENVELOPES = plan((FetchAtom.FLAGS, FetchAtom.ENVELOPE))
+#: Room for a block of 1000 octets, what it was made of, and what it is asked for by.
+MOST_OCTETS = 1000 + 8 * COUNT + question_octets(ENVELOPES.items) + 200
 NEVER: dict[str, tuple[FetchItem, ...]] = {
     "of memory": (FetchAtom.FLAGS,),
     "with a modification sequence": (FetchAtom.ENVELOPE, FetchAtom.MODSEQ),
     "read from the message": (FetchAtom.RFC822_TEXT,),
     "setting a flag": (FetchSection(Section(text=SectionText.HEADER), peek=False),),
 }
+
+
+def header_fields(names: tuple[bytes, ...]) -> FetchSection:
+    return FetchSection(
+        Section(text=SectionText.HEADER_FIELDS, fields=names), peek=True
+    )
 
 
 class BlockTests(SynchronousTestCase):
@@ -120,6 +128,27 @@ class BlockTests(SynchronousTestCase):
         self.keep(b"x" * 1000)
         self.assertEqual(self.found(), b"x" * 1000)
         self.assertLessEqual(self.cache.octets, MOST_OCTETS)
+
+    def test_long_questions_take_their_own_octets(self) -> None:
+        for number in range(20):
+            fields = tuple(b"X-%d-%d" % (number, each) for each in range(100))
+            self.source.keep(plan((header_fields(fields),)), self.asked, b"sent")
+            self.assertLessEqual(self.octets_of_questions(), MOST_OCTETS)
+        self.cache.bound(50 * MOST_OCTETS)
+        self.keep(items=plan((header_fields((b"X" * MOST_OCTETS,)),)))
+        self.assertGreater(self.octets_of_questions(), MOST_OCTETS)
+        self.assertGreater(self.cache.octets, self.octets_of_questions())
+        self.cache.close()
+        self.assertEqual((self.cache.octets, self.blocks.answers), (0, {}))
+
+    def octets_of_questions(self) -> int:
+        """The names alone of all fields that the questions kept ask for."""
+        return sum(
+            sum(map(sys.getsizeof, item.section.fields))
+            for items in self.blocks.answers
+            for item in items
+            if isinstance(item, FetchSection)
+        )
 
     def test_what_was_asked_for_longest_ago_goes_first(self) -> None:
         sizes = plan((FetchAtom.RFC822_SIZE,))
