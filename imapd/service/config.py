@@ -14,6 +14,7 @@ from imapd.mailbox.keeper import KEPT_OCTETS
 from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
 from imapd.server.factory import ALL_MECHANISMS
 from imapd.service import listening
+from imapd.service.files import absent
 from imapd.service.table import BY_KEY, Kind
 from imapd.service.templates import MailTemplate
 from imapd.service.tomlfile import Setting, Settings, read_toml, unknown
@@ -263,9 +264,8 @@ class _Reader:
         path = Path(setting.value)
         if not setting.where.startswith("--"):
             path = self.folder / path
-        if not path.is_file():
-            what = "no such file" if not path.exists() else "not a file"
-            self.problem(setting.where, f"{key} {str(path)!r}: {what}")
+        if words := absent(path):
+            self.problem(setting.where, f"{key} {str(path)!r:.200}: {words}")
         return path.absolute()
 
     def choice(self, key: str, default: str) -> str:

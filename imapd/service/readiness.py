@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imapd.auth.passwdfile import FILE_OCTETS, parse_users
 from imapd.service.config import Config
+from imapd.service.files import unreadable
 
 #: Types of logins whose argument is the path of a file.
 FILE_TYPES = ("passwdfile", "file")
@@ -18,7 +19,7 @@ def auth_problems(config: Config) -> list[str]:
     return [
         f"auth {kind}:{path}: {words}"
         for kind, path in _auth_files(config)
-        if (words := _unreadable(path))
+        if (words := unreadable(path))
     ]
 
 
@@ -42,13 +43,13 @@ def renewal_problems(config: Config) -> list[str]:
     if config.certificate is None:
         return []
     files = dict.fromkeys((config.certificate, config.key or config.certificate))
-    return [f"{path}: {words}" for path in files if (words := _unreadable(path))]
+    return [f"{path}: {words}" for path in files if (words := unreadable(path))]
 
 
 def python_problems() -> list[str]:
     """A line if modules that are loaded late could not be: a venv below /root."""
     path = Path(encodings.__file__)
-    return [f"Python's own {path}: {words}" for words in [_unreadable(path)] if words]
+    return [f"Python's own {path}: {words}" for words in [unreadable(path)] if words]
 
 
 def worker_problems() -> list[str]:
@@ -64,14 +65,3 @@ def _auth_files(config: Config) -> Iterator[tuple[str, Path]]:
         kind, _, path = description.partition(":")
         if kind in FILE_TYPES and path.strip():
             yield kind, Path(path)
-
-
-def _unreadable(path: Path) -> str:
-    """What is wrong, ``""`` if nothing is; never waits for the end of a pipe."""
-    try:
-        if not path.is_file():
-            return "not a file" if path.exists() else "no such file"
-        path.open("rb").close()
-    except OSError as error:
-        return f"cannot be read by uid {os.geteuid()}: {error.strerror}"
-    return ""

@@ -169,6 +169,10 @@ WRONG = {
     "behind haproxy": ('imaps = "haproxy:tcp:x"\n', ["is no port"]),
     "systemd without name": ('imaps = "systemd:domain=INET"\n', ["name=imaps"]),
     "no certificate file": ('certificate = "none.pem"\n', ["FILE:4: ", "no such file"]),
+    "no path of a certificate": (
+        f'certificate = "{"a" * 5000}"\n',
+        ["FILE:4: certificate", "cannot be read by uid", "name too long"],
+    ),
     "certificate is a folder": ('certificate = "."\n', ["not a file"]),
     "key alone": ('key = "key.pem"\n', ["FILE:4: key is of no use"]),
     "imaps alone": ('imaps = "tcp:993"\n', ["FILE:3: imaps needs certificate"]),
