@@ -9,6 +9,7 @@ from typing import Any
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.strcred import findCheckerFactories, makeChecker
 
+from imapd.errors import Cannot
 from imapd.limits import DEFAULT_LIMITS, Limits
 from imapd.mailbox.keeper import KEPT_OCTETS
 from imapd.model.mailbox import SPECIAL_USES, NamespaceStyle
@@ -18,6 +19,7 @@ from imapd.service.files import absent
 from imapd.service.table import BY_KEY, Kind
 from imapd.service.templates import MailTemplate
 from imapd.service.tomlfile import Setting, Settings, read_toml, unknown
+from imapd.store.maildir.layout import NameEncoding, check_new_name
 
 #: More have a mistyped number, and every one has its 60 MB.
 MOST_WORKERS = 256
@@ -147,6 +149,7 @@ class _Reader:
 
     def config(self) -> Config:
         """What was set; where a value was no good, a stand-in and a problem."""
+        limits = self.limits()
         return Config(
             mail=self.template("mail") or MailTemplate("~"),
             auth=self.auth(),
@@ -160,10 +163,10 @@ class _Reader:
             cache=self.template("cache"),
             text_index=self.boolean("text-index", True),
             create_missing_maildir=self.boolean("create-missing-maildir", True),
-            special_use=MappingProxyType(self.special_use()),
+            special_use=MappingProxyType(self.special_use(limits)),
             watch=self.choice("watch", "auto"),
             index=self.choice("index", "background"),
-            limits=self.limits(),
+            limits=limits,
             workers=self.number("workers", 0, MOST_WORKERS),
             mailbox_memory_mib=self.number(
                 "mailbox-memory", KEPT_OCTETS >> 20, MOST_MEMORY_MIB
@@ -303,7 +306,7 @@ class _Reader:
         setting = self.settings.values.get(key)
         return {} if setting is None else setting.value
 
-    def special_use(self) -> dict[bytes, str]:
+    def special_use(self, limits: Limits) -> dict[bytes, str]:
         uses: dict[bytes, str] = {}
         for name, setting in self.rows("special-use").items():
             if name not in _USES:
@@ -314,9 +317,12 @@ class _Reader:
                 )
             else:
                 mailbox = setting.value
-                if "" in mailbox.split("/") or mailbox.upper() == "INBOX":
-                    self.problem(setting.where, f"{mailbox!r} is no name for a mailbox")
-                elif mailbox in uses.values():
+                try:  # at the first login it would be too late
+                    check_new_name(tuple(mailbox.split("/")), limits, NameEncoding.UTF8)
+                except Cannot as error:
+                    words = f"{name} = {mailbox!r:.300} is no name for a mailbox"
+                    self.problem(setting.where, f"{words}: {error}")
+                if mailbox in uses.values():
                     self.problem(setting.where, f"{mailbox!r} is used twice")
                 uses[_USES[name]] = mailbox
         return uses

@@ -179,6 +179,19 @@ WRONG = {
     "unknown use": ('[special-use]\nSend = "x"\n', ["FILE:5: ", "did you mean Sent?"]),
     "use of INBOX": ('[special-use]\nSent = "Inbox"\n', ["FILE:5: ", "no name"]),
     "empty use": ('[special-use]\nSent = ""\n', ["no name for a mailbox"]),
+    "use of a name with a dot": (
+        '[special-use]\nSent = "INBOX.Sent"\n',
+        ["FILE:5: Sent", "'INBOX.Sent'", "no name for a mailbox", "cannot be stored"],
+    ),
+    "use of a name with a control": (
+        '[special-use]\nSent = "Sent"\nJunk = "a\\nb"\n',
+        ["FILE:6: Junk", "no name for a mailbox", "control characters"],
+    ),
+    "use of a home": ('[special-use]\nSent = "~x"\n', ["FILE:5: ", "begin with ~"]),
+    "use too long": (
+        f'[special-use]\nSent = "{"x" * 251}"\n',
+        ["FILE:5: Sent", "too long"],
+    ),
     "use is a number": ("[special-use]\nSent = 1\n", ["FILE:5: Sent must be a string"]),
     "used twice": (
         '[special-use]\nSent = "x"\nJunk = "x"\n',
