@@ -13,6 +13,9 @@ from imapd.model.mailbox import Folder
 from imapd.model.requests import ListMailboxes
 from imapd.wire.patterns import PatternMatcher
 
+#: Selection options that a child may match, as CHILDINFO tells them.  RFC 5258 §3.5.
+_CRITERIA = (b"SUBSCRIBED", b"SPECIAL-USE")
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -96,7 +99,9 @@ class Tree:
             name,
             None if folder is None else folder.path,
             tuple(attributes),
-            (b"SUBSCRIBED",) if below else (),
+            tuple(each for each in _CRITERIA if each in request.selection)
+            if below
+            else (),
         )
 
     def subscriptions(self, request: ListMailboxes) -> list[Listed]:

@@ -155,6 +155,20 @@ class ListTests(unittest.TestCase):
             listed = tree().listed(request(pattern, selection=selection))
             self.assertEqual(lines(listed), expected, (pattern, selection))
 
+    def test_children_are_told_by_what_selects_them(self) -> None:
+        """RFC 5258 §3.5: CHILDINFO is the criteria, RFC 6154 has one more of them."""
+        folders = [Folder(("work", "out"), special_use=rb"\Sent")]
+        one = Tree(NAMESPACES[NamespaceStyle.SLASH], folders, [("work", "out")])
+        for selection, told in {
+            "SPECIAL-USE RECURSIVEMATCH": "+SPECIAL-USE",
+            "SUBSCRIBED RECURSIVEMATCH": "+SUBSCRIBED",
+            "SUBSCRIBED REMOTE RECURSIVEMATCH": "+SUBSCRIBED",
+            "SUBSCRIBED SPECIAL-USE RECURSIVEMATCH": "+SUBSCRIBED +SPECIAL-USE",
+        }.items():
+            listed = lines(one.listed(request("%", selection=selection)))
+            expected = {"work": rf"{told} \NonExistent {HAS}"}
+            self.assertEqual(listed, expected, selection)
+
     def test_return_subscribed_selects_nothing(self) -> None:
         plain = tree().listed(request("*"))
         listed = tree().listed(request("*", returns="SUBSCRIBED"))
