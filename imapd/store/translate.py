@@ -24,11 +24,15 @@ class translate_errors:  # noqa: N801  a statement, and no generator: it is hot
         Unavailable: any other.
     """
 
-    __slots__ = ("_doing",)
+    __slots__ = ("_doing", "_path")
 
-    def __init__(self, doing: str) -> None:
-        """``doing``: what is being done, for the log: ``"storing flags"``."""
+    def __init__(self, doing: str, path: bytes) -> None:
+        """``doing``: what is being done, for the log: ``"storing flags"``.
+
+        ``path``: of the mailbox or the account; most errors of writing have none.
+        """
         self._doing = doing
+        self._path = path
 
     def __enter__(self) -> None:
         """Begin."""
@@ -36,12 +40,19 @@ class translate_errors:  # noqa: N801  a statement, and no generator: it is hot
     def __exit__(self, _type: object, error: object, _traceback: object) -> None:
         """End; an ``OSError`` becomes another one."""
         if isinstance(error, OSError):
-            _translate(self._doing, error)
+            _translate(self._doing, self._path, error)
 
 
-def _translate(doing: str, error: OSError) -> NoReturn:
-    if quiet.is_due(doing, error.errno, error.filename):
-        _log.warn("store: {doing} failed: {error}", doing=doing, error=repr(error))
+def _translate(doing: str, path: bytes, error: OSError) -> NoReturn:
+    if quiet.is_due(doing, path, error.errno):
+        # repr() leaves out the file.
+        file = "" if error.filename is None else f" {error.filename!r}"
+        _log.warn(
+            "store: {doing} in {path!r} failed: {error}",
+            doing=doing,
+            path=path,
+            error=repr(error) + file,
+        )
     if error.errno in _FULL:
         raise OverQuota("The disk or the quota is full") from error
     if error.errno in _FORBIDDEN:

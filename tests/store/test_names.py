@@ -3,13 +3,14 @@
 import os
 import time
 import unittest
-from itertools import islice
+from itertools import islice, product
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.logger import capturedLogs, formatEvent
 
-from imapd.errors import NoPermission, OverQuota, ReadOnly, Unavailable
-from imapd.store import fsops
+from imapd.errors import ImapError, NoPermission, OverQuota, ReadOnly, Unavailable
+from imapd.store import fsops, quiet
 from imapd.store.locks import MailboxLock
 from imapd.store.maildir import names
 from imapd.store.maildir.keywords import KeywordTable
@@ -141,10 +142,35 @@ class DoorTests(FolderTestCase):
             24: Unavailable,
         }
         for number, expected in cases.items():
-            door = translate_errors("testing")
+            door = translate_errors("testing", b"/box")
             with self.assertRaises(expected) as caught, door:
                 raise OSError(number, "x")
             self.assertIsInstance(caught.exception.__cause__, OSError)
+
+    def test_the_log_says_where_and_once_for_each_place(self) -> None:
+        """One whose quota is full must not hide the others, nor who it is."""
+        quiet.forget()
+        self.addCleanup(quiet.forget)
+        failures = (
+            OSError(122, "Disk quota exceeded"),
+            PermissionError(13, "Permission denied", b"/box/tmp/one"),
+            PermissionError(13, "Permission denied", b"/box/tmp/another"),
+        )
+        with capturedLogs() as events:
+            for place, failure in product((b"/box", b"/other"), failures):
+                door = translate_errors("storing", place)
+                with self.assertRaises(ImapError), door:
+                    raise failure
+        quota = "OSError(122, 'Disk quota exceeded')"
+        denied = "PermissionError(13, 'Permission denied') b'/box/tmp/one'"
+        self.assertEqual(
+            [formatEvent(each) for each in events],
+            [
+                f"store: storing in {place!r} failed: {words}"
+                for place in (b"/box", b"/other")
+                for words in (quota, denied)
+            ],
+        )
 
     def test_only_regular_files_are_opened(self) -> None:
         # Hardening: F03.

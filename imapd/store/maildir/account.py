@@ -100,7 +100,7 @@ class MaildirAccount:
             self._texts = TextDatabase(self._cache_path(textindex.FILE_NAME))
         self._subscriptions = Subscriptions(self.root, limits)
         try:
-            with translate_errors("opening an account"):
+            with translate_errors("opening an account", self.root):
                 self._namespace = self._first_look()
         except BaseException:
             self.close()
@@ -133,7 +133,7 @@ class MaildirAccount:
 
     def folders(self) -> list[Folder]:
         """Every mailbox that is there, INBOX first, then sorted by path."""
-        with translate_errors("listing folders"):
+        with translate_errors("listing folders", self.root):
             paths = sorted(self.tree.listing())
         uses = special_uses.assign(paths, self.state.special_uses())
         return [Folder(path, uses.get(path)) for path in [INBOX, *paths]]
@@ -142,7 +142,7 @@ class MaildirAccount:
         """``new`` of a mailbox, then of each below it."""
         if path == INBOX:
             return [self.root + b"/new"]
-        with translate_errors("listing folders"):
+        with translate_errors("listing folders", self.root):
             there = self.tree.listing()
         below = [each for each in sorted(there) if is_below(each, path)]
         known = [path] if path in there else []
@@ -156,7 +156,7 @@ class MaildirAccount:
             NoSuchMailbox: it is not there.
             Unavailable: it is there and may not be opened; the log says why.
         """
-        with translate_errors("opening a mailbox"):
+        with translate_errors("opening a mailbox", self.root):
             name = self.tree.directory_name(path)
             if name is None:
                 raise NoSuchMailbox("There is no such mailbox")
@@ -266,7 +266,7 @@ class MaildirAccount:
 
     def subscriptions(self) -> list[MailboxPath]:
         """The subscribed names, whether or not they are there, sorted."""
-        with translate_errors("reading subscriptions"):
+        with translate_errors("reading subscriptions", self.root):
             return settling.read_subscriptions(
                 self.root, self._subscriptions, read_only=self.read_only
             )
@@ -294,7 +294,7 @@ class MaildirAccount:
         if self.read_only:
             raise NoPermission("This account cannot be changed")
         with (
-            translate_errors(doing),
+            translate_errors(doing, self.root),
             account_lock(self.root, self.limits.lock_seconds),
         ):
             if renaming.is_unfinished(self.root):
@@ -347,7 +347,7 @@ class MaildirAccount:
 
     def tidy_cache(self) -> None:
         """Drop what the cache has of mailboxes that are no more, or numbered anew."""
-        with translate_errors("listing folders"):
+        with translate_errors("listing folders", self.root):
             names = [b"", *self.tree.listing().values()]
         kept = []
         for directory in map(self.tree.location, names):

@@ -77,7 +77,7 @@ class MaildirDelivery:
         base = unique_base()
         tmp = self.core.directory + b"/tmp"
         given = [canonical(flag) for flag in flags]
-        with translate_errors("storing a message"):
+        with translate_errors("storing a message", self.core.directory):
             if self._tmp is None:
                 self._tmp = fsops.open_directory(tmp)
             # A crash from here to commit leaves litter in tmp/ for 36 hours.
@@ -95,7 +95,7 @@ class MaildirDelivery:
         self._held = b""
         if octets.endswith(b"\r"):
             octets, self._held = octets[:-1], b"\r"
-        with translate_errors("storing a message"):
+        with translate_errors("storing a message", self.core.directory):
             self._put(draft, octets)
 
     def _put(self, draft: Draft, octets: bytes) -> None:
@@ -140,7 +140,7 @@ class MaildirDelivery:
         if draft is None or draft.descriptor is None or draft.on_disk is not None:
             raise Unavailable("No message was begun")
         held, self._held = self._held, b""
-        with translate_errors("storing a message"):
+        with translate_errors("storing a message", self.core.directory):
             if held:
                 self._put_last_cr(draft, held)
             if draft.date_seconds is not None:
@@ -156,7 +156,7 @@ class MaildirDelivery:
 
     def settle(self) -> None:
         """Sync what was finished: it survives power loss when this returns."""
-        with translate_errors("storing a message"):
+        with translate_errors("storing a message", self.core.directory):
             settle([self])
             if self.failure is not None:
                 raise self.failure

@@ -53,7 +53,7 @@ def hand_back_to_courier(account: "MaildirAccount") -> HandBackReport:
         raise NoPermission("This account cannot be changed")
     report = HandBackReport()
     names: set[bytes] = set()
-    with translate_errors("handing back to Courier"):
+    with translate_errors("handing back to Courier", account.root):
         _convert_names(account, report)
         for folder in account.folders():
             try:

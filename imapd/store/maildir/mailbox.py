@@ -144,7 +144,10 @@ class MaildirMailbox:
             NoSuchMailbox: it was deleted or renamed by another program.
         """
         first = not self._core.synced
-        with translate_errors("reading a mailbox"), self._core.telling() as changes:
+        with (
+            translate_errors("reading a mailbox", self._core.directory),
+            self._core.telling() as changes,
+        ):
             try:
                 sync(self._core, changes, claim_recent)
             except FileNotFoundError as error:
@@ -161,7 +164,7 @@ class MaildirMailbox:
         self, uids: Iterable[Uid], mode: StoreMode, flags: Iterable[bytes]
     ) -> Changes:
         """Change flags, starting from what is on disk now."""
-        with translate_errors("storing flags"):
+        with translate_errors("storing flags", self._core.directory):
             changes = change.store_flags(self._core, uids, mode, flags)
         self._journal.note(changes)
         return changes
@@ -172,14 +175,17 @@ class MaildirMailbox:
         """Change the flags of a few messages without waiting for anything."""
         if self._journal.is_slow:
             raise WouldBlock
-        with translate_errors("storing flags"), self._core.hurrying():
+        with (
+            translate_errors("storing flags", self._core.directory),
+            self._core.hurrying(),
+        ):
             changes = change.store_flags(self._core, uids, mode, flags)
         self._journal.note(changes)
         return changes
 
     def expunge(self, uids: Iterable[Uid]) -> Changes:
         r"""Remove those of the messages that are ``\Deleted`` on disk now."""
-        with translate_errors("expunging"):
+        with translate_errors("expunging", self._core.directory):
             changes = change.expunge(self._core, uids)
         self._journal.note(changes)
         return changes
@@ -203,7 +209,7 @@ class MaildirMailbox:
 
     def commit(self, delivery: Delivery, claim_recent: bool) -> Appended:
         """Publish the messages of a delivery under new UIDs, durably."""
-        with translate_errors("storing messages"):
+        with translate_errors("storing messages", self._core.directory):
             appended = transfer.commit(self._core, self._own(delivery), claim_recent)
         self._journal.note(appended.target)
         return appended
@@ -216,7 +222,7 @@ class MaildirMailbox:
         outcomes: list[Appended | ImapError] = []
         for outcome in transfer.commit_all(self._core, own, claim_recent):
             try:
-                with translate_errors("storing messages"):
+                with translate_errors("storing messages", self._core.directory):
                     if not isinstance(outcome, Appended):
                         raise outcome
             except ImapError as error:
@@ -241,7 +247,7 @@ class MaildirMailbox:
         """Copy or move messages here from another folder."""
         if not isinstance(source, MaildirMailbox):
             raise Cannot("Messages cannot be copied between different stores")
-        with translate_errors("copying messages"):
+        with translate_errors("copying messages", self._core.directory):
             copied = transfer.copy(
                 source._core, self._core, uids, move=move, claim_recent=claim_recent
             )
@@ -270,22 +276,22 @@ class MaildirMailbox:
 
     def meta(self, uids: Iterable[Uid]) -> dict[Uid, MessageMeta]:
         """Size and date; messages that are gone are left out."""
-        with translate_errors("looking at messages"):
+        with translate_errors("looking at messages", self._core.directory):
             return contents.meta(self._core, uids)
 
     def read(self, uid: Uid, most_octets: int | None = None) -> bytes:
         """Return the octets of the file, or the first of them, as they are on disk."""
-        with translate_errors("reading a message"):
+        with translate_errors("reading a message", self._core.directory):
             return contents.read(self._core, uid, most_octets)
 
     def try_read(self, uid: Uid, largest_octets: int) -> bytes:
         """Return the octets of a file if that is a matter of a moment."""
-        with translate_errors("reading a message"):
+        with translate_errors("reading a message", self._core.directory):
             return contents.try_read(self._core, uid, largest_octets)
 
     def stream(self, uid: Uid) -> MessageStream:
         """Open a message that is too large to be held."""
-        with translate_errors("reading a message"):
+        with translate_errors("reading a message", self._core.directory):
             return contents.stream(self._core, uid)
 
     def load_column(self, kind: str, uids: Sequence[Uid]) -> list[bytes | None]:
@@ -320,7 +326,7 @@ class MaildirMailbox:
         self, uid: Uid, most_octets: int | None = None
     ) -> tuple[bytes, MessageMeta]:
         """Return what ``read`` and ``meta`` do, from one look at the file."""
-        with translate_errors("reading a message"):
+        with translate_errors("reading a message", self._core.directory):
             return contents.read_dated(self._core, uid, most_octets)
 
     @property

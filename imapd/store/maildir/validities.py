@@ -27,7 +27,7 @@ class Validities:
         Raises:
             Unavailable, OverQuota, NoPermission: it cannot be written down.
         """
-        with translate_errors("reserving a UIDVALIDITY"):
+        with translate_errors("reserving a UIDVALIDITY", self._root):
             known = self._state.uid_validity
             least = known + 1 if known < uidvalidity.LARGEST_PLAUSIBLE else 1
             value = uidvalidity.reserve(self._root, least, self._greatest)
