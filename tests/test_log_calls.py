@@ -71,3 +71,18 @@ async def g():
 """
         names = [name for _, name in caught(ast.parse(source))]
         self.assertEqual(names, ["error", "broken"])
+
+    def test_the_store_says_where(self) -> None:
+        """Of ten thousand accounts, one has the file that the line tells of."""
+        places = {"path", "root", "directory"}
+        calls, found = 0, []
+        for path, part, tree in modules():
+            if part != "store":
+                continue
+            for call in ast.walk(tree):
+                if isinstance(call, ast.Call) and _logs(call):
+                    calls += 1
+                    if places.isdisjoint(each.arg for each in call.keywords):
+                        found.append(f"{path}:{call.lineno}")
+        self.assertGreater(calls, 30)
+        self.assertEqual(found, [])

@@ -109,7 +109,8 @@ class MailboxLock:
         """
         for name in self._taken:
             if not is_held(self._path(name), self._identity):
-                _log.warn("store: lock {name!r} was taken from us", name=name)
+                path = self._path(name)
+                _log.warn("store: lock {path!r} was taken from us", path=path)
                 raise Unavailable("The mailbox lock was lost")
 
     @property

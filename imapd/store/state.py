@@ -91,7 +91,7 @@ class AccountState:
         if value <= self.uid_validity:
             return
         with self._writing("a UIDVALIDITY") as connection:
-            if value > _number(_get(connection, _UID_VALIDITY)):
+            if value > _number(self._get(connection, _UID_VALIDITY)):
                 _put(connection, _UID_VALIDITY, str(value))
 
     def special_uses(self) -> dict[bytes, MailboxPath]:
@@ -230,11 +230,26 @@ class AccountState:
     def _settings(self, names: Sequence[str]) -> dict[str, str]:
         try:
             with self._database.transaction(write=False) as connection:
-                found = {name: _get(connection, name) for name in names}
+                found = {name: self._get(connection, name) for name in names}
         except (sqlite3.Error, OSError) as error:
             self._tell_unreadable(error)
             return {}
         return {name: value for name, value in found.items() if value is not None}
+
+    def _get(self, connection: sqlite3.Connection, name: str) -> str | None:
+        query = "SELECT value, crc FROM setting WHERE name = ?"
+        row = connection.execute(query, (name,)).fetchone()
+        if row is None:
+            return None
+        value, crc = row
+        if not isinstance(value, str) or crc != _crc(name, value):
+            path = self._database.path
+            if quiet.is_due("damaged", path, name):
+                _log.error(
+                    "store: {path!r} has a damaged {name!r}", path=path, name=name
+                )
+            return None
+        return value
 
     def _tell_unreadable(self, error: Exception) -> None:
         path = self._database.path
@@ -260,19 +275,6 @@ class AccountState:
             if "full" in str(error):
                 raise OverQuota("The disk or the quota is full") from error
             raise Unavailable("The mail store does not work just now") from error
-
-
-def _get(connection: sqlite3.Connection, name: str) -> str | None:
-    query = "SELECT value, crc FROM setting WHERE name = ?"
-    row = connection.execute(query, (name,)).fetchone()
-    if row is None:
-        return None
-    value, crc = row
-    if not isinstance(value, str) or crc != _crc(name, value):
-        if quiet.is_due("damaged", name):
-            _log.error("store: the state has a damaged {name!r}", name=name)
-        return None
-    return value
 
 
 def _put(connection: sqlite3.Connection, name: str, value: str) -> None:

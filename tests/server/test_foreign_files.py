@@ -4,6 +4,9 @@ import os
 import time
 import unittest
 
+from twisted.logger import capturedLogs, formatEvent
+
+from imapd.store import quiet
 from tests.support.messages import MESSAGE, append
 from tests.support.server import Server
 
@@ -13,6 +16,17 @@ class FileTests(unittest.TestCase):
         self.server = Server(self)
         self.maildir = self.server.maildir("alice")
         self.client = self.server.login(select="INBOX")
+        quiet.forget()
+        self.addCleanup(quiet.forget)
+        self.events = self.enterContext(capturedLogs())
+
+    def told(self) -> list[str]:
+        """The lines of the log about what is no message, each of this Maildir."""
+        lines = [formatEvent(each) for each in self.events]
+        told = [line for line in lines if "is not a message" in line]
+        for line in told:
+            self.assertIn(f"'{self.maildir}/", line)
+        return told
 
     def test_what_is_no_message(self) -> None:
         # Hardening: F03, F10.
@@ -35,6 +49,7 @@ class FileTests(unittest.TestCase):
         self.assertNotIn(b"canary", answer)
         self.client.ok("STATUS INBOX (MESSAGES SIZE)")
         self.assertIn(b"* SEARCH 1\r\n", self.client.ok("SEARCH TEXT x"))
+        self.assertEqual(len(self.told()), 7)
 
     def test_a_message_that_became_something_else(self) -> None:
         # Hardening: F10.
@@ -65,6 +80,7 @@ class FileTests(unittest.TestCase):
             self.client.command(r"STORE 1:* +FLAGS.SILENT (\Deleted)")
             self.client.ok("EXPUNGE")
             self.client.ok("NOOP")
+        self.assertGreaterEqual(len(self.told()), 3)
 
     @unittest.skipIf(os.geteuid() == 0, "root may read everything")
     def test_unreadable(self) -> None:

@@ -6,8 +6,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twisted.logger import Logger
-
 from imapd.errors import (
     AlreadyExists,
     Cannot,
@@ -44,8 +42,6 @@ from imapd.store.maildir.subscriptions import Subscriptions
 from imapd.store.maildir.validities import Validities
 from imapd.store.state import AccountState
 from imapd.store.translate import translate_errors
-
-_log = Logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,7 +387,7 @@ class MaildirAccount:
                 self.state.set_namespace_style(style)
             except (OSError, ImapError) as error:
                 # A full disk must not keep users from their mail.
-                _log.error("store: namespace not written down: {why}", why=repr(error))
+                opening.tell_unwritten(self.root, error)
             return style
 
     def _cache_path(self, file_name: bytes) -> bytes:

@@ -37,13 +37,13 @@ def account_lock(root: bytes, seconds: float) -> Iterator[None]:
     """
     descriptor = fsops.open_directory(root)
     try:
-        _flock(descriptor, time.monotonic() + seconds)
+        _flock(root, descriptor, time.monotonic() + seconds)
         yield
     finally:
         fsops.close(descriptor)  # which gives the lock back
 
 
-def _flock(descriptor: int, deadline: float) -> None:
+def _flock(root: bytes, descriptor: int, deadline: float) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,13 +52,13 @@ def _flock(descriptor: int, deadline: float) -> None:
                 raise InUse("The account is locked; try again") from None
             time.sleep(_STEP_SECONDS)
         except OSError as error:
-            _note_unlocked(descriptor, error)
+            _note_unlocked(root, descriptor, error)
             return
         else:
             return
 
 
-def _note_unlocked(descriptor: int, error: OSError) -> None:
+def _note_unlocked(root: bytes, descriptor: int, error: OSError) -> None:
     """A file system without locks on directories (NFS): go on, and say so once."""
     device = os.fstat(descriptor).st_dev
     with _local:
@@ -66,8 +66,9 @@ def _note_unlocked(descriptor: int, error: OSError) -> None:
             return
         _unlocked_file_systems.add(device)
     _log.warn(
-        "store: this file system cannot lock directories ({error}): "
+        "store: the file system of {root!r} cannot lock directories ({error}): "
         "run one server process only",
+        root=root,
         error=repr(error),
     )
 

@@ -66,7 +66,10 @@ def _with_file(core: MailboxCore, uid: Uid, use: Callable[[bytes], _T]) -> _T:
         except OSError as error:
             if error.errno in (errno.EINVAL, errno.ELOOP, errno.EISDIR):
                 if quiet.is_due("message", core.directory, path):
-                    _log.warn("store: {path!r} is not a message", path=path)
+                    _log.warn(
+                        "store: {path!r} is not a message",
+                        path=core.directory + b"/" + path,
+                    )
                 raise Unavailable("The message cannot be read") from error
             raise
     raise MessageGone("The message is gone")

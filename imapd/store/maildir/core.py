@@ -380,5 +380,7 @@ class MailboxCore(FlagNames):
         except (OSError, ImapError) as error:
             # The messages are gone all the same, and their UIDs name no others.
             _log.warn(
-                "store: keywords of expunged messages stay: {error}", error=repr(error)
+                "store: keywords of messages expunged from {path!r} stay: {error}",
+                path=self.directory,
+                error=repr(error),
             )

@@ -154,7 +154,10 @@ def _messages_only(core: MailboxCore, found: Found) -> list[bytes]:
         status = fsops.status_or_none(core.directory + b"/" + path)
         if status is not None and not stat.S_ISREG(status.st_mode):
             if quiet.is_due("message", core.directory, path):
-                _log.warn("store: {path!r} is not a message", path=path)
+                _log.warn(
+                    "store: {path!r} is not a message",
+                    path=core.directory + b"/" + path,
+                )
             core.ignored.add(path[4:])
         elif status is not None:
             bases.append(base)

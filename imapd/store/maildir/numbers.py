@@ -206,7 +206,10 @@ def _set_letters(
     except (FileNotFoundError, FileExistsError) as error:
         # Another program was faster; its name stands.
         _log.info(
-            "store: keywords of {name!r} not set: {error}", name=name, error=repr(error)
+            "store: keywords of {name!r} in {path!r} not set: {error}",
+            name=name,
+            path=core.directory,
+            error=repr(error),
         )
 
 

@@ -164,6 +164,15 @@ def write_namespace(root: bytes, style: NamespaceStyle) -> None:
     fsops.replace_file(root + b"/" + NAMESPACE_FILE, octets)
 
 
+def tell_unwritten(root: bytes, error: Exception) -> None:
+    """Log that the style was not kept; the next login finds it out again."""
+    _log.error(
+        "store: namespace of {root!r} not written down: {why}",
+        root=root,
+        why=repr(error),
+    )
+
+
 def _is_maildir(root: bytes) -> bool:
     status = fsops.status_or_none(root)
     if status is None:

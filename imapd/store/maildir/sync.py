@@ -389,7 +389,8 @@ def _part_duplicates(core: MailboxCore, kept: bytes, second: bytes) -> None:
     base = unique_base() + sizes_part(second[4:])
     name = b"%b:2,%b%b" % (base, parsed.letters, parsed.extra)
     _log.warn(
-        "store: {second!r} has the base of {kept!r}; it is {name!r} now",
+        "store: {second!r} in {path!r} has the base of {kept!r}; it is {name!r} now",
+        path=core.directory,
         second=second,
         kept=kept,
         name=name,
