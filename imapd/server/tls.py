@@ -5,11 +5,12 @@ reload reaches new connections and leaves those that run alone.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
@@ -151,15 +152,26 @@ class TlsContext:
         """
         chain = _parse_chain(self.certificate, chain_pem)
         key = _parse_key(self.key, key_pem)
-        if not _belongs(key, chain[0]):
-            other = any(_belongs(key, each) for each in chain[1:])
+        try:
+            belongs = _belongs(key, chain[0])
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise ValueError(
+                f"{self.certificate}: its public key cannot be used: {error}"
+            ) from error
+        if not belongs:
+            other = _belongs_to_another(key, chain[1:])
             why = (
                 f"the certificate of this key is not the first one in {self.key}"
                 if other
                 else f"the key in {self.key} does not belong to it"
             )
             raise ValueError(f"{self.certificate}: {why}")
-        self._context = _make_context(chain, key)
+        try:
+            self._context = _make_context(chain, key)
+        except SSL.Error as error:
+            raise ValueError(
+                f"{self.certificate}: OpenSSL refuses it: {_reasons(error)}"
+            ) from error
         self.pem = (chain_pem, key_pem)
         self._leaf = chain[0]
         self.serial = f"{chain[0].serial_number:x}"
@@ -256,6 +268,22 @@ def _parse_key(path: Path, pem: bytes) -> _PrivateKey:
 
 def _belongs(key: _PrivateKey, certificate: x509.Certificate) -> bool:
     return certificate.public_key() == key.public_key()
+
+
+def _belongs_to_another(
+    key: _PrivateKey, certificates: Sequence[x509.Certificate]
+) -> bool:
+    for each in certificates:
+        with suppress(ValueError, UnsupportedAlgorithm):  # it is not the one, then
+            if _belongs(key, each):
+                return True
+    return False
+
+
+def _reasons(error: SSL.Error) -> str:
+    """``ee key too small``, of a queue of (library, function, reason)."""
+    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return ", ".join(str(each[-1]) for each in queue) or repr(error)
 
 
 def _make_context(chain: Sequence[x509.Certificate], key: _PrivateKey) -> SSL.Context:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
-from cryptography.hazmat.primitives.asymmetric import dsa, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
@@ -26,6 +27,9 @@ from imapd.server.tls import TlsContext
 from tests.support.certificates import Authority, certificate_pem, key_pem, make_key
 
 AUTHORITY = Authority()
+
+#: The name of the curve P-256, as certificates have it.
+_P256 = bytes.fromhex("06082a8648ce3d030107")
 
 
 class _Folder(unittest.TestCase):
@@ -45,6 +49,22 @@ class LoadTests(_Folder):
     def _make_folder_of_the_certificate(self) -> None:
         self.cert.unlink()
         self.cert.mkdir()
+
+    def _write(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self.cert.write_bytes(certificate_pem(AUTHORITY.issue(key)))
+        self.key.write_bytes(key_pem(key))
+
+    def _spoil(self, point: Callable[[bytes], bytes], curve: bytes = b"\x07") -> None:
+        """Write a certificate of which the key was made something else."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        self._write(key)
+        der = AUTHORITY.issue(key).public_bytes(Encoding.DER)
+        known = key.public_key().public_bytes(
+            Encoding.X962, PublicFormat.UncompressedPoint
+        )
+        self.assertEqual((der.count(known), der.count(_P256)), (1, 1))
+        der = der.replace(known, point(known)).replace(_P256, _P256[:-1] + curve)
+        self.cert.write_text(ssl.DER_cert_to_PEM_cert(der))
 
     def test_every_bad_file_is_named_with_its_reason(self) -> None:
         # Hardening: A10.
@@ -111,6 +131,21 @@ class LoadTests(_Folder):
                 "key.pem",
                 "neither RSA",
             ),
+            "key is too small for OpenSSL": (
+                lambda: self._write(ec.generate_private_key(ec.SECP192R1())),
+                "cert.pem",
+                "ee key too small",
+            ),
+            "no point of its curve": (
+                lambda: self._spoil(lambda der: der[:5] + b"\xff" + der[6:]),
+                "cert.pem",
+                "public key cannot be used",
+            ),
+            "a curve that nobody knows": (
+                lambda: self._spoil(lambda der: der, curve=b"\x77"),
+                "cert.pem",
+                "public key cannot be used",
+            ),
         }
         for name, (spoil, file, reason) in cases.items():
             if self.cert.is_dir():
@@ -152,6 +187,10 @@ class LoadTests(_Folder):
         self.assertFalse(context.reload())
         self.assertIs(context.getContext(), before)
         self.assertIn("key.pem", self.events[-1]["reason"])
+        self._write(ec.generate_private_key(ec.SECP192R1()))
+        self.assertFalse(context.reload(), "what OpenSSL refuses")
+        self.assertIs(context.getContext(), before)
+        self.assertIn("cert.pem", self.events[-1]["reason"])
         AUTHORITY.write(self.folder)
         self.assertTrue(context.reload())
         self.assertIsNot(context.getContext(), before)
