@@ -3,9 +3,19 @@
 import argparse
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    formatEvent,
+    globalLogPublisher,
+)
+from zope.interface import implementer
 
 from imapd.auth.hashes import PASSWORD_OCTETS, BadHash
 from imapd.auth.newhash import hash_password
@@ -31,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 failed, 2 misused."""
     parsed = _parser().parse_args(arguments)
     try:
-        result: int = parsed.run(parsed)
+        with _log_told():
+            result: int = parsed.run(parsed)
     except ConfigError as error:
         for problem in error.problems:
             _complain(problem)
@@ -46,6 +57,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _complain(words: str) -> None:
     print(f"imapd-admin: {words}", file=sys.stderr)
+
+
+@contextmanager
+def _log_told() -> Iterator[None]:
+    """Say what the server would log: the error of a store has no cause in it."""
+    globalLogPublisher.addObserver(_tell)
+    try:
+        yield
+    finally:
+        globalLogPublisher.removeObserver(_tell)
+
+
+@implementer(ILogObserver)
+def _tell(event: LogEvent) -> None:
+    # Twisted itself prints what is critical while nobody else does.
+    if event.get("log_level") in (LogLevel.warn, LogLevel.error):
+        _complain(adminindex.printable(formatEvent(event), sys.stderr))
 
 
 def _parser() -> argparse.ArgumentParser:

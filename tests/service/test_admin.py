@@ -48,6 +48,21 @@ class AdminTests(unittest.TestCase):
             'certificate = "cert.pem"\nkey = "key.pem"\n' + more
         )
 
+    def test_what_the_store_would_log_is_told(self) -> None:
+        """There is no log here, and the client's words say nothing of the cause."""
+        self.write()
+        maildir = self.folder / "example.org" / "alice" / "Maildir"
+        for command in (("hand-back", "--to", "courier"), ("index",)):
+            shutil.rmtree(self.folder / "example.org", ignore_errors=True)
+            (maildir / "new").mkdir(parents=True)
+            (maildir / "cur").write_text("")
+            arguments = *command, "--config", str(self.config), "alice@example.org"
+            code, _, errors = run(*arguments)
+            self.assertEqual(code, 1, command)
+            cause = f"store: account b'{maildir}' refused: its cur is not a directory"
+            self.assertEqual(errors.splitlines()[0], f"imapd-admin: {cause}")
+            self.assertEqual(len(errors.splitlines()), 2, errors)
+
     def test_password(self) -> None:
         for scheme in ("SHA512-CRYPT", "sha512-crypt", "CRAM-MD5", "PBKDF2"):
             code, output, _ = run(
