@@ -33,6 +33,11 @@ KEYS: dict[str, list[int] | None] = {
     "KEYWORD none": [],
     "KEYWORD \\Seen": None,
     'KEYWORD "$Work"': None,
+    # A result that was saved: SEARCHRES is not offered, and nothing ever is.
+    "$": None,
+    "UID $": None,
+    "NOT $": None,
+    "OR SEEN ($)": None,
     # Dates: internal ones disregard time and zone; here the zone is UTC.
     "ON 1-Feb-2004": [2],
     'ON "1-Feb-2004"': [2],

@@ -10,6 +10,9 @@ from imapd.model.numbered import Numbered
 from imapd.model.sets import SequenceSet
 from imapd.server.session import Session
 
+#: ``$`` needs SEARCHRES, RFC 5182, which is not offered.
+NOTHING_SAVED = "No search result was saved"
+
 
 @contextmanager
 def numbers_there() -> Iterator[None]:
@@ -28,10 +31,11 @@ def messages(session: Session, numbers: SequenceSet, *, uid: bool) -> Numbered:
     """The messages a set names in the session's view.
 
     Raises:
-        SyntaxRejected: a message number that is not there.  RFC 3501 §9, seq-number.
+        SyntaxRejected: a message number that is not there (RFC 3501 §9, seq-number),
+            or the result of a SEARCH.
     """
     if numbers.saved:
-        raise SyntaxRejected("No search result was saved")
+        raise SyntaxRejected(NOTHING_SAVED)
     with numbers_there():
         return session.mailbox.view.select(numbers, uid=uid)
 

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
+from imapd.errors import SyntaxRejected
 from imapd.ids import Uid
 from imapd.model.search import ModSeqAtLeast, Numbers, Return, SearchKey, walk
-from imapd.server.commands.numbers import numbers_there
+from imapd.server.commands.numbers import NOTHING_SAVED, numbers_there
 from imapd.server.session import Session
 
 
@@ -15,9 +16,12 @@ async def searching(session: Session, key: SearchKey) -> AsyncIterator[bool]:
 
     Raises:
         Cannot: MODSEQ was asked for, and the mailbox keeps none.
-        SyntaxRejected: a message number that is not there.  RFC 3501 §9, seq-number.
+        SyntaxRejected: a message number that is not there (RFC 3501 §9, seq-number),
+            or the result of another SEARCH.
     """
     keys = list(walk(key))
+    if any(isinstance(one, Numbers) and one.numbers.saved for one in keys):
+        raise SyntaxRejected(NOTHING_SAVED)  # and NOT of it would be every message
     # RFC 7162 §3.2.10.2: not while the client counts by message numbers.
     session.holds_expunges = any(
         isinstance(one, Numbers) and not one.uid for one in keys
