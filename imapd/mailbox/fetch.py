@@ -21,6 +21,7 @@ from imapd.model.flags import NO_FLAGS, SEEN, Flags
 from imapd.model.requests import FetchAtom, FetchItem
 from imapd.model.view import SessionView
 from imapd.store.api import MessageStream
+from imapd.store.quiet import is_due
 from imapd.wire import msgatt, rows
 
 _log = Logger()
@@ -261,6 +262,7 @@ async def _mark_seen(mailbox: Mailbox, plan: Plan, batch: Rendered) -> set[Uid]:
     try:
         await mailbox.mark_seen(unseen)
     except ImapError as error:  # mail can be read where nothing can be written
-        _log.warn("cannot set the Seen flag: {error}", error=str(error))
+        if is_due("seen", str(error)):  # the store names the place
+            _log.warn("cannot set the Seen flag: {error}", error=str(error))
         return set()
     return set(unseen)

@@ -42,6 +42,7 @@ from imapd.model.search import (
     Within,
     walk,
 )
+from imapd.store.quiet import is_due
 
 _log = Logger()
 
@@ -266,6 +267,12 @@ class Matched:
     count: int
 
 
+def tell_unsearched(uid: Uid, error: ImapError) -> None:
+    """Log that a message is passed over; of many, and again and again, one."""
+    if is_due("searching", str(error)):  # the store names the place
+        _log.warn("cannot search {uid}: {error}", uid=uid, error=str(error))
+
+
 def match_batch(
     test: Test,
     messages: Sequence[Message],
@@ -288,7 +295,7 @@ def match_batch(
         except MessageGone:
             continue
         except ImapError as error:
-            _log.warn("cannot search {uid}: {error}", uid=message.uid, error=str(error))
+            tell_unsearched(message.uid, error)
         finally:
             octets += message.forget()
         if octets >= BATCH_OCTETS:

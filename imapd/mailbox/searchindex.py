@@ -18,6 +18,7 @@ from imapd.mailbox.message import LazyMessage
 from imapd.mime import headers, text
 from imapd.model.texts import MessageWords, message_words
 from imapd.store.api import MailboxStore
+from imapd.store.quiet import is_due
 
 _log = Logger()
 
@@ -97,7 +98,8 @@ class TextIndexing:
         except MessageGone:
             return 0
         except ImapError as error:
-            _log.warn("cannot index {uid}: {error}", uid=uid, error=str(error))
+            if is_due("indexing words", str(error)):  # the store names the place
+                _log.warn("cannot index {uid}: {error}", uid=uid, error=str(error))
             return 0
         self._lot[uid] = found
         self._lot_octets += len(found.body) + len(found.header)

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import compress
 
-from twisted.logger import Logger
-
 from imapd.errors import ImapError
 from imapd.ids import Uid
 from imapd.mailbox import searchheader
-from imapd.mailbox.search import FIRST_SECOND, LAST_SECOND, cost
+from imapd.mailbox.search import FIRST_SECOND, LAST_SECOND, cost, tell_unsearched
 from imapd.mailbox.source import SearchSource
 from imapd.mime import text
 from imapd.model import columns
@@ -44,8 +42,6 @@ from imapd.model.search import (
     Text,
     Within,
 )
-
-_log = Logger()
 
 #: Values of the cache that are looked at before others have a turn.
 BLOCK_MESSAGES = 4096
@@ -265,7 +261,7 @@ class Decider:
             return self._source.meta(uids)
         except ImapError as error:
             if len(uids) == 1:
-                _log.warn("cannot search {uid}: {error}", uid=uids[0], error=str(error))
+                tell_unsearched(uids[0], error)
                 return {}
         # One that cannot be looked at must not hide the others.
         return {uid: one for each in uids for uid, one in self._look_up([each]).items()}

@@ -17,6 +17,7 @@ from imapd.mailbox.source import MessageSource
 from imapd.mime.sortkeys import derive_sort_keys
 from imapd.model import columns, sort
 from imapd.model.threadids import is_thread_ids
+from imapd.store.quiet import is_due
 
 _log = Logger()
 
@@ -95,7 +96,8 @@ def _complete(source: MessageSource, loaded: Loaded, missing: Sequence[Uid]) -> 
             continue
         except ImapError as error:
             # It is in the mailbox: an answer without it would hide it.
-            _log.warn("cannot sort {uid}: {error}", uid=uid, error=str(error))
+            if is_due("sorting", str(error)):  # the store names the place
+                _log.warn("cannot sort {uid}: {error}", uid=uid, error=str(error))
             loaded.unreadable.add(uid)
             _make_up(loaded, uid)
             continue

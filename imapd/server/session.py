@@ -12,6 +12,7 @@ from imapd.mailbox.api import MailAccount, SelectedMailbox
 from imapd.server import updates
 from imapd.server.settings import Settings
 from imapd.server.states import State
+from imapd.store.quiet import is_due
 from imapd.wire.response import highestmodseq, status_line, untagged
 
 _log = Logger()
@@ -236,11 +237,14 @@ class Session:
         try:
             await self.selected.refresh()
         except ImapError as error:
-            _log.warn(
-                "cannot look at the mailbox of {user!r}: {error}",
-                user=self.user,
-                error=str(error),
-            )
+            # Not with every command that a client sends.
+            if is_due("session", self.user, self.selected_path, str(error)):
+                _log.warn(
+                    "cannot look at mailbox {path} of {user!r}: {error}",
+                    path=self.selected_path,
+                    user=self.user,
+                    error=str(error),
+                )
         except Exception:
             # A command that was done must not look as if it had failed.
             _log.failure("looking at the mailbox of {user!r}", user=self.user)

@@ -3,6 +3,7 @@
 import os
 import time
 import unittest
+from collections.abc import Callable
 
 from twisted.logger import capturedLogs, formatEvent
 
@@ -50,6 +51,47 @@ class FileTests(unittest.TestCase):
         self.client.ok("STATUS INBOX (MESSAGES SIZE)")
         self.assertIn(b"* SEARCH 1\r\n", self.client.ok("SEARCH TEXT x"))
         self.assertEqual(len(self.told()), 7)
+
+    def test_what_lasts_is_told_once(self) -> None:
+        """A client asks as often as it likes, and the log is not its to fill."""
+        cases: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
+            "unreadable messages": (
+                self._spoil_messages,
+                ("SEARCH TEXT x", "SORT (SUBJECT) UTF-8 ALL", "FETCH 1:* BODY[]"),
+            ),
+            "no folder of messages": (
+                self._spoil_folder,
+                (
+                    "NOOP",
+                    "FETCH 1 BODY[TEXT]",
+                    "SEARCH LARGER 1",
+                    "STATUS INBOX (SIZE)",
+                ),
+            ),
+        }
+        for name, (spoil, commands) in cases.items():
+            for _ in range(20):
+                append(self.client, MESSAGE)
+            spoil()
+            before = len(self.events)
+            for _ in range(10):
+                for command in commands:
+                    self.client.command(command)
+            lines = [formatEvent(each) for each in self.events[before:]]
+            self.assertGreater(len(lines), 0, name)
+            self.assertEqual(len(lines), len(set(lines)), (name, lines))
+            causes = [line for line in lines if not line.startswith("store: ")]
+            self.assertLessEqual(len(causes), len(commands), (name, causes))
+
+    def _spoil_messages(self) -> None:
+        for part in ("cur", "new"):
+            for path in (self.maildir / part).iterdir():
+                path.unlink()
+                path.mkdir()
+
+    def _spoil_folder(self) -> None:
+        (self.maildir / "cur").rename(self.maildir / "curious")
+        (self.maildir / "cur").write_text("")
 
     def test_a_message_that_became_something_else(self) -> None:
         # Hardening: F10.

@@ -22,7 +22,7 @@ from twisted.logger import Logger
 
 from imapd.errors import Unavailable
 from imapd.ids import LARGEST_NUMBER
-from imapd.store import fsops
+from imapd.store import fsops, quiet
 
 _log = Logger()
 
@@ -134,7 +134,8 @@ def _write(root: bytes, value: int) -> None:
     try:
         _replace(root, value)
     except OSError as error:
-        _log.warn("store: {root!r}: {error}", root=root, error=repr(error))
+        if quiet.is_due("uidvalidity", root, error.errno):
+            _log.warn("store: {root!r}: {error}", root=root, error=repr(error))
 
 
 def _replace(root: bytes, value: int) -> None:
