@@ -1,5 +1,6 @@
 """One user's account: opened, changed, and shared with the real Dovecot."""
 
+import errno
 import os
 import shutil
 import stat
@@ -29,6 +30,7 @@ from imapd.model.mailbox import Folder, NamespaceStyle
 from imapd.store import fsops
 from imapd.store.maildir import uidvalidity
 from imapd.store.maildir.account import MaildirAccount, StoreOptions
+from imapd.store.maildir.folders import FolderTree
 from imapd.store.maildir.handback import hand_back_to_courier
 from tests.store.test_folders import stop_at
 
@@ -197,6 +199,18 @@ class OpeningTests(AccountCase):
         options = StoreOptions(
             special_use={rb"\Sent": "Sent", rb"\Trash": "Trash", rb"\Junk": "a.b"}
         )
+        account = self.open(options)
+        self.assertEqual(self.paths(account), [INBOX, ("Sent",), ("Trash",)])
+        self.assertEqual(account.subscriptions(), [("Sent",), ("Trash",)])
+        account.delete(("Trash",))
+        self.assertEqual(self.paths(self.open(options)), [INBOX, ("Sent",)])
+
+    def test_special_uses_are_made_later_where_the_disk_was_full(self) -> None:
+        options = StoreOptions(special_use={rb"\Sent": "Sent", rb"\Trash": "Trash"})
+        self.open()  # the Maildir is there: what fails are the folders
+        for error in (OSError(errno.ENOSPC, "x"), OSError(errno.EIO, "x")):
+            with mock.patch.object(FolderTree, "create", side_effect=error):
+                self.assertEqual(self.paths(self.open(options)), [INBOX])
         account = self.open(options)
         self.assertEqual(self.paths(account), [INBOX, ("Sent",), ("Trash",)])
         self.assertEqual(account.subscriptions(), [("Sent",), ("Trash",)])
