@@ -30,12 +30,21 @@ def write(transport: Any, octets: bytes) -> None:
     ):
         transport.write(octets)
         return
-    try:
-        sent = transport.socket.send(octets)
-    except OSError:
-        sent = 0  # the kernel is full, or the connection lost: that is found out too
-    if sent < len(octets):
-        transport.write(octets[sent:])
+    send: Any = transport.writeSomeData  # it takes any octets, and is typed for bytes
+    sent = send(octets)
+    if sent == len(octets):
+        return
+    if not isinstance(sent, int):
+        transport.write(octets)  # the connection is lost: that finds it out too
+        return
+    # One call takes no more than that; after a shorter one the kernel is full.
+    at = 0
+    while sent == transport.SEND_LIMIT:
+        at += sent
+        sent = send(memoryview(octets)[at:])
+        if not isinstance(sent, int):
+            sent = 0
+    transport.write(octets[at + sent :])
 
 
 def close(transport: Any, waits: Callable[[], object] = lambda: None) -> None:
