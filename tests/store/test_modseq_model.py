@@ -22,6 +22,7 @@ from imapd.model.flags import StoreMode
 from imapd.model.sets import SequenceSet
 from imapd.store.maildir import modseqmerge
 from imapd.store.maildir.mailbox import MaildirMailbox
+from imapd.store.maildir.numberclock import NumberClock
 from imapd.store.state import AccountState
 from tests.store.folders import MEMORY, settle
 
@@ -49,6 +50,9 @@ class Machine(RuleBasedStateMachine):
             "".join(f"{bit} k{bit}\n" for bit in range(12))
         )
         self.offset = 0
+        #: What time the processes think it is, and which of them is asked.
+        self.clocks = [self.new_clock(), self.new_clock()]
+        self.current = 0
         self.patch = mock.patch.object(modseqmerge, "now_microseconds", self.now)
         self.patch.start()
         self.counter = 0
@@ -59,13 +63,22 @@ class Machine(RuleBasedStateMachine):
         for _ in range(3):
             self.other_delivers()
 
+    def new_clock(self) -> NumberClock:
+        return NumberClock(lambda: time.time_ns() + 1000 * self.offset)
+
     def now(self) -> int:
-        return time.time_ns() // 1000 + self.offset
+        return self.clocks[self.current].microseconds()
+
+    def process(self, which: int) -> MaildirMailbox:
+        """The one that does something now."""
+        self.current = which
+        return self.processes[which]
 
     def new_state(self) -> AccountState:
         return AccountState(os.fsencode(self.root))
 
     def new_process(self, which: int) -> MaildirMailbox:
+        self.current, self.clocks[which] = which, self.new_clock()
         mailbox = MaildirMailbox(
             (),
             self.root,
@@ -109,7 +122,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=BOTH, pick=st.integers(0, 20))
     def store(self, which: int, pick: int) -> None:
-        mailbox = self.processes[which]
+        mailbox = self.process(which)
         uids = sorted(mailbox._core.index)
         if uids:
             mailbox.store_flags(
@@ -118,7 +131,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=BOTH, pick=st.integers(0, 20))
     def expunge(self, which: int, pick: int) -> None:
-        mailbox = self.processes[which]
+        mailbox = self.process(which)
         uids = sorted(mailbox._core.index)
         if uids:
             doomed = [Uid(uids[pick % len(uids)])]
@@ -127,7 +140,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=BOTH)
     def append(self, which: int) -> None:
-        mailbox = self.processes[which]
+        mailbox = self.process(which)
         delivery = mailbox.begin_delivery()
         delivery.begin([], None)
         delivery.write(b"x")
@@ -159,13 +172,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=BOTH)
     def flush(self, which: int) -> None:
-        save = self.processes[which].unsaved()
+        save = self.process(which).unsaved()
         if save is not None:
             save()
 
     @rule(which=BOTH)
     def restart(self, which: int) -> None:
-        self.processes[which].close()
+        self.process(which).close()
         self.processes[which] = self.new_process(which)
 
     @rule(which=BOTH)
@@ -183,7 +196,7 @@ class Machine(RuleBasedStateMachine):
     @rule(which=BOTH, who=BOTH)
     def resync(self, which: int, who: int) -> None:
         settle()  # else a change within one tick of the clock may wait for the next
-        mailbox, client = self.processes[which], self.clients[who]
+        mailbox, client = self.process(which), self.clients[who]
         if mailbox.changed():
             mailbox.sync(claim_recent=False)
         mailbox.track()

@@ -3,8 +3,9 @@
 A change gets its number when this process learns of it, whoever made it: the time in
 microseconds, or one more than the last where the clock does not say more.  So numbers
 rise over all processes of a host, and start above all that were given out when the
-state is lost, without a reserve.  Where the clock was set back, each number is taken
-through the state, for then the time keeps processes apart no longer; what a crash
+state is lost, without a reserve.  Where the clock was set back, a process goes on by
+the time that it had (``numberclock.py``); one that begins then takes each number
+through the state, for the time keeps it and the others apart no longer.  What a crash
 lost meanwhile is above no time of modification that the folder itself shows.
 
 Nothing is kept until somebody asks (``read`` and ``settle``): what changed until then

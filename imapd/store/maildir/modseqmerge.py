@@ -4,20 +4,24 @@ Of each message the greater number stays, of expunges all are remembered, as man
 there may be.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from imapd.model.modseqs import Expunged, ModSeqs
 from imapd.model.sets import Ranges
+from imapd.store.maildir.numberclock import NumberClock
 from imapd.store.modseqtable import Head, Rows, Saved
 
 Merge = Callable[[Saved | None, Mapping[int, Rows]], tuple[Head, dict[int, Rows]]]
 
 
+_CLOCK: Final = NumberClock()
+
+
 def now_microseconds() -> int:
     """Since 1970, by the clock that others of us have too."""
-    return time.time_ns() // 1000
+    return _CLOCK.microseconds()
 
 
 class StateLost(Exception):
